@@ -1,0 +1,206 @@
+"""The few types that really cross rooms; every other type lives with its noun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+
+class ColumnType(StrEnum):
+    """What a column holds, the same on both databases. In brackets: PostgreSQL type / SQLite storage.
+
+    TEXT (text collate "C" / TEXT), INTEGER (bigint / INTEGER), DECIMAL (numeric / NUMERIC, at most 15 significant
+    digits), FLOAT (double precision / REAL), BOOLEAN (boolean / INTEGER 0 or 1), DATE (date / TEXT YYYY-MM-DD),
+    INSTANT (timestamptz / TEXT YYYY-MM-DDTHH:MM:SS.ffffffZ, always UTC), WALL_CLOCK (timestamp / TEXT
+    YYYY-MM-DDTHH:MM:SS.ffffff, a time without zone), TIME (time / TEXT HH:MM:SS.ffffff), SET (text / TEXT: the values
+    sorted, each once, joined by ';', so that equal sets are equal texts), BINARY (bytea / BLOB).
+    """
+
+    TEXT = "text"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    INSTANT = "instant"
+    WALL_CLOCK = "wall_clock"
+    TIME = "time"
+    SET = "set"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table or work table. `length` in characters (0: no limit); `scale` decimals of a DECIMAL."""
+
+    name: str
+    type: ColumnType
+    label: str = ""
+    length: int = 0
+    scale: int = 0
+    nullable: bool = True
+
+    def named(self, name: str) -> Column:
+        """The same column under another name."""
+        return replace(self, name=name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of people's, as reflected from the database. `key` names the primary key's columns in order."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+
+    def column(self, name: str) -> Column | None:
+        """The column with that exact name, else the only one that matches without regard to case."""
+        return find_column(self.columns, name)
+
+
+def find_column(columns: tuple[Column, ...], name: str) -> Column | None:
+    """The column with that name: exact, else without regard to case and to a leading '@' if only one matches."""
+    wanted = name.removeprefix("@")
+    for column in columns:
+        if column.name == wanted:
+            return column
+    found = [column for column in columns if column.name.lower() == wanted.lower()]
+    return found[0] if len(found) == 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """Where a work table's rows come from: which account, org and object, which column is the remote id,
+    which the change stamp, and which columns carry which remote field unchanged (column name → field name)."""
+
+    account: str
+    org: str
+    object: str
+    remote_id: str
+    stamp: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link made upstream (by an enrichment): the work table's `column` holds the key of a row of `table`, or null."""
+
+    name: str
+    table: str
+    column: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkTable:
+    """The population behind a transition: an SQL table (or view) of ours, never changed once published."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: int
+    lineage: Lineage | None = None
+    links: tuple[Link, ...] = ()
+    dimension: str = ""
+
+    def column(self, name: str) -> Column | None:
+        """The column with that name, see `find_column`."""
+        return find_column(self.columns, name)
+
+
+class FieldType(StrEnum):
+    """What a remote field holds; the wire text of each is what `crm` delivers and `schema.conversions` parses."""
+
+    ID = "id"
+    REFERENCE = "reference"
+    TEXT = "text"
+    ENUMERATION = "enumeration"
+    SET = "set"
+    INTEGER = "integer"
+    DECIMAL = "decimal"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+    BINARY = "binary"
+    COMPOUND = "compound"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnumerationValue:
+    """One entry of a closed list: `name` is what travels on the wire, `label` what people see."""
+
+    name: str
+    label: str
+    active: bool = True
+    default: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteField:
+    """A CRM column. `wire_type` is the CRM's own word for the type, `parts` the fields a compound is offered as."""
+
+    name: str
+    label: str
+    type: FieldType
+    wire_type: str
+    length: int = 0
+    precision: int = 0
+    scale: int = 0
+    nullable: bool = True
+    createable: bool = False
+    updateable: bool = False
+    filterable: bool = True
+    sortable: bool = True
+    external_id: bool = False
+    unique: bool = False
+    calculated: bool = False
+    custom: bool = False
+    restricted: bool = False
+    case_sensitive: bool = False
+    reference_to: tuple[str, ...] = ()
+    relationship: str = ""
+    part_of: str = ""
+    parts: tuple[str, ...] = ()
+    values: tuple[EnumerationValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteObject:
+    """A CRM table as described. `index_fields` are those fit for an automatic index, in the documented order;
+    `safe_index` is the one we recommend. `fingerprint` changes when the description does."""
+
+    name: str
+    label: str
+    label_plural: str
+    key: str
+    fields: tuple[RemoteField, ...]
+    index_fields: tuple[str, ...] = ()
+    safe_index: str = ""
+    custom: bool = False
+    readable: bool = True
+    createable: bool = True
+    updateable: bool = True
+    deletable: bool = True
+    tracks_deletions: bool = False
+    fingerprint: str = ""
+
+    def field(self, name: str) -> RemoteField | None:
+        """The field with that API name, without regard to case."""
+        wanted = name.lower()
+        return next((field for field in self.fields if field.name.lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRange:
+    """The part of an object that an import reads: `field` >= start and < end, both aware UTC.
+
+    `start` None means from the beginning; then rows whose index field is empty are included.
+    """
+
+    field: str
+    start: datetime | None
+    end: datetime
