@@ -1,0 +1,1 @@
+"""The Salesforce sandbox: an org of ours that answers like Salesforce."""
