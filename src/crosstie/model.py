@@ -95,14 +95,20 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkTable:
-    """The population behind a transition: an SQL table (or view) of ours, never changed once published."""
+    """The population behind a transition: an SQL table (or view) of ours, never changed once published.
+
+    `name` is without namespace (`w_12_40_ok` for `crosstie.w_12_40_ok`); `bases` names the work tables a view stands on;
+    `key` names the columns that together are unique in it, when that is known; `dimension` the table of people's whose
+    rows it identifies."""
 
     name: str
     columns: tuple[Column, ...]
     rows: int
     lineage: Lineage | None = None
     links: tuple[Link, ...] = ()
+    key: tuple[str, ...] = ()
     dimension: str = ""
+    bases: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column | None:
         """The column with that name, see `find_column`."""
