@@ -1,0 +1,187 @@
+"""The org: everything the areas of the Salesforce sandbox share."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from crosstie.sandbox.clock import SandboxClock
+from crosstie.sandbox.counters import Counters
+from crosstie.sandbox.database import Database
+from crosstie.sandbox.faults import FaultPlan
+from crosstie.sandbox.http import Request
+from crosstie.sandbox.salesforce import generate, schema
+from crosstie.sandbox.salesforce.catalog import Catalog, SObject
+from crosstie.sandbox.salesforce.describes import org_describes, visible
+from crosstie.sandbox.salesforce.errors import ApiError, not_found
+from crosstie.sandbox.salesforce.visibility import settle_late_writes
+
+OLDEST_VERSION, NEWEST_VERSION = 31, 68
+
+
+class Switches(msgspec.Struct, forbid_unknown_fields=True):
+    """What a control request may set: sizes, quotas, and the facts that the fact sheet marks as unsure."""
+
+    daily_requests: int = 100_000
+    bulk_page_rows: int = 50_000
+    """Rows of a result page when maxRecords is absent."""
+    bulk_in_progress_polls: int = 0
+    """How many status requests find a new job still InProgress, however fast it was."""
+    bulk_datetime_offset: bool = False
+    """Print datetimes in Bulk CSV as `+0000` instead of `Z`."""
+    bulk_next_link: str = "nextRecordsUrl"
+    """The key of resultPages' next link: the guide's table and its usage differ."""
+    query_page_rows: int = 2000
+    locator_idle_seconds: float = 172_800.0
+    locators_kept: int = 10
+    session_idle_seconds: float = 7_200.0
+    soap_login: bool = True
+    late_fails_replication: bool = False
+    """Answer INVALID_REPLICATION_DATE instead of an earlier latestDateCovered, as older guides say."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A signed-in user: the access token is its key."""
+
+    token: str
+    kind: str
+    user_id: str
+    client_id: str | None = None
+    refresh_token: str | None = None
+    last_used: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One data request after sign-in and routing; `args` are the named parts of its path, decoded."""
+
+    request: Request
+    version: str
+    session: Session
+    args: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def base(self) -> str:
+        """`/services/data/v68.0`, with the version that was asked."""
+        return f"/services/data/{self.version}"
+
+    @property
+    def version_number(self) -> float:
+        """68.0 of v68.0."""
+        return float(self.version[1:])
+
+
+class Org:
+    """One Salesforce org in a state directory, generated with `records` contacts when it is new."""
+
+    def __init__(self, state_dir: Path, *, records: int) -> None:
+        self.state_dir = state_dir
+        self.database = Database(state_dir / "salesforce.sqlite")
+        self.counters = Counters()
+        self.plan = FaultPlan()
+        self.instance_url = ""
+        self.user_zone = ZoneInfo("Europe/Paris")
+        self._describes = org_describes()
+        if not self.database.setting("generated"):
+            self._generate(records)
+        self.clock = SandboxClock(self.database)
+        self.switches = msgspec.convert(self.database.setting("switches", {}), Switches)
+        self.hidden: frozenset[str] = frozenset(self.database.setting("hidden", []))
+        self.described = visible(self._describes, self.hidden)
+        self.catalog = Catalog.from_describes(self.described)
+        self.full_catalog = Catalog.from_describes(self._describes)
+        self.api_usage = ApiUsage()
+        self._write_lock = threading.RLock()
+
+    def _generate(self, records: int) -> None:
+        """All or nothing: a start that was killed leaves an empty database and the next one begins again."""
+        catalog = Catalog.from_describes(self._describes)
+        with self.database.writing() as connection:
+            schema.create_tables(connection, catalog)
+            generate.generate(connection, records)
+            schema.create_indexes(connection, catalog)
+            self.database.keep_setting("generated", {"records": records})
+
+    @property
+    def metadata_changed(self) -> datetime:
+        """When what a describe shows last changed, for If-Modified-Since."""
+        return datetime.fromisoformat(self.database.setting("metadata_changed", generate.FIRST_DAY.isoformat()))
+
+    def hide(self, names: list[str]) -> None:
+        """Sets which objects (`Contact`) and fields (`Contact.Email`) the user may not see, as field security does."""
+        self.hidden = frozenset(names)
+        self.database.keep_setting("hidden", sorted(names))
+        self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
+        self.described = visible(self._describes, self.hidden)
+        self.catalog = Catalog.from_describes(self.described)
+
+    def switch(self, changed: dict[str, object]) -> None:
+        """Changes switches, and keeps them. Raises msgspec.ValidationError for an unknown or malformed one."""
+        merged = msgspec.to_builtins(self.switches) | changed
+        self.switches = msgspec.convert(merged, Switches)
+        self.database.keep_setting("switches", merged)
+
+    def sobject(self, name: str) -> SObject:
+        """The object of that name in any case; 404 when it is not there or not visible."""
+        found = self.catalog.object(name)
+        if found is None:
+            raise not_found()
+        return found
+
+    def now_stamp(self) -> str:
+        """This second in wire form; stamps have whole seconds."""
+        return stamp(self.clock.now())
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Makes late writes visible whose time has come, before a request is served."""
+        settle_late_writes(self.database, self.full_catalog, self.clock.now())
+        yield
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.database.close()
+
+
+class ApiUsage:
+    """Calls of the rolling 24 hours, by the sandbox clock, in hourly buckets."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: dict[int, int] = {}
+
+    def used(self, now: datetime) -> int:
+        """Calls of the last 24 hours."""
+        with self._lock:
+            return self._sum(now)
+
+    def count(self, now: datetime, limit: int) -> int:
+        """Counts one call and returns the use; refuses with the quota's error when nothing is left."""
+        with self._lock:
+            used = self._sum(now)
+            if used >= limit:
+                raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+            hour = int(now.timestamp() // 3600)
+            self._buckets[hour] = self._buckets.get(hour, 0) + 1
+            return used + 1
+
+    def _sum(self, now: datetime) -> int:
+        oldest = int((now - timedelta(hours=24)).timestamp() // 3600)
+        self._buckets = {hour: count for hour, count in self._buckets.items() if hour > oldest}
+        return sum(self._buckets.values())
+
+
+def stamp(instant: datetime) -> str:
+    """An instant in wire form, whole seconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def read_stamp(text: str) -> datetime:
+    """The instant of a stored stamp."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
