@@ -6,7 +6,8 @@ An activity never changes its inbound work table, never commits its own state, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as value_of
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol
 from zoneinfo import ZoneInfo
@@ -85,6 +86,10 @@ class Site(Protocol):
         """The names of the external accounts."""
         ...
 
+    def account_kind(self, name: str) -> str:
+        """The kind of an external account, '' when there is none of that name."""
+        ...
+
     def collected(self, account: str) -> tuple[str, ...]:
         """The names of the collected remote objects of an account."""
         ...
@@ -120,7 +125,7 @@ class Reject:
     code: str = ""
     field: str = ""
     value: str | None = None
-    record: Mapping[str, str | None] = field(default_factory=dict)
+    record: Mapping[str, str | None] = value_of(default_factory=dict)
     account: str = ""
     object: str = ""
 
@@ -166,8 +171,8 @@ class Done:
     """
 
     tables: Mapping[str, WorkTable | None]
-    counts: Mapping[str, int] = field(default_factory=dict)
-    vars: Mapping[str, Scalar] = field(default_factory=dict)
+    counts: Mapping[str, int] = value_of(default_factory=dict)
+    vars: Mapping[str, Scalar] = value_of(default_factory=dict)
     rejects: Iterable[Reject] = ()
     reject_count: int = 0
     effect: Callable[[Transaction], Mapping[str, int] | None] | None = None

@@ -1,0 +1,426 @@
+"""The state of workflows in the database: versions, runs, tasks, events. Statements only; the runner decides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from crosstie.db.database import Database, Transaction, instant_text, parse_instant
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
+from crosstie.workflow.activity import Reject, Scalar
+
+
+class RunStatus(StrEnum):
+    """`running` also stands behind a run whose process was killed; nobody holds its workflow then."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    ABANDONED = "abandoned"
+
+
+class TaskStatus(StrEnum):
+    """`lost` is a task that a kill ended, or whose result is gone: its inbound events are taken again."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+RESUMABLE = (RunStatus.RUNNING, RunStatus.FAILED, RunStatus.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One passage through a workflow's graph."""
+
+    id: int
+    workflow: str
+    version: int
+    status: RunStatus
+    started_at: datetime
+    ended_at: datetime | None
+    api_calls: int
+    remote_rows: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One execution of one activity. `counts` is what it did, in the order to show."""
+
+    id: int
+    run: int
+    activity: str
+    attempt: int
+    status: TaskStatus
+    started_at: datetime
+    ended_at: datetime | None
+    counts: Mapping[str, int]
+    error_code: str
+    error_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One activation of a transition. `task` is the task that consumes it, None while it is pending."""
+
+    id: int
+    run: int
+    source_task: int | None
+    source: str
+    transition: str
+    target: str
+    table: WorkTable | None
+    vars: Mapping[str, Scalar]
+    task: int | None
+
+
+def work_table_text(table: WorkTable) -> str:
+    """A work table's description as JSON."""
+    return json.dumps(asdict(table), ensure_ascii=False)
+
+
+def read_work_table(text: str) -> WorkTable:
+    """The work table of `work_table_text`."""
+    raw = json.loads(text)
+    lineage = raw["lineage"]
+    return WorkTable(
+        name=raw["name"],
+        columns=tuple(Column(**{**column, "type": ColumnType(column["type"])}) for column in raw["columns"]),
+        rows=raw["rows"],
+        lineage=None
+        if lineage is None
+        else Lineage(**{**lineage, "fields": tuple((name, field) for name, field in lineage["fields"])}),
+        links=tuple(Link(**link) for link in raw["links"]),
+        key=tuple(raw["key"]),
+        dimension=raw["dimension"],
+        bases=tuple(raw["bases"]),
+    )
+
+
+def vars_text(values: Mapping[str, Scalar]) -> str:
+    """Event variables as JSON; instants marked so that they come back as such."""
+    return json.dumps(
+        {
+            name: {"instant": instant_text(value)} if isinstance(value, datetime) else value
+            for name, value in values.items()
+        },
+        ensure_ascii=False,
+    )
+
+
+def read_vars(text: str) -> dict[str, Scalar]:
+    """The variables of `vars_text`."""
+    return {
+        name: parse_instant(value["instant"]) if isinstance(value, dict) else value
+        for name, value in json.loads(text or "{}").items()
+    }
+
+
+_RUN = "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message from crosstie.run"
+_TASK = (
+    "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message"
+    " from crosstie.task"
+)
+_EVENT = "select id, run, source_task, source, transition, target, description, vars, task from crosstie.event"
+
+
+def _run(row: Sequence[object]) -> Run:
+    return Run(
+        id=int(str(row[0])),
+        workflow=str(row[1]),
+        version=int(str(row[2])),
+        status=RunStatus(str(row[3])),
+        started_at=parse_instant(str(row[4])),
+        ended_at=parse_instant(str(row[5])) if row[5] else None,
+        api_calls=int(str(row[6] or 0)),
+        remote_rows=int(str(row[7] or 0)),
+        message=str(row[8] or ""),
+    )
+
+
+def _task(row: Sequence[object]) -> Task:
+    return Task(
+        id=int(str(row[0])),
+        run=int(str(row[1])),
+        activity=str(row[2]),
+        attempt=int(str(row[3])),
+        status=TaskStatus(str(row[4])),
+        started_at=parse_instant(str(row[5])),
+        ended_at=parse_instant(str(row[6])) if row[6] else None,
+        counts=json.loads(str(row[7] or "{}")),
+        error_code=str(row[8] or ""),
+        error_message=str(row[9] or ""),
+    )
+
+
+def _event(row: Sequence[object]) -> Event:
+    return Event(
+        id=int(str(row[0])),
+        run=int(str(row[1])),
+        source_task=None if row[2] is None else int(str(row[2])),
+        source=str(row[3] or ""),
+        transition=str(row[4] or ""),
+        target=str(row[5] or ""),
+        table=read_work_table(str(row[6])) if row[6] else None,
+        vars=read_vars(str(row[7] or "{}")),
+        task=None if row[8] is None else int(str(row[8])),
+    )
+
+
+def find_run(transaction: Transaction, run: int) -> Run | None:
+    """A run by its number."""
+    row = transaction.row(f"{_RUN} where id = :run", {"run": run})
+    return _run(row) if row else None
+
+
+def latest_run(transaction: Transaction, workflow: str) -> Run | None:
+    """The newest run of a workflow."""
+    row = transaction.row(f"{_RUN} where workflow = :workflow order by id desc limit 1", {"workflow": workflow})
+    return _run(row) if row else None
+
+
+def runs(transaction: Transaction, workflow: str = "", limit: int = 50) -> tuple[Run, ...]:
+    """The newest runs first, of one workflow or of all."""
+    where = "where workflow = :workflow" if workflow else ""
+    rows = transaction.rows(
+        f"{_RUN} {where} order by id desc limit {int(limit)}", {"workflow": workflow} if where else {}
+    )
+    return tuple(_run(row) for row in rows)
+
+
+def tasks(transaction: Transaction, run: int) -> tuple[Task, ...]:
+    """The tasks of a run, oldest first."""
+    return tuple(_task(row) for row in transaction.rows(f"{_TASK} where run = :run order by id", {"run": run}))
+
+
+def events(transaction: Transaction, run: int) -> tuple[Event, ...]:
+    """The events of a run, oldest first."""
+    return tuple(_event(row) for row in transaction.rows(f"{_EVENT} where run = :run order by id", {"run": run}))
+
+
+def begin_run(transaction: Transaction, workflow: str, version: int, now: datetime) -> int:
+    """Records a new run; its number."""
+    row = transaction.row(
+        "insert into crosstie.run (workflow, version, status, started_at, epoch, api_calls, remote_rows, message)"
+        " values (:workflow, :version, :status, :now, 0, 0, 0, '') returning id",
+        {"workflow": workflow, "version": version, "status": RunStatus.RUNNING, "now": instant_text(now)},
+    )
+    if row is None:
+        raise DatabaseError("the database gave no number for the new run")
+    return int(row[0])
+
+
+def take_run(transaction: Transaction, run: int, version: int) -> int:
+    """Takes a run into this process's hold: the next epoch, which every publish of it must show."""
+    row = transaction.row(
+        "update crosstie.run set epoch = epoch + 1, status = :status, version = :version, ended_at = null, message = ''"
+        " where id = :run returning epoch",
+        {"run": run, "status": RunStatus.RUNNING, "version": version},
+    )
+    if row is None:
+        raise DatabaseError(f"run {run} is gone from the database")
+    return int(row[0])
+
+
+def check_epoch(transaction: Transaction, run: int, epoch: int) -> None:
+    """Refuses to publish for a run that another runner has taken since. Raises DatabaseError."""
+    if (
+        transaction.execute(
+            "update crosstie.run set epoch = epoch where id = :run and epoch = :epoch", {"run": run, "epoch": epoch}
+        )
+        != 1
+    ):
+        raise DatabaseError(
+            f"run {run} was taken over by another runner; what this one prepared is not published",
+            hint="Nothing is lost: the other runner goes on with it.",
+        )
+
+
+def end_run(transaction: Transaction, run: int, status: RunStatus, now: datetime, message: str = "") -> None:
+    """Records how a run ended for now."""
+    transaction.execute(
+        "update crosstie.run set status = :status, ended_at = :now, message = :message where id = :run",
+        {"run": run, "status": status, "now": instant_text(now), "message": message},
+    )
+
+
+def add_usage(transaction: Transaction, run: int, calls: int, rows: int) -> None:
+    """Adds API calls and received records to the run's meter."""
+    transaction.execute(
+        "update crosstie.run set api_calls = api_calls + :calls, remote_rows = remote_rows + :rows where id = :run",
+        {"run": run, "calls": calls, "rows": rows},
+    )
+
+
+def begin_task(transaction: Transaction, event: Event, now: datetime) -> tuple[int, int]:
+    """Records a task for an event, which it consumes; its number and which attempt of the activity it is."""
+    attempts = transaction.row(
+        "select count(*) from crosstie.task where run = :run and activity = :activity",
+        {"run": event.run, "activity": event.target},
+    )
+    attempt = int(attempts[0]) + 1 if attempts else 1
+    row = transaction.row(
+        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts)"
+        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}') returning id",
+        {
+            "run": event.run,
+            "activity": event.target,
+            "attempt": attempt,
+            "status": TaskStatus.RUNNING,
+            "now": instant_text(now),
+            "inbound": json.dumps([event.id]),
+        },
+    )
+    if row is None:
+        raise DatabaseError("the database gave no number for the new task")
+    transaction.execute(
+        "update crosstie.event set task = :task where id = :event", {"task": int(row[0]), "event": event.id}
+    )
+    return int(row[0]), attempt
+
+
+def end_task(
+    transaction: Transaction,
+    task: int,
+    status: TaskStatus,
+    now: datetime,
+    *,
+    counts: Mapping[str, int] | None = None,
+    error_code: str = "",
+    error_message: str = "",
+) -> None:
+    """Records the end of a task."""
+    transaction.execute(
+        "update crosstie.task set status = :status, ended_at = :now, counts = :counts, error_code = :code,"
+        " error_message = :message where id = :task",
+        {
+            "task": task,
+            "status": status,
+            "now": instant_text(now),
+            "counts": json.dumps(dict(counts or {})),
+            "code": error_code,
+            "message": error_message,
+        },
+    )
+
+
+def give_back_events(transaction: Transaction, task: int) -> None:
+    """Makes the events pending again that a task had consumed."""
+    transaction.execute("update crosstie.event set task = null where task = :task", {"task": task})
+
+
+def forget_events_of(transaction: Transaction, task: int) -> None:
+    """Removes the events that a task had sent out, because what they carried is gone."""
+    transaction.execute("delete from crosstie.event where source_task = :task", {"task": task})
+
+
+def add_event(
+    transaction: Transaction,
+    *,
+    run: int,
+    source_task: int | None,
+    source: str,
+    transition: str,
+    target: str,
+    table: WorkTable | None,
+    variables: Mapping[str, Scalar],
+) -> None:
+    """Activates a transition. With target '' the branch ends there and the table stays for display."""
+    transaction.execute(
+        "insert into crosstie.event (run, source_task, source, transition, target, table_name, description, rows, vars)"
+        " values (:run, :source_task, :source, :transition, :target, :table_name, :description, :rows, :vars)",
+        {
+            "run": run,
+            "source_task": source_task,
+            "source": source,
+            "transition": transition,
+            "target": target,
+            "table_name": table.name if table else "",
+            "description": work_table_text(table) if table else "",
+            "rows": table.rows if table else 0,
+            "vars": vars_text(variables),
+        },
+    )
+
+
+def add_rejects(
+    transaction: Transaction,
+    run: int,
+    task: int,
+    workflow: str,
+    activity: str,
+    rejects: Iterable[Reject],
+    now: datetime,
+) -> int:
+    """Puts refused rows into the reject inbox; how many."""
+    number = 0
+    for reject in rejects:
+        number += 1
+        transaction.execute(
+            "insert into crosstie.reject (run, task, workflow, activity, account, object, remote_id, code, symbol,"
+            " message, field, value, record, at, status) values (:run, :task, :workflow, :activity, :account, :object,"
+            " :remote_id, :code, :symbol, :message, :field, :value, :record, :at, 'open')",
+            {
+                "run": run,
+                "task": task,
+                "workflow": workflow,
+                "activity": activity,
+                "account": reject.account,
+                "object": reject.object,
+                "remote_id": reject.remote_id,
+                "code": reject.code,
+                "symbol": reject.symbol,
+                "message": reject.message,
+                "field": reject.field,
+                "value": reject.value,
+                "record": json.dumps(dict(reject.record), ensure_ascii=False),
+                "at": instant_text(now),
+            },
+        )
+    return number
+
+
+def living_tables(transaction: Transaction) -> frozenset[str]:
+    """Work tables that a resumable run, or the display of the newest run of each workflow, still names."""
+    rows = transaction.rows(
+        "select e.description from crosstie.event e join crosstie.run r on r.id = e.run where e.table_name <> '' and ("
+        " r.status in ('running', 'failed', 'interrupted') or (e.target = '' and r.id in"
+        " (select max(id) from crosstie.run group by workflow)))"
+    )
+    names: set[str] = set()
+    for (description,) in rows:
+        table = read_work_table(str(description))
+        names.add(table.name)
+        names.update(table.bases)
+    return frozenset(names)
+
+
+def sweep(db: Database, *, mine: frozenset[int], kept: frozenset[str] = frozenset()) -> None:
+    """Drops the work tables that nobody names: those of runs that are over, and the unpublished ones of runs that
+    this process holds. `kept` are names that another register holds. A table of a run that another process holds may
+    be loading right now and stays."""
+    found = db.work_tables()
+    if not found:
+        return
+    with db.reading() as transaction:
+        living = living_tables(transaction)
+        alive = {
+            int(row[0])
+            for row in transaction.rows(
+                "select id from crosstie.run where status in ('running', 'failed', 'interrupted')"
+            )
+        }
+    rubbish = []
+    for name in found:
+        run = int(name.split("_")[1]) if name.split("_")[1].isdigit() else 0
+        if name not in living and name not in kept and (run not in alive or run in mine):
+            rubbish.append(name)
+    db.drop_work(rubbish)

@@ -1,0 +1,159 @@
+"""What a person sees while a workflow runs, and what is kept of it in the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from crosstie.db.database import Database, Transaction, instant_text, parse_instant
+from crosstie.workflow.clock import Clock
+
+
+class Watcher(Protocol):
+    """Told of what happens in a run, on the runner's thread or a loader's. Must be quick and must not raise."""
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """A run begins, or goes on where it stopped."""
+        ...
+
+    def activity_begun(self, activity: str, kind: str) -> None:
+        """An activity begins to work."""
+        ...
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """So many rows are loaded, of so many expected (None: unknown), with so many API calls in the run."""
+        ...
+
+    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """An activity ended well."""
+        ...
+
+    def message(self, level: str, activity: str, text: str) -> None:
+        """A log message: info, warning or error."""
+        ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """Shows nothing."""
+
+    def activity_begun(self, activity: str, kind: str) -> None:
+        """Shows nothing."""
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """Shows nothing."""
+
+    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """Shows nothing."""
+
+    def message(self, level: str, activity: str, text: str) -> None:
+        """Shows nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A line of the log."""
+
+    at: datetime
+    workflow: str
+    run: int
+    task: int | None
+    activity: str
+    level: str
+    text: str
+    details: Mapping[str, object]
+
+
+def add_message(
+    transaction: Transaction,
+    *,
+    at: datetime,
+    workflow: str,
+    run: int,
+    task: int | None,
+    activity: str,
+    level: str,
+    text: str,
+    details: Mapping[str, object],
+) -> None:
+    """Keeps a line of the log."""
+    transaction.execute(
+        "insert into crosstie.log (at, workflow, run, task, activity, level, text, details)"
+        " values (:at, :workflow, :run, :task, :activity, :level, :text, :details)",
+        {
+            "at": instant_text(at),
+            "workflow": workflow,
+            "run": run,
+            "task": task,
+            "activity": activity,
+            "level": level,
+            "text": text,
+            "details": json.dumps(dict(details), ensure_ascii=False, default=str),
+        },
+    )
+
+
+def messages(transaction: Transaction, run: int) -> tuple[Message, ...]:
+    """The log of a run, oldest first."""
+    rows = transaction.rows(
+        "select at, workflow, run, task, activity, level, text, details from crosstie.log where run = :run order by id",
+        {"run": run},
+    )
+    return tuple(
+        Message(
+            at=parse_instant(str(row[0])),
+            workflow=str(row[1]),
+            run=int(row[2]),
+            task=None if row[3] is None else int(row[3]),
+            activity=str(row[4] or ""),
+            level=str(row[5]),
+            text=str(row[6]),
+            details=json.loads(str(row[7] or "{}")),
+        )
+        for row in rows
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class TaskLog:
+    """The log of one task: shown at once, kept in the database."""
+
+    db: Database
+    watcher: Watcher
+    clock: Clock
+    workflow: str
+    run: int
+    task: int | None
+    activity: str
+
+    def info(self, text: str, **details: object) -> None:
+        """Something to know."""
+        self._say("info", text, details)
+
+    def warning(self, text: str, **details: object) -> None:
+        """Something to look at."""
+        self._say("warning", text, details)
+
+    def error(self, text: str, **details: object) -> None:
+        """Something that failed."""
+        self._say("error", text, details)
+
+    def _say(self, level: str, text: str, details: Mapping[str, object]) -> None:
+        self.watcher.message(level, self.activity, text)
+        with self.db.transaction("log") as transaction:
+            add_message(
+                transaction,
+                at=self.clock.now(),
+                workflow=self.workflow,
+                run=self.run,
+                task=self.task,
+                activity=self.activity,
+                level=level,
+                text=text,
+                details=details,
+            )
