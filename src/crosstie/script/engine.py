@@ -1,0 +1,183 @@
+"""The JavaScript engine: quickjs-ng with limits on time, memory and stack, and nothing to reach outside of it.
+
+One call is one fresh context: scripts share no state. The language has no file, network or process; the clock is the
+task's, local time is UTC and `Math.random` follows from the clock, so the same call gives the same answer. What a script
+does (variables, options, log lines) is collected and returned; the runner applies it in its own transaction.
+
+The time limit is CPU seconds of the whole process, as the engine measures it (C `clock()`): other busy threads use it up
+too. While it is in force the engine cannot call Python, which is why options are handed in as a mapping.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from crosstie.errors import ScriptError
+from crosstie.script.values import Value, Variable, clean_text, decode, decode_variables, encode_all
+
+_PLACE = re.compile(r"<input>:(\d+):(\d+)")
+_EXCERPT = 80
+_HARNESS_LINE = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptLimits:
+    """What one script may use. `time` zero or less means no limit; a script is stopped after 1 hour unless set."""
+
+    time: timedelta = timedelta(hours=1)
+    memory_bytes: int = 64 * 1024 * 1024
+    stack_bytes: int = 256 * 1024
+
+
+# Filter values and templates are evaluated while somebody waits; 10 CPU seconds is far beyond any sensible one.
+EXPRESSION_LIMITS = ScriptLimits(time=timedelta(seconds=10))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptScope:
+    """What a script sees. `now` is aware; `zone` governs how dates appear in templates, not what JavaScript computes.
+
+    `names` are further read-only globals. `options` are all options by name, for `getOption`."""
+
+    now: datetime
+    workflow: str = ""
+    activity: str = ""
+    zone: tzinfo = UTC
+    vars: Mapping[str, Variable] = field(default_factory=dict)
+    instance_vars: Mapping[str, Variable] = field(default_factory=dict)
+    task_vars: Mapping[str, Variable] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """What `logInfo`, `logWarning` or `logError` said; `level` is info, warning or error."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptResult:
+    """What a script left behind, for the runner to apply: whole new variables, log lines in order, options it set.
+
+    `error` is the text of `logError`, or None: the log lines before it count, the variables and options do not."""
+
+    vars: Mapping[str, Variable]
+    instance_vars: Mapping[str, Variable]
+    task_vars: Mapping[str, Variable]
+    logs: tuple[LogLine, ...]
+    options_set: Mapping[str, str]
+    error: str | None = None
+
+
+def evaluate(source: str, scope: ScriptScope, limits: ScriptLimits = EXPRESSION_LIMITS) -> Value:
+    """The value of an expression: text, number (int when integral and exact), boolean, aware UTC instant or None.
+
+    What the expression does to variables and options is forgotten. Raises ScriptError with line and column."""
+    answer = _call(source, scope, limits, wants_value=True)
+    return decode(answer["value"], "the result")
+
+
+def run_script(source: str, scope: ScriptScope, limits: ScriptLimits | None = None) -> ScriptResult:
+    """Runs a script and returns what it left behind. A script ended by `logError` is a result with `error` set;
+    any other failure raises ScriptError with line and column."""
+    answer = _call(source, scope, limits or ScriptLimits(), wants_value=False)
+    return ScriptResult(
+        vars=decode_variables(answer["vars"], "vars."),
+        instance_vars=decode_variables(answer["instance_vars"], "instance.vars."),
+        task_vars=decode_variables(answer["task_vars"], "task.vars."),
+        logs=tuple(LogLine(level=level, text=clean_text(text, "a log line")) for level, text in answer["logs"]),
+        options_set={clean_text(n, "an option's name"): clean_text(v, f"option {n}") for n, v in answer["options"].items()},
+        error=answer["ended"],
+    )
+
+
+@cache
+def _harness() -> str:
+    """The harness, behind so many empty lines that a frame's line tells it from a person's source."""
+    source = resources.files("crosstie.script").joinpath("harness.js").read_text(encoding="utf-8")
+    return "\n" * _HARNESS_LINE + source
+
+
+def _call(source: str, scope: ScriptScope, limits: ScriptLimits, *, wants_value: bool) -> dict[str, Any]:
+    """One run in a context of its own; the harness's answer, if the source did not fail."""
+    import quickjs
+
+    given = json.dumps(
+        {
+            "now": (scope.now.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+            "workflow": scope.workflow,
+            "activity": scope.activity,
+            "vars": encode_all(scope.vars, "vars."),
+            "instance_vars": encode_all(scope.instance_vars, "instance.vars."),
+            "task_vars": encode_all(scope.task_vars, "task.vars."),
+            "options": dict(scope.options),
+            "names": encode_all(scope.names, ""),
+            "wants_value": wants_value,
+        }
+    )
+    if "\x00" in source:
+        raise ScriptError("The script contains a NUL character.", line=source[: source.index("\x00")].count("\n") + 1)
+    context = quickjs.Context()
+    harness = context.eval(_harness())
+    context.set_memory_limit(limits.memory_bytes)
+    context.set_max_stack_size(limits.stack_bytes)
+    if limits.time > timedelta(0):
+        context.set_time_limit(limits.time.total_seconds())
+    try:
+        answer: dict[str, Any] = json.loads(harness(given, source))
+    except quickjs.JSException as error:
+        raise _stopped(str(error), source, limits) from error
+    failure = answer["failure"]
+    if failure is not None and (wants_value or answer.get("ended") is None):
+        raise _failed(failure, source, limits)
+    return answer
+
+
+def _stopped(text: str, source: str, limits: ScriptLimits) -> ScriptError:
+    """The engine itself gave up: time, memory, or an answer that could not be built."""
+    if "interrupted" in text:
+        line, column = _place(text)
+        return ScriptError(
+            f"The script was stopped after {limits.time.total_seconds():g} seconds{_at(source, line, column)}.",
+            hint="Make it do less, or set a longer limit.",
+            line=line,
+            column=column,
+        )
+    return _failed({"message": text.split("\n")[0], "stack": text, "memory": text.startswith("null")}, source, limits)
+
+
+def _failed(failure: Mapping[str, Any], source: str, limits: ScriptLimits) -> ScriptError:
+    message = str(failure["message"])
+    line, column = _place(str(failure["stack"]))
+    if failure["memory"] or "out of memory" in message:
+        limit = limits.memory_bytes // (1024 * 1024)
+        return ScriptError(
+            f"The script used more than {limit} MiB of memory, or threw null.", line=line, column=column
+        )
+    return ScriptError(f"{message}{_at(source, line, column)}", line=line, column=column)
+
+
+def _place(stack: str) -> tuple[int, int]:
+    """Line and column of the innermost frame in the person's own source; 0, 0 if unknown."""
+    frames = ((int(found[1]), int(found[2])) for found in _PLACE.finditer(stack))
+    return next((frame for frame in frames if frame[0] <= _HARNESS_LINE), (0, 0))
+
+
+def _at(source: str, line: int, column: int) -> str:
+    """The place and an excerpt, to append to a message."""
+    lines = source.splitlines()
+    if not 1 <= line <= len(lines):
+        return ""
+    text = lines[line - 1].strip()
+    excerpt = text if len(text) <= _EXCERPT else text[: _EXCERPT - 1] + "…"
+    return f" (line {line}, column {column}: {excerpt})"
