@@ -202,9 +202,7 @@ class Catalog:
         return self.objects.get(name.lower())
 
     @classmethod
-    def from_describes(
-        cls, describes: Iterable[Mapping[str, Any]], tables: Mapping[str, str] | None = None
-    ) -> Catalog:
+    def from_describes(cls, describes: Iterable[Mapping[str, Any]], tables: Mapping[str, str] | None = None) -> Catalog:
         """Build from describe answers (`GET sobjects/X/describe`).
 
         `tables` maps an API name to the table or view that the SOQL engine reads for it; by default they are equal.
