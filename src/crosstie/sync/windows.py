@@ -300,6 +300,14 @@ def abandon(transaction: Transaction, run: int, now: datetime) -> None:
     )
 
 
+def abandon_one(transaction: Transaction, window: Window, now: datetime) -> None:
+    """Closes one open window without moving anything."""
+    transaction.execute(
+        "update crosstie.import_window set status = 'abandoned', closed_at = :now where id = :id and status = 'open'",
+        {"id": window.id, "now": instant_text(now)},
+    )
+
+
 def tail_tables(transaction: Transaction) -> frozenset[str]:
     """The tail tables that a register names: the tails in force and the candidates of open windows."""
     rows = transaction.rows(

@@ -308,6 +308,7 @@ def _check_activities(source: Source, definition: Definition, site: Site) -> Non
             if problems:
                 broken.add(name)
                 continue
+            shapes[(name, ERRORS)] = inputs[0] if inputs else None
             for transition, shape in activity.outputs(inputs, site).items():
                 shapes[(name, transition)] = shape
 

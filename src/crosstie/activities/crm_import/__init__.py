@@ -1,0 +1,330 @@
+"""Import from the CRM: the activity's keys, its validation, and what it puts out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from crosstie.crm import kind_of
+from crosstie.crm.connector import Road
+from crosstie.errors import MappingError
+from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject, find_column
+from crosstie.schema.conversions import MODES, local_column
+from crosstie.script.filters import FilterGroup, filter_problems, read_filter
+from crosstie.script.template import Template
+from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
+from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.yaml_source import suggest
+
+DEFAULT_OPTION = "LASTIMPORT_<%=instance.internalName%>_<%=activityName%>"
+POSITION = "crosstie_position"
+
+
+class _Keys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ImportField(_Keys):
+    """One remote field to import, its conversion and its name in the work table."""
+
+    field: str
+    conversion: str = "default"
+    as_: str = Field(default="", alias="as")
+
+    @property
+    def name(self) -> str:
+        """The column's name: the chosen one, else the field's, with dots of a path as underscores."""
+        return self.as_ or self.field.replace(".", "_")
+
+
+class OrderField(_Keys):
+    """One sort criterion."""
+
+    field: str
+    descending: bool = False
+
+
+class Index(_Keys):
+    """The automatic index: which field, which option, how far a read reaches back, how far from the CRM's clock."""
+
+    field: str = ""
+    option: str = DEFAULT_OPTION
+    overlap: timedelta = timedelta(minutes=15)
+    guard: timedelta = timedelta(seconds=60)
+
+    @field_validator("overlap", "guard", mode="before")
+    @classmethod
+    def _duration(cls, value: object) -> object:
+        return parse_duration(value)
+
+
+class Population(_Keys):
+    """Import the records whose remote ids come from upstream; `keep` names inbound columns to carry along."""
+
+    ids: str
+    keep: tuple[str, ...] = ()
+
+
+class CrmImport(Activity):
+    """Imports records of a remote object, all of them or those changed since the last import."""
+
+    summary: ClassVar[str] = "imports records of a remote object from a CRM"
+    min_inputs: ClassVar[int] = 0
+
+    type: Literal["crm_import"]
+    account: str = Field(description="the external account")
+    object: str = Field(description="the remote object; it has to be collected")
+    fields: tuple[ImportField, ...] = Field(description="the remote fields; the remote id is added by itself")
+    filter: FilterGroup | None = Field(None, description="which records; values are JavaScript")
+    strict: bool = Field(
+        False, description="allow only the comparisons that every CRM knows: null tests, numbers, dates"
+    )
+    order_by: tuple[OrderField, ...] = Field((), description="the order of the records")
+    index: Index | None = Field(None, description="import only what changed since the last import")
+    population: Population | None = Field(None, description="import the records whose ids come from upstream")
+    road: Road = Field(Road.AUTO, description="auto, pages or bulk")
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_fields(cls, value: Any) -> Any:
+        return [{"field": one} if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
+
+    @field_validator("order_by", mode="before")
+    @classmethod
+    def _short_order(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [_order(one) for one in value]
+
+    @field_validator("index", mode="before")
+    @classmethod
+    def _short_index(cls, value: Any) -> Any:
+        return {} if value is True else None if value is False else value
+
+    @field_validator("filter", mode="before")
+    @classmethod
+    def _filter(cls, value: Any) -> Any:
+        return None if value is None else read_filter(value)
+
+    def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
+        """Unknown account, object, fields, conversions; a filter that breaks the rules; names that collide."""
+        remote, found = self._find_object(site)
+        if remote is None:
+            yield found or Problem(path=("object",), message="is not collected")
+            return
+        yield from self._field_problems(remote, site)
+        yield from self._index_problems(remote)
+        yield from self._order_problems(remote)
+        if self.filter is not None:
+            for path, message in filter_problems(self.filter, remote, strict=self.strict):
+                yield Problem(path=("filter", *path), message=message)
+        yield from self._population_problems(inputs)
+
+    def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
+        """The imported columns; with rejects, their wire text and the CRM's own reject columns."""
+        remote = site.remote_object(self.account, self.object)
+        if remote is None:
+            return {}
+        shape = self.shape(remote, site, inputs, org="")
+        texts = tuple(Column(name=one.name, type=ColumnType.TEXT, label=one.label) for one in shape.columns)
+        return {OK: shape, REJECTS: Shape(columns=(*texts, *reject_columns(site.account_kind(self.account))))}
+
+    def run(self, context: Context) -> Done:
+        """Opens or takes up the window, reads, and leaves what was read under a private name."""
+        from crosstie.activities.crm_import.reading import import_records
+
+        return import_records(self, context)
+
+    def wanted(self, remote: RemoteObject) -> tuple[ImportField, ...]:
+        """The fields to read: remote id first, the index field, then the chosen ones."""
+        chosen = {one.field.lower() for one in self.fields if "." not in one.field}
+        added = [remote.key]
+        if self.index is not None:
+            added.append(self.index_field(remote))
+        return (
+            *(ImportField(field=name) for name in dict.fromkeys(added) if name and name.lower() not in chosen),
+            *sorted(self.fields, key=lambda one: one.field.lower() != remote.key.lower()),
+        )
+
+    def index_field(self, remote: RemoteObject) -> str:
+        """The API name of the index field: the chosen one, else the first documented one that the object has."""
+        if self.index is None:
+            return ""
+        if not self.index.field:
+            return remote.index_fields[0] if remote.index_fields else ""
+        known = remote.field(self.index.field)
+        return known.name if known else self.index.field
+
+    def shape(self, remote: RemoteObject, site: Site, inputs: tuple[Shape, ...], *, org: str) -> Shape:
+        """The shape of what is imported."""
+        columns = []
+        carried = []
+        for one in self.wanted(remote):
+            field = find_remote_field(remote, one.field, self.account, site)
+            columns.append(local_column(field, one.conversion, one.name))
+            if "." not in one.field and one.conversion == "default":
+                carried.append((one.name, field.name))
+        if self.order_by:
+            columns.append(Column(name=POSITION, type=ColumnType.INTEGER, label="order on the CRM"))
+        key = next(one.name for one in self.wanted(remote) if one.field.lower() == remote.key.lower())
+        stamp = self.index_field(remote) if self.index else ""
+        lineage = Lineage(
+            account=self.account,
+            org=org,
+            object=remote.name,
+            remote_id=key,
+            stamp=next((one.name for one in self.wanted(remote) if stamp and one.field.lower() == stamp.lower()), ""),
+            fields=tuple(carried),
+        )
+        kept: tuple[Column, ...] = ()
+        if self.population is not None and inputs:
+            kept = tuple(
+                column for name in self.population.keep if (column := find_column(inputs[0].columns, name)) is not None
+            )
+        return Shape(columns=(*columns, *kept), lineage=lineage, key=(key,))
+
+    def _find_object(self, site: Site) -> tuple[RemoteObject | None, Problem | None]:
+        accounts = site.accounts()
+        if self.account not in accounts:
+            known = f" Known: {', '.join(accounts)}." if accounts else ""
+            return None, Problem(
+                path=("account",),
+                message=f"there is no external account “{self.account}”.{suggest(self.account, accounts)}{known}"
+                f" Create it: crosstie account add {self.account}",
+            )
+        remote = site.remote_object(self.account, self.object)
+        if remote is None:
+            collected = site.collected(self.account)
+            known = f" Collected: {', '.join(collected)}." if collected else ""
+            return None, Problem(
+                path=("object",),
+                message=f"“{self.object}” is not a collected object of account {self.account}."
+                f"{suggest(self.object, collected)}{known} Collect it: crosstie collect {self.account} {self.object}",
+            )
+        return remote, None
+
+    def _field_problems(self, remote: RemoteObject, site: Site) -> Iterator[Problem]:
+        names: dict[str, str] = {}
+        for one in self.wanted(remote):
+            position = self.fields.index(one) if one in self.fields else -1
+            path: tuple[str | int, ...] = ("fields", position) if position >= 0 else ("fields",)
+            twin = names.setdefault(one.name.lower(), one.field)
+            if twin != one.field:
+                yield Problem(
+                    path=path, message=f"two fields would become column {one.name}; give one a name with “as:”"
+                )
+            if one.conversion not in MODES:
+                yield Problem(
+                    path=(*path, "conversion"),
+                    message=f"“{one.conversion}” is not a conversion.{suggest(one.conversion, MODES)}"
+                    f" It can be {', '.join(MODES)}",
+                )
+                continue
+            try:
+                local_column(find_remote_field(remote, one.field, self.account, site), one.conversion, one.name)
+            except MappingError as error:
+                yield Problem(path=path, message=str(error))
+
+    def _index_problems(self, remote: RemoteObject) -> Iterator[Problem]:
+        if self.index is None:
+            return
+        if not self.index.field:
+            if not remote.index_fields:
+                yield Problem(
+                    path=("index",),
+                    message=f"{remote.name} has no field that tells when a record changed; import it without index",
+                )
+        else:
+            field = remote.field(self.index.field)
+            fit = field is not None and field.type is FieldType.DATETIME and field.filterable
+            if not fit:
+                named = f" Fit are: {', '.join(remote.index_fields)}." if remote.index_fields else ""
+                yield Problem(
+                    path=("index", "field"),
+                    message=f"“{self.index.field}” is not a date-and-time field of {remote.name} that can be filtered."
+                    f"{suggest(self.index.field, remote.index_fields)}{named}",
+                )
+        try:
+            Template(self.index.option)
+        except Exception as error:
+            if not hasattr(error, "message"):
+                raise
+            yield Problem(path=("index", "option"), message=str(error))
+
+    def _order_problems(self, remote: RemoteObject) -> Iterator[Problem]:
+        for position, one in enumerate(self.order_by):
+            field = remote.field(one.field)
+            if field is None or not field.sortable:
+                words = [field.name for field in remote.fields if field.sortable]
+                yield Problem(
+                    path=("order_by", position),
+                    message=f"{remote.name} cannot be ordered by “{one.field}”.{suggest(one.field, words)}",
+                )
+        if self.order_by and self.road is Road.BULK:
+            yield Problem(path=("road",), message="an ordered read can't go by bulk; leave out road or order_by")
+
+    def _population_problems(self, inputs: tuple[Shape, ...]) -> Iterator[Problem]:
+        if self.population is None:
+            return
+        if not inputs:
+            yield Problem(path=("population",), message="nothing leads to this activity, so there is no population")
+            return
+        for path, name in (
+            (("population", "ids"), self.population.ids),
+            *((("population", "keep", position), one) for position, one in enumerate(self.population.keep)),
+        ):
+            if find_column(inputs[0].columns, name) is None:
+                words = [column.name for column in inputs[0].columns]
+                yield Problem(
+                    path=path,
+                    message=f"the inbound population has no column {name}.{suggest(name, words)}"
+                    f" It has {', '.join(words)}",
+                )
+        if self.index is not None:
+            yield Problem(path=("index",), message="a population from upstream is read whole; leave out the index")
+
+
+def _order(value: object) -> object:
+    if isinstance(value, str):
+        return {"field": value}
+    if isinstance(value, dict) and len(value) == 1 and "field" not in value:
+        name, direction = next(iter(value.items()))
+        if direction in ("ascending", "descending"):
+            return {"field": name, "descending": direction == "descending"}
+        raise ValueError(f"“{direction}” is not an order; it can be ascending or descending")
+    return value
+
+
+def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
+    """The field behind a name or a relationship path (`Account.Name`). Raises MappingError naming what is wrong."""
+    first, _, rest = path.partition(".")
+    if not rest:
+        field = remote.field(path)
+        if field is None:
+            words = [one.name for one in remote.fields]
+            raise MappingError(f"{remote.name} has no field “{path}”.{suggest(path, words)}")
+        if field.parts:
+            raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
+        return field
+    link = next((one for one in remote.fields if one.relationship and one.relationship.lower() == first.lower()), None)
+    if link is None:
+        words = [one.relationship for one in remote.fields if one.relationship]
+        raise MappingError(f"{remote.name} has no relationship “{first}”.{suggest(first, words)}")
+    if len(link.reference_to) != 1:
+        raise MappingError(f"{first} can point to several objects ({', '.join(link.reference_to)}); import {link.name}")
+    parent = site.remote_object(account, link.reference_to[0])
+    if parent is None:
+        raise MappingError(
+            f"{path} needs {link.reference_to[0]}, which is not collected."
+            f" Collect it: crosstie collect {account} {link.reference_to[0]}"
+        )
+    return find_remote_field(parent, rest, account, site)
+
+
+def reject_columns(kind: str) -> tuple[Column, ...]:
+    """The reject columns that the CRM's own errors have, and the field at fault."""
+    names = (*kind_of(kind).reject_columns, "errorField")
+    return tuple(Column(name=name, type=ColumnType.TEXT) for name in names)

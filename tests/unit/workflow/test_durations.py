@@ -1,0 +1,23 @@
+"""Durations as people write them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from crosstie.workflow.durations import parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("10m", 600), ("1h30m", 5400), ("2d", 172800), ("1y", 31536000), (3, 259200), ("1h 5s", 3605)],
+)
+def test_durations_are_read_with_day_as_the_bare_unit(text: object, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "ten minutes", "10", "-5m", "5 m x", True, None, -1])
+def test_what_is_no_duration_is_refused_in_words(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
