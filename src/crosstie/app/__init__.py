@@ -1,0 +1,146 @@
+"""The App: builds everything from the configuration. Command line, console and people's own Python call only this."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from crosstie.accounts import Vault
+from crosstie.app import adoption
+from crosstie.app.accounts import Accounts
+from crosstie.app.adoption import Adopted
+from crosstie.app.options import Option, Options
+from crosstie.app.project import Made, init_project
+from crosstie.app.rejects import InboxReject, Rejects
+from crosstie.app.schemas import DatabaseSite, Schemas
+from crosstie.app.workflows import Runs, Workflows
+from crosstie.config import Config, read_config
+from crosstie.db import open_database
+from crosstie.db.database import Database
+from crosstie.schema.store import SchemaStore
+from crosstie.workflow.clock import Clock, SystemClock
+from crosstie.workflow.runner import Surroundings
+from crosstie.workflow.watcher import Watcher
+
+__all__ = ["Adopted", "App", "InboxReject", "Made", "Option", "init_project"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rooms:
+    """What is built once for an App."""
+
+    accounts: Accounts
+    schemas: Schemas
+    workflows: Workflows
+    runs: Runs
+    options: Options
+    rejects: Rejects
+
+
+class App:
+    """A project, open: `with App.open() as app: app.workflows.run("contact-import")`."""
+
+    def __init__(self, config: Config, db: Database, clock: Clock) -> None:
+        self.config = config
+        self.db = db
+        self._clock = clock
+        self._own = adoption.is_own(db, config.databases_file)
+        self._rooms = self._build()
+
+    @classmethod
+    def open(
+        cls, project: Path | str | None = None, *, database: str | None = None, clock: Clock | None = None
+    ) -> Self:
+        """Opens the project in that folder (or of that crosstie.toml), else the nearest one from here upward.
+
+        `database`, a path or URL, wins over file and environment. Raises ConfigError where something has to be mended
+        in the configuration, DatabaseError where the database cannot be opened."""
+        config = read_config(None if project is None else Path(project), os.environ)
+        if database is not None:
+            config = replace(config, database=database)
+        return cls(config, open_database(config.database), clock or SystemClock())
+
+    def _build(self) -> _Rooms:
+        db, now = self.db, self._clock.now
+        accounts = Accounts(db, lambda: Vault.open(self.config), now)
+        store = SchemaStore(db, now)
+        site = DatabaseSite(db, store, accounts)
+
+        def around(watcher: Watcher) -> Surroundings:
+            return Surroundings(
+                db=db,
+                site=site,
+                clock=self._clock,
+                connect=accounts.connect,
+                watcher=watcher,
+                zone=self.config.zone,
+            )
+
+        return _Rooms(
+            accounts=accounts,
+            schemas=Schemas(store, accounts),
+            workflows=Workflows(db, site, now, around),
+            runs=Runs(db),
+            options=Options(db, now),
+            rejects=Rejects(db, now),
+        )
+
+    @property
+    def accounts(self) -> Accounts:
+        """The external accounts."""
+        return self._rooms.accounts
+
+    @property
+    def schemas(self) -> Schemas:
+        """The collected objects and their local tables."""
+        return self._rooms.schemas
+
+    @property
+    def workflows(self) -> Workflows:
+        """Definitions and their execution."""
+        return self._rooms.workflows
+
+    @property
+    def runs(self) -> Runs:
+        """What ran, and its log."""
+        return self._rooms.runs
+
+    @property
+    def options(self) -> Options:
+        """Named text settings."""
+        return self._rooms.options
+
+    @property
+    def rejects(self) -> Rejects:
+        """The inbox of refused rows."""
+        return self._rooms.rejects
+
+    def adoption_warning(self) -> str:
+        """What to say when the database is a copy that nobody adopted; '' when it is this installation's own."""
+        if self._own:
+            return ""
+        return (
+            f"{self.db.place} is a copy: its id is not among those beside {self.config.key_file}."
+            " It will not write to a CRM. If it is to be this installation's own: crosstie adopt"
+        )
+
+    def adopt(self) -> Adopted:
+        """Makes a copied database this installation's own."""
+        adopted = adoption.adopt(self.db, self.config.databases_file, self._clock.now())
+        self._own = True
+        return adopted
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,97 @@
+"""Collected objects, and what validation may look at."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from crosstie.db.database import Database
+from crosstie.errors import ConfigError
+from crosstie.model import RemoteObject, Table
+from crosstie.schema.store import Collected, Schema, SchemaStore
+
+if TYPE_CHECKING:
+    from crosstie.app.accounts import Accounts
+    from crosstie.crm.connector import ObjectName
+
+
+class Schemas:
+    """`app.schemas`."""
+
+    def __init__(self, store: SchemaStore, accounts: Accounts) -> None:
+        self._store = store
+        self._accounts = accounts
+
+    def remote(self, account: str) -> tuple[ObjectName, ...]:
+        """Every object that the account's user can read, as the CRM lists them now."""
+        with self._accounts.connected(account) as connector:
+            return connector.objects()
+
+    def collect(self, account: str, name: str, *, dry_run: bool = False) -> Collected:
+        """Fetches the description of an object, stores it, makes or widens its local table; with `dry_run` only says
+        what would change. Raises ConfigError, with a suggestion, for an object the CRM doesn't list."""
+        with self._accounts.connected(account) as connector:
+            listed = {one.name.lower(): one.name for one in connector.objects()}
+            exact = listed.get(name.lower())
+            if exact is None:
+                close = difflib.get_close_matches(name.lower(), listed, n=1)
+                suggestion = f"Did you mean {listed[close[0]]}? " if close else ""
+                raise ConfigError(
+                    f"{account} has no object {name} that this user can read.",
+                    hint=f"{suggestion}All of them: crosstie objects {account}",
+                )
+            return self._store.collect(account, exact, connector, dry_run=dry_run)
+
+    def names(self, account: str) -> tuple[str, ...]:
+        """The names of an account's collected objects."""
+        return self._store.names(account)
+
+    def list(self, account: str = "") -> tuple[Schema, ...]:
+        """All collected objects, of one account or of all."""
+        if account:
+            self._accounts.get(account)
+        return self._store.list(account)
+
+    def get(self, account: str, name: str) -> Schema:
+        """A collected object. Raises ConfigError, with a suggestion, for one that was not collected."""
+        self._accounts.get(account)
+        found = self._store.find(account, name)
+        if found is None:
+            names = self._store.names(account)
+            close = difflib.get_close_matches(name, names, n=1)
+            suggestion = f"Did you mean {close[0]}? " if close else ""
+            raise ConfigError(
+                f"{name} was not collected from {account}.",
+                hint=f"{suggestion}Collect it with: crosstie collect {account} {name}",
+            )
+        return found
+
+
+class DatabaseSite:
+    """What validation may look at: the database and what is stored in it, never a CRM."""
+
+    def __init__(self, db: Database, store: SchemaStore, accounts: Accounts) -> None:
+        self._db = db
+        self._store = store
+        self._accounts = accounts
+
+    def table(self, name: str) -> Table | None:
+        """A table of people's."""
+        return self._db.reflect(name)
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of people's tables, for suggestions."""
+        return self._db.tables()
+
+    def accounts(self) -> tuple[str, ...]:
+        """The names of the external accounts."""
+        return self._accounts.names()
+
+    def collected(self, account: str) -> tuple[str, ...]:
+        """The names of the collected remote objects of an account."""
+        return self._store.names(account)
+
+    def remote_object(self, account: str, name: str) -> RemoteObject | None:
+        """A collected remote object, as stored."""
+        found = self._store.find(account, name)
+        return found.object if found else None

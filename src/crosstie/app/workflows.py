@@ -1,0 +1,195 @@
+"""Workflows and their runs: definitions are applied as versions, and the newest version runs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from crosstie.activities import ACTIVITIES
+from crosstie.app.audit import record, who
+from crosstie.db.database import Database, Transaction, instant_text, parse_instant
+from crosstie.errors import ConfigError
+from crosstie.sync import windows
+from crosstie.sync.windows import Window
+from crosstie.workflow import state
+from crosstie.workflow.activity import Site
+from crosstie.workflow.definition import Definition, read_definition
+from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
+from crosstie.workflow.state import Run, Task
+from crosstie.workflow.watcher import Message, Silent, Watcher, messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """An applied version of a workflow: the text of its file, comments and all. `source` is where it came from."""
+
+    workflow: str
+    label: str
+    version: int
+    text: str
+    source: str
+    applied_at: datetime
+    applied_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The result of applying a file. `changed` is False when its text was the newest version already."""
+
+    definition: Definition
+    version: int
+    changed: bool
+
+
+_VERSION = (
+    "select v.workflow, w.label, v.version, v.text, v.source, v.applied_at, v.applied_by from crosstie.workflow w"
+    " join crosstie.workflow_version v on v.workflow = w.name and v.version = w.version"
+)
+
+
+class Workflows:
+    """`app.workflows`. Validation looks at the database, never at a CRM."""
+
+    def __init__(
+        self, db: Database, site: Site, now: Callable[[], datetime], around: Callable[[Watcher], Surroundings]
+    ) -> None:
+        self._db = db
+        self._site = site
+        self._now = now
+        self._around = around
+
+    def validate(self, file: Path) -> Definition:
+        """Reads a definition file. Raises DefinitionError with every mistake, ConfigError when it cannot be read."""
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise ConfigError(f"{file} cannot be read: {reason}") from error
+        return self._read(str(file), text)
+
+    def _read(self, source: str, text: str) -> Definition:
+        return read_definition(source, text, ACTIVITIES, self._site)
+
+    def apply(self, file: Path) -> Applied:
+        """Validates the file and stores its text as the newest version, unless it is that already."""
+        definition = self.validate(file)
+        with self._db.transaction(f"{definition.name} is applied") as transaction:
+            newest = _newest(transaction, definition.name)
+            if newest is not None and newest.text == definition.text:
+                return Applied(definition=definition, version=newest.version, changed=False)
+            version = newest.version + 1 if newest else 1
+            self._store(transaction, definition, version, str(file.resolve()))
+        return Applied(definition=definition, version=version, changed=True)
+
+    def _store(self, transaction: Transaction, definition: Definition, version: int, source: str) -> None:
+        now = self._now()
+        transaction.execute(
+            "insert into crosstie.workflow (name, label, version, changed_at) values (:name, :label, :version, :now)"
+            " on conflict (name) do update set label = excluded.label, version = excluded.version,"
+            " changed_at = excluded.changed_at",
+            {"name": definition.name, "label": definition.label, "version": version, "now": instant_text(now)},
+        )
+        transaction.execute(
+            "insert into crosstie.workflow_version (workflow, version, text, source, applied_at, applied_by)"
+            " values (:name, :version, :text, :source, :now, :who)",
+            {
+                "name": definition.name,
+                "version": version,
+                "text": definition.text,
+                "source": source,
+                "now": instant_text(now),
+                "who": who(),
+            },
+        )
+        before = f"version {version - 1}" if version > 1 else ""
+        record(transaction, now, "apply", f"workflow {definition.name}", before, f"version {version}")
+
+    def list(self) -> tuple[Version, ...]:
+        """The newest version of each workflow, by name."""
+        with self._db.reading() as transaction:
+            rows = transaction.rows(f"{_VERSION} order by w.name")
+        return tuple(_version(row) for row in rows)
+
+    def get(self, name: str) -> Version:
+        """The newest version of a workflow. Raises ConfigError when there is none of that name."""
+        with self._db.reading() as transaction:
+            newest = _newest(transaction, name)
+            names = [] if newest else [str(row[0]) for row in transaction.rows("select name from crosstie.workflow")]
+        if newest is None:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f"Did you mean {close[0]}? " if close else ""
+            raise ConfigError(
+                f"There is no workflow {name}.",
+                hint=f"{hint}All of them: crosstie workflow list. A file is added by: crosstie workflow apply FILE",
+            )
+        return newest
+
+    def definition(self, name: str) -> Definition:
+        """The newest version, read and validated against the database as it is now."""
+        newest = self.get(name)
+        return self._read(f"{name} (version {newest.version})", newest.text)
+
+    def run(self, target: str | Path, *, restart: bool = False, watcher: Watcher | None = None) -> RunReport:
+        """Runs a workflow by name, or applies a file and runs it. An unfinished run is gone on with, or with
+        `restart` abandoned for a new one. Raises DefinitionError, BrakeError, TaskError."""
+        if isinstance(target, Path):
+            applied = self.apply(target)
+            definition, version = applied.definition, applied.version
+        else:
+            definition, version = self.definition(target), self.get(target).version
+        return run_workflow(self._around(watcher or Silent()), definition, version, restart=restart)
+
+
+class Runs:
+    """`app.runs`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def list(self, workflow: str = "", limit: int = 50) -> tuple[Run, ...]:
+        """The newest first."""
+        with self._db.reading() as transaction:
+            return state.runs(transaction, workflow, limit)
+
+    def get(self, number: int) -> Run:
+        """A run by its number. Raises ConfigError when there is none."""
+        with self._db.reading() as transaction:
+            found = state.find_run(transaction, number)
+        if found is None:
+            raise ConfigError(f"There is no run {number}.", hint="The newest ones: crosstie log")
+        return found
+
+    def tasks(self, number: int) -> tuple[Task, ...]:
+        """Its tasks, oldest first."""
+        with self._db.reading() as transaction:
+            return state.tasks(transaction, number)
+
+    def messages(self, number: int) -> tuple[Message, ...]:
+        """Its log, oldest first."""
+        with self._db.reading() as transaction:
+            return messages(transaction, number)
+
+    def windows(self, number: int) -> tuple[Window, ...]:
+        """The windows its imports opened, oldest first."""
+        with self._db.reading() as transaction:
+            return windows.windows_of(transaction, number)
+
+
+def _newest(transaction: Transaction, name: str) -> Version | None:
+    row = transaction.row(f"{_VERSION} where w.name = :name", {"name": name})
+    return _version(row) if row else None
+
+
+def _version(row: Sequence[object]) -> Version:
+    return Version(
+        workflow=str(row[0]),
+        label=str(row[1] or ""),
+        version=int(str(row[2])),
+        text=str(row[3]),
+        source=str(row[4] or ""),
+        applied_at=parse_instant(str(row[5])),
+        applied_by=str(row[6] or ""),
+    )

@@ -1,0 +1,73 @@
+"""The command line: parse, call App, print. Heavy modules are imported where they are used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from crosstie.cli import account, failures, objects, options, project, rejects, runs, sandbox, workflow
+from crosstie.cli.session import Session
+
+_HELP = """Keeps a marketing database and its CRM in step.
+
+\b
+Begin with:
+  crosstie init                       a project in this folder
+  crosstie account add salesforce     how to reach a CRM
+  crosstie collect salesforce         choose the objects to work with
+  crosstie run contacts.yaml          the first import
+
+\b
+Exit codes: 0 done, 1 failed, 2 a mistake in arguments, configuration or definition,
+3 done with rejects, 4 stopped by the brake or waiting for a person, 130 interrupted.
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path),
+    envvar="CROSSTIE_PROJECT",
+    metavar="DIR",
+    help="The folder with crosstie.toml. By default the nearest one from here upward.",
+)
+@click.version_option(package_name="crosstie", message="crosstie %(version)s")
+@click.pass_context
+def commands(context: click.Context, project: Path | None) -> None:
+    """The root of all commands."""
+    context.obj.project = project
+
+
+for _command in (
+    project.init,
+    project.adopt,
+    sandbox.sandbox,
+    account.account,
+    objects.objects,
+    objects.collect,
+    objects.schema,
+    workflow.workflow,
+    runs.run,
+    runs.log,
+    rejects.rejects,
+    options.option,
+):
+    commands.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one command line and ends the process with its exit code."""
+    session = Session()
+    try:
+        code = commands.main(args=arguments, prog_name="crosstie", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all errors end
+        code = failures.report(error, session.project)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,202 @@
+"""Remote objects: what the CRM has, what we collected, and the local tables made from it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from crosstie.cli.output import emit_json, json_option, table
+from crosstie.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    import questionary
+
+    from crosstie.app import App
+    from crosstie.crm.connector import ObjectName
+    from crosstie.schema.store import Collected, Schema
+
+
+@click.command()
+@click.argument("account")
+@json_option
+@pass_session
+def objects(session: Session, account: str, as_json: bool) -> None:
+    """Lists the objects that the CRM has.
+
+    Those that the ACCOUNT's user can read."""
+    with session.app() as app:
+        found = app.schemas.remote(account)
+        collected = set(app.schemas.names(account))
+    if as_json:
+        emit_json(
+            [
+                {"name": one.name, "label": one.label, "custom": one.custom, "collected": one.name in collected}
+                for one in found
+            ]
+        )
+        return
+    table(
+        ["name", "label", "custom", "collected"],
+        [(one.name, one.label, one.custom, one.name in collected) for one in found],
+        empty=f"This user can read no object. See: crosstie account check {account}",
+    )
+
+
+@click.command()
+@click.argument("account")
+@click.argument("names", metavar="[OBJECT]…", nargs=-1)
+@click.option("--all", "again", is_flag=True, help="Collect again every object that was collected before.")
+@click.option("--dry-run", is_flag=True, help="Show the difference, change nothing.")
+@json_option
+@pass_session
+def collect(
+    session: Session, account: str, names: tuple[str, ...], again: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Makes or widens the local tables of OBJECTs.
+
+    Their descriptions are fetched with all enumerations. Without an object, on a terminal, lets you choose. A column whose field is gone is reported and kept."""
+    with session.app() as app:
+        if again:
+            names = (*names, *app.schemas.names(account))
+        chosen = names or _choose(app, account)
+        results = [app.schemas.collect(account, name, dry_run=dry_run) for name in dict.fromkeys(chosen)]
+    if as_json:
+        emit_json([_collected(one) for one in results])
+        return
+    for one in results:
+        _say_collected(one, dry_run=dry_run)
+
+
+def _choose(app: App, account: str) -> Sequence[str]:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError(
+            f"Name the objects to collect, like: crosstie collect {account} Contact Account."
+            f" (crosstie objects {account} lists them; without names a terminal is needed to choose.)"
+        )
+    import questionary
+
+    collected = set(app.schemas.names(account))
+    answer = questionary.checkbox(
+        "Which objects? (type to search, space to choose, enter to go on)",
+        choices=[_choice(one, one.name in collected) for one in app.schemas.remote(account)],
+        use_search_filter=True,
+        use_jk_keys=False,
+    ).ask()
+    if not answer:
+        raise click.Abort
+    return [str(name) for name in answer]
+
+
+def _choice(one: ObjectName, collected: bool) -> questionary.Choice:
+    import questionary
+
+    return questionary.Choice(f"{one.name}  {one.label}", value=one.name, checked=collected)
+
+
+def _collected(one: Collected) -> dict[str, object]:
+    return {
+        "account": one.schema.account,
+        "object": one.schema.object.name,
+        "table": one.schema.table,
+        "fields": len(one.schema.object.fields),
+        "created": one.difference.created,
+        "added": [column.name for column in one.difference.added],
+        "removed": list(one.difference.removed),
+        "changed": list(one.difference.changed),
+    }
+
+
+def _say_collected(one: Collected, *, dry_run: bool) -> None:
+    found, schema = one.difference, one.schema
+    columns = len(found.added)
+    if found.created:
+        verb = "would be made" if dry_run else "made"
+        click.echo(f"✓ {schema.object.name}: table {schema.table} {verb} with {columns} columns")
+        return
+    if found.empty:
+        click.echo(f"✓ {schema.object.name}: nothing changed, table {schema.table}")
+        return
+    click.echo(f"✓ {schema.object.name}: table {schema.table}")
+    for column in found.added:
+        click.echo(f"  + {column.name} ({column.type})")
+    for line in found.changed:
+        click.echo(f"  ~ {line}")
+    for name in found.removed:
+        click.echo(f"  - {name} is gone on the CRM, or hidden from this user; its column and values are kept")
+
+
+@click.group()
+def schema() -> None:
+    """The collected objects."""
+
+
+@schema.command("show")
+@click.argument("account", required=False)
+@click.argument("name", metavar="[OBJECT]", required=False)
+@click.option("--values", is_flag=True, help="Also list the values of the enumerations.")
+@json_option
+@pass_session
+def show(session: Session, account: str | None, name: str | None, values: bool, as_json: bool) -> None:
+    """Shows what was collected: all objects, those of an ACCOUNT, or the fields of one OBJECT."""
+    with session.app() as app:
+        if account and name:
+            one = app.schemas.get(account, name)
+            _show_object(one, values=values, as_json=as_json)
+            return
+        found = app.schemas.list(account or "")
+    if as_json:
+        emit_json([_summary(one) for one in found])
+        return
+    table(
+        ["account", "object", "label", "table", "fields", "collected at (UTC)"],
+        [
+            (one.account, one.object.name, one.object.label, one.table, len(one.object.fields), one.collected_at)
+            for one in found
+        ],
+        empty="Nothing was collected yet. Begin with: crosstie collect ACCOUNT",
+    )
+
+
+def _summary(one: Schema) -> dict[str, object]:
+    return {
+        "account": one.account,
+        "object": one.object.name,
+        "label": one.object.label,
+        "table": one.table,
+        "fields": len(one.object.fields),
+        "collected_at": one.collected_at,
+    }
+
+
+def _show_object(one: Schema, *, values: bool, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        emit_json({**_summary(one), "description": msgspec.to_builtins(one.object)})
+        return
+    click.echo(f"{one.object.name} “{one.object.label}” of {one.account}, table {one.table}, key {one.object.key}")
+    if one.object.index_fields:
+        click.echo(f"automatic index: {', '.join(one.object.index_fields)} (recommended: {one.object.safe_index})")
+    table(
+        ["field", "label", "type", "on the CRM", "length", "links to", "values"],
+        [
+            (
+                field.name,
+                field.label,
+                field.type.value,
+                field.wire_type,
+                field.length or None,
+                ", ".join(field.reference_to),
+                len(field.values) or None,
+            )
+            for field in one.object.fields
+        ],
+        empty="This object has no field that this user can see.",
+    )
+    if values:
+        for field in one.object.fields:
+            if field.values:
+                click.echo(f"{field.name}: {', '.join(value.name for value in field.values if value.active)}")

@@ -1,0 +1,115 @@
+"""What a person sees while a workflow runs: one living line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+
+import click
+
+_BAR = 20
+_REDRAW_SECONDS = 0.1
+_PLAIN_SECONDS = 10.0
+
+
+class Display:
+    """A Watcher that prints. Everything goes through one lock, for loaders report from threads of their own.
+
+    On a terminal the activity at work is one line that is drawn again; otherwise a line every ten seconds, so that a
+    log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`."""
+
+    def __init__(self, *, living: bool, verbose: bool) -> None:
+        self._living = living
+        self._verbose = verbose
+        self._lock = threading.Lock()
+        self._activity = ""
+        self._width = 0
+        self._began = time.monotonic()
+        self._drawn = 0.0
+        self._open_line = False
+        self._loaded = ""
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """The first line names workflow and run."""
+        with self._lock:
+            self._line(f"{workflow}  run {run}{', going on where it stopped' if resumed else ''}")
+
+    def activity_begun(self, activity: str, kind: str) -> None:
+        """The activity's name appears as soon as it works."""
+        with self._lock:
+            self._activity, self._began, self._drawn, self._loaded = activity, time.monotonic(), 0.0, ""
+            self._width = max(self._width, len(activity), 10)
+            if self._living:
+                self._draw(f"  {activity:<{self._width}}  …")
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """Rows, rate, time left and API calls of a long read."""
+        now = time.monotonic()
+        with self._lock:
+            self._loaded = loaded(rows, expected, calls, now - self._began)
+            if now - self._drawn < (_REDRAW_SECONDS if self._living else _PLAIN_SECONDS):
+                return
+            if not self._living and self._drawn == 0.0 and now - self._began < _PLAIN_SECONDS:
+                return
+            self._drawn = now
+            if self._living:
+                self._draw(f"  {activity:<{self._width}}  {bar(rows, expected)}{self._loaded}")
+            else:
+                self._line(f"  {activity:<{self._width}}  {self._loaded}")
+
+    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """The activity's counts, with the rate of what it read."""
+        with self._lock:
+            facts = " · ".join(f"{number:,} {name}" for name, number in counts.items()) or "done"
+            self._line(f"  {activity:<{self._width}}  {facts}  ({duration(seconds)})")
+
+    def message(self, level: str, activity: str, text: str) -> None:
+        """A warning or an error as it happens; the error that ends a run is said by the command itself."""
+        with self._lock:
+            if level == "warning" or self._verbose:
+                mark = {"warning": "!", "error": "✗"}.get(level, "·")
+                self._line(f"  {mark} {activity}: {text}")
+
+    def _line(self, text: str) -> None:
+        if self._open_line:
+            click.echo("\r\x1b[K", nl=False, color=True)
+            self._open_line = False
+        click.echo(text)
+
+    def _draw(self, text: str) -> None:
+        click.echo(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", nl=False, color=True)
+        self._open_line = True
+
+
+def bar(rows: int, expected: int | None) -> str:
+    """How much of what is expected is there; nothing when nothing is expected."""
+    if not expected:
+        return ""
+    full = min(_BAR, rows * _BAR // expected)
+    return f"{'█' * full}{'░' * (_BAR - full)}  "
+
+
+def loaded(rows: int, expected: int | None, calls: int, seconds: float) -> str:
+    """`48,210 of 51,000 rows · 212 k/s · 1 s left · 4 calls`."""
+    rate = rows / seconds if seconds > 0 else 0.0
+    parts = [f"{rows:,} of {expected:,} rows" if expected else f"{rows:,} rows"]
+    if rate >= 1:
+        parts.append(f"{rate / 1000:.0f} k/s" if rate >= 10_000 else f"{rate:,.0f}/s")
+    if expected and rate >= 1 and expected > rows:
+        parts.append(f"{duration((expected - rows) / rate)} left")
+    parts.append(f"{calls:,} call{'' if calls == 1 else 's'}")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,239 @@
+"""`crosstie run` and `crosstie log`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from crosstie.cli import failures
+from crosstie.cli.output import emit_json, json_option, table, text
+from crosstie.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from crosstie.sync.windows import Window
+    from crosstie.workflow.runner import RunReport
+    from crosstie.workflow.state import Run, Task
+    from crosstie.workflow.watcher import Message
+
+
+@click.command()
+@click.argument("target", metavar="FILE|NAME")
+@click.option("--restart", is_flag=True, help="Begin anew instead of going on with an unfinished run.")
+@click.option("-v", "--verbose", is_flag=True, help="Also say what is merely to know.")
+@json_option
+@pass_session
+def run(session: Session, target: str, restart: bool, verbose: bool, as_json: bool) -> None:
+    """Runs a workflow, from a FILE or by NAME.
+
+    A definition file is applied first.
+    A run that failed or was interrupted is gone on with; what it finished is not done again."""
+    from crosstie.cli.progress import Display
+    from crosstie.workflow.watcher import Silent
+
+    watcher = Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
+    with session.app() as app, _terminated_like_interrupted():
+        report = app.workflows.run(_target(target), restart=restart, watcher=watcher)
+        windows = app.runs.windows(report.run)
+    if as_json:
+        emit_json(_report(report, windows))
+    else:
+        for window in windows:
+            click.echo(f"  index {window.option}: {_index(window)}")
+        click.echo(
+            f"done in {report.seconds:.1f} s · {report.api_calls:,} API calls · {report.rejects:,} rejects"
+            f" · crosstie log {report.run}"
+        )
+    if report.rejects:
+        raise failures.Stopped(failures.DONE_WITH_REJECTS)
+
+
+def _target(written: str) -> str | Path:
+    """A file when it looks like one or is one; else a name."""
+    path = Path(written)
+    return path if path.suffix in (".yaml", ".yml") or path.is_file() else written
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """A polite kill ends a run like Ctrl-C: recorded, and ready to be gone on with."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _index(window: Window) -> str:
+    start = text(window.start) or "the beginning"
+    return f"{start} → {text(window.end)} UTC, {window.status}"
+
+
+def _window(window: Window) -> dict[str, object]:
+    return {
+        "option": window.option,
+        "object": window.object,
+        "field": window.field,
+        "start": window.start,
+        "end": window.end,
+        "status": window.status,
+        "rows": window.rows,
+    }
+
+
+def _report(report: RunReport, windows: Sequence[Window]) -> dict[str, object]:
+    return {
+        "run": report.run,
+        "workflow": report.workflow,
+        "status": report.status,
+        "resumed": report.resumed,
+        "counts": {name: dict(counts) for name, counts in report.counts.items()},
+        "rejects": report.rejects,
+        "api_calls": report.api_calls,
+        "remote_rows": report.remote_rows,
+        "windows": [_window(window) for window in windows],
+        "seconds": round(report.seconds, 3),
+    }
+
+
+@click.command()
+@click.argument("number", metavar="[RUN]", type=int, required=False)
+@click.option("--workflow", default="", metavar="NAME", help="Without RUN: only the runs of one workflow.")
+@click.option("--activity", default="", metavar="NAME", help="With RUN: only the messages of one activity.")
+@click.option(
+    "--level",
+    type=click.Choice(["info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="With RUN: the least level.",
+)
+@json_option
+@pass_session
+def log(session: Session, number: int | None, workflow: str, activity: str, level: str, as_json: bool) -> None:
+    """Shows what happened in a RUN, or the newest runs."""
+    with session.app() as app:
+        if number is None:
+            _show_runs(app.runs.list(workflow), as_json=as_json)
+            return
+        one = app.runs.get(number)
+        tasks = app.runs.tasks(number)
+        windows = app.runs.windows(number)
+        levels = ("info", "warning", "error")[("info", "warning", "error").index(level) :]
+        messages = [
+            message
+            for message in app.runs.messages(number)
+            if message.level in levels and activity in ("", message.activity)
+        ]
+    if as_json:
+        emit_json(
+            {
+                **_run(one),
+                "tasks": [_task(task) for task in tasks],
+                "windows": [_window(window) for window in windows],
+                "messages": [_message(message) for message in messages],
+            }
+        )
+        return
+    _show_run(one, tasks, windows, messages)
+
+
+def _show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
+    if as_json:
+        emit_json([_run(one) for one in runs])
+        return
+    table(
+        ["run", "workflow", "version", "status", "started (UTC)", "ended (UTC)", "API calls", "message"],
+        [
+            (
+                str(one.id),
+                one.workflow,
+                str(one.version),
+                one.status,
+                one.started_at,
+                one.ended_at,
+                one.api_calls,
+                one.message.partition("\n")[0],
+            )
+            for one in runs
+        ],
+        empty="Nothing has run yet. Begin with: crosstie run FILE",
+    )
+
+
+def _show_run(one: Run, tasks: Sequence[Task], windows: Sequence[Window], messages: Sequence[Message]) -> None:
+    ended = f" → {text(one.ended_at)}" if one.ended_at else ""
+    click.echo(f"{one.workflow}  run {one.id}, version {one.version}: {one.status}")
+    click.echo(f"{text(one.started_at)}{ended} UTC · {one.api_calls:,} API calls · {one.remote_rows:,} records read")
+    if one.message:
+        click.echo(one.message)
+    for window in windows:
+        click.echo(f"index {window.option}: {_index(window)}")
+    click.echo()
+    table(
+        ["task", "activity", "status", "attempt", "what it did"],
+        [
+            (
+                str(task.id),
+                task.activity,
+                task.status,
+                task.attempt,
+                task.error_message or " · ".join(f"{count:,} {name}" for name, count in task.counts.items()),
+            )
+            for task in tasks
+        ],
+        empty="No activity has begun.",
+    )
+    if messages:
+        click.echo()
+    for message in messages:
+        mark = {"warning": "!", "error": "✗"}.get(message.level, "·")
+        click.echo(f"{message.at:%H:%M:%S} {mark} {message.activity}: {message.text}")
+
+
+def _run(one: Run) -> dict[str, object]:
+    return {
+        "run": one.id,
+        "workflow": one.workflow,
+        "version": one.version,
+        "status": one.status,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "api_calls": one.api_calls,
+        "remote_rows": one.remote_rows,
+        "message": one.message,
+    }
+
+
+def _task(one: Task) -> dict[str, object]:
+    return {
+        "task": one.id,
+        "activity": one.activity,
+        "attempt": one.attempt,
+        "status": one.status,
+        "started_at": one.started_at,
+        "ended_at": one.ended_at,
+        "counts": dict(one.counts),
+        "error_code": one.error_code,
+        "error_message": one.error_message,
+    }
+
+
+def _message(one: Message) -> dict[str, object]:
+    return {
+        "at": one.at,
+        "level": one.level,
+        "activity": one.activity,
+        "task": one.task,
+        "text": one.text,
+        "details": dict(one.details),
+    }

@@ -1,0 +1,35 @@
+"""What every command needs: which project, and an open App with its warnings said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from crosstie.app import App
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One command line; `project` as given by --project, known once the arguments are read."""
+
+    project: Path | None = None
+
+    @contextmanager
+    def app(self) -> Iterator[App]:
+        """The project's App, closed at the end. Warns when the database is a copy that nobody adopted."""
+        from crosstie.app import App
+
+        with App.open(self.project) as app:
+            warning = app.adoption_warning()
+            if warning:
+                click.echo(f"! {warning}", err=True)
+            yield app
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,142 @@
+"""`crosstie.toml` and the environment, read once into one frozen Config."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crosstie.errors import ConfigError
+
+FILE_NAME = "crosstie.toml"
+
+
+class ConfigFile(BaseModel):
+    """The keys of `crosstie.toml`; the description of each is what `docs/configuration.md` must say of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    database: str = Field(
+        "crosstie.db",
+        description="the marketing database: a SQLite file, relative to this folder, or postgresql://host/name",
+        min_length=1,
+    )
+    key_file: str = Field(
+        ".crosstie/key", description="the file with the key that seals secrets, relative to this folder", min_length=1
+    )
+    time_zone: str = Field(
+        "UTC", description="the zone in force where a workflow names none, an IANA name like Europe/Paris"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"“{name}” is not a time zone. Use an IANA name like Europe/Paris or UTC") from error
+        return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Where everything is. Environment beats file; `database` may hold a password and is left out of the repr."""
+
+    project: Path
+    database: str = field(repr=False)
+    key_file: Path
+    key: str = field(repr=False, default="")
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def state_folder(self) -> Path:
+        """Where Crosstie keeps its own files beside the project: the log of unexpected errors."""
+        return self.project / ".crosstie"
+
+    @property
+    def databases_file(self) -> Path:
+        """The ids of the databases that this installation works with, a line each, beside the key file."""
+        return self.key_file.with_name(self.key_file.name + ".databases")
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest folder with a `crosstie.toml`, from `start` upward."""
+    here = start.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / FILE_NAME).is_file()), None)
+
+
+def read_config(project: Path | None, environment: Mapping[str, str], *, cwd: Path | None = None) -> Config:
+    """Reads the configuration of `project` (a folder, or its crosstie.toml), else of the nearest one above `cwd`.
+
+    CROSSTIE_DATABASE, CROSSTIE_KEY_FILE and CROSSTIE_KEY in the environment win. Raises ConfigError, naming file and
+    key."""
+    folder = _folder(project, cwd or Path.cwd())
+    written = _read(folder / FILE_NAME)
+    key_file = environment.get("CROSSTIE_KEY_FILE") or written.key_file
+    return Config(
+        project=folder,
+        database=database_url(environment.get("CROSSTIE_DATABASE") or written.database, folder),
+        key_file=folder / Path(key_file).expanduser(),
+        key=environment.get("CROSSTIE_KEY", ""),
+        zone=ZoneInfo(written.time_zone),
+    )
+
+
+def _folder(project: Path | None, cwd: Path) -> Path:
+    if project is None:
+        found = find_project(cwd)
+        if found is None:
+            raise ConfigError(
+                f"There is no {FILE_NAME} in {cwd} or in a folder above it.",
+                hint="Make a project here with: crosstie init. Or name its folder: crosstie --project DIR …",
+            )
+        return found
+    folder = (cwd / project).resolve()
+    if folder.is_file() and folder.name == FILE_NAME:
+        folder = folder.parent
+    if not (folder / FILE_NAME).is_file():
+        raise ConfigError(
+            f"There is no {FILE_NAME} in {folder}.", hint=f"Make a project there with: crosstie init {folder}"
+        )
+    return folder
+
+
+def _read(file: Path) -> ConfigFile:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not readable TOML: {error}", hint="Mend that line and try again.") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    try:
+        return ConfigFile.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(file, one) for one in error.errors(include_url=False))) from error
+
+
+def _explain(file: Path, error: Mapping[str, object]) -> str:
+    location = error["loc"]
+    key = ".".join(str(part) for part in location) if isinstance(location, tuple) else str(location)
+    if error["type"] != "extra_forbidden":
+        return f"{file}: {key}: {str(error['msg']).removeprefix('Value error, ')}"
+    close = difflib.get_close_matches(key, ConfigFile.model_fields, n=1)
+    suggestion = f" Did you mean “{close[0]}”?" if close else ""
+    return f"{file}: “{key}” is not a key.{suggestion} Known: {', '.join(ConfigFile.model_fields)}"
+
+
+def database_url(text: str, folder: Path) -> str:
+    """A PostgreSQL URL as it is; a SQLite path made absolute, from `folder`. Raises ConfigError for another kind."""
+    if text.startswith(("postgresql://", "postgres://")):
+        return text
+    path = text.removeprefix("sqlite:///") if text.startswith("sqlite:///") else text
+    if "://" in path:
+        raise ConfigError(
+            f"The database “{text.split('://', 1)[0]}://…” is of no known kind.",
+            hint="Use a path or sqlite:///path for SQLite, or postgresql://user@host/name.",
+        )
+    return str(folder / Path(path).expanduser())
