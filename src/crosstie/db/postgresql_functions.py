@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from crosstie.db.sqlite_functions import FORMS
 
-# Changes with every change of the statements below, so that a database made by an earlier Crosstie is brought up to date.
+# Changes with the statements below, so that a database made by an earlier Crosstie is brought up to date.
 FUNCTIONS_VERSION = 1
 
 # Those that map case character by character for all of Unicode, best first. und-x-icu maps a few characters to several
@@ -49,6 +49,7 @@ def function_statements(collation: str) -> tuple[str, ...]:
     statements = [
         _function("lower", "value text", "text", f"lower(value COLLATE {quoted})"),
         _function("upper", "value text", "text", f"upper(value COLLATE {quoted})"),
+        _function("divide", "one numeric, other numeric", "numeric", _DIVIDE),
         _function("first_instant", "wall timestamp, zone text", "timestamptz", _FIRST_INSTANT),
     ]
     for name, sql_type in _SQL_TYPES.items():
@@ -62,7 +63,9 @@ def function_statements(collation: str) -> tuple[str, ...]:
         read = f"CAST(value AS {sql_type})"
         # A cast that cannot succeed is the way to raise an error from an expression; the server names the text.
         refuse = f"CAST('“' || value || '” cannot be read as {name}' AS {sql_type})"
-        statements.append(_function(f"to_{name}", "value text", sql_type, f"CASE WHEN {guard} THEN {read} ELSE {refuse} END"))
+        statements.append(
+            _function(f"to_{name}", "value text", sql_type, f"CASE WHEN {guard} THEN {read} ELSE {refuse} END")
+        )
         statements.append(_function(f"try_{name}", "value text", sql_type, f"CASE WHEN {guard} THEN {read} END"))
     return tuple(statements)
 
@@ -73,6 +76,10 @@ def _function(name: str, parameters: str, returns: str, body: str) -> str:
         f"LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $body$ SELECT {body} $body$"
     )
 
+
+# Exactly rounded to DIVISION_SCALE decimals, half away from zero; by zero it is null. The server's own quotient is
+# rounded before it could be rounded to our scale.
+_DIVIDE = "sign(one) * sign(other) * div(abs(one) * 2000000 + abs(other), NULLIF(abs(other) * 2, 0)) * 0.000001"
 
 # PostgreSQL reads a repeated hour as its second occurrence; the first is an hour (on Lord Howe half an hour) before.
 _FIRST_INSTANT = (

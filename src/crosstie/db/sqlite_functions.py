@@ -115,11 +115,11 @@ def _right(text: str, count: int) -> str:
 
 
 def _greatest(*given: Storage) -> Storage:
-    return max((one for one in given if one is not None), default=None)  # type: ignore[type-var]
+    return max((one for one in given if one is not None), default=None)
 
 
 def _least(*given: Storage) -> Storage:
-    return min((one for one in given if one is not None), default=None)  # type: ignore[type-var]
+    return min((one for one in given if one is not None), default=None)
 
 
 @lru_cache(maxsize=256)
@@ -155,7 +155,9 @@ def from_decimal(value: Decimal) -> Storage:
     if value == value.to_integral_value() and abs(value) < _INTEGER_LIMIT:
         return int(value)
     if len(value.normalize(_EXACT).as_tuple().digits) > DECIMAL_DIGITS:
-        raise RefusedValueError(f"{value:f} has more than {DECIMAL_DIGITS} significant digits, the most SQLite can keep")
+        raise RefusedValueError(
+            f"{value:f} has more than {DECIMAL_DIGITS} significant digits, the most SQLite can keep"
+        )
     return float(value)
 
 

@@ -1,11 +1,11 @@
 """The JavaScript engine: quickjs-ng with limits on time, memory and stack, and nothing to reach outside of it.
 
 One call is one fresh context: scripts share no state. The language has no file, network or process; the clock is the
-task's, local time is UTC and `Math.random` follows from the clock, so the same call gives the same answer. What a script
-does (variables, options, log lines) is collected and returned; the runner applies it in its own transaction.
+task's, local time is UTC and `Math.random` follows from the clock, so that the same call gives the same answer. What a
+script does (variables, options, log lines) is collected and returned; the runner applies it in its own transaction.
 
-The time limit is CPU seconds of the whole process, as the engine measures it (C `clock()`): other busy threads use it up
-too. While it is in force the engine cannot call Python, which is why options are handed in as a mapping.
+The time limit is CPU seconds of the whole process, as the engine measures it (C `clock()`): other busy threads use it
+up too. While it is in force the engine cannot call Python, which is why options are handed in as a mapping.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def run_script(source: str, scope: ScriptScope, limits: ScriptLimits | None = No
         instance_vars=decode_variables(answer["instance_vars"], "instance.vars."),
         task_vars=decode_variables(answer["task_vars"], "task.vars."),
         logs=tuple(LogLine(level=level, text=clean_text(text, "a log line")) for level, text in answer["logs"]),
-        options_set={clean_text(n, "an option's name"): clean_text(v, f"option {n}") for n, v in answer["options"].items()},
+        options_set={
+            clean_text(n, "an option's name"): clean_text(v, f"option {n}") for n, v in answer["options"].items()
+        },
         error=answer["ended"],
     )
 
@@ -161,9 +163,7 @@ def _failed(failure: Mapping[str, Any], source: str, limits: ScriptLimits) -> Sc
     line, column = _place(str(failure["stack"]))
     if failure["memory"] or "out of memory" in message:
         limit = limits.memory_bytes // (1024 * 1024)
-        return ScriptError(
-            f"The script used more than {limit} MiB of memory, or threw null.", line=line, column=column
-        )
+        return ScriptError(f"The script used more than {limit} MiB of memory, or threw null.", line=line, column=column)
     return ScriptError(f"{message}{_at(source, line, column)}", line=line, column=column)
 
 
