@@ -1,0 +1,56 @@
+"""Speaks to CRMs. `CONNECTORS` is the list of kinds; nothing of a kind is imported before it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from crosstie.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from crosstie.crm.connector import Connector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of CRM: `settings` and `connector` are `module:class` of its account model and of its connector.
+
+    `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM."""
+
+    label: str
+    settings: str
+    connector: str
+    reject_columns: tuple[str, ...]
+
+    def settings_model(self) -> Any:
+        """The pydantic model of an account of this kind; its fields are what a person is asked for."""
+        return _load(self.settings)
+
+    def open(self, settings: Any, *, account: str, token: str, on_token: Callable[[str], None]) -> Connector:
+        """A connector that signs in when it is first used. `token` is what an earlier `on_token` was given, or ''."""
+        return cast("Connector", _load(self.connector)(settings, account=account, token=token, on_token=on_token))
+
+
+CONNECTORS: dict[str, Kind] = {
+    "salesforce": Kind(
+        label="Salesforce",
+        settings="crosstie.crm.salesforce.settings:SalesforceSettings",
+        connector="crosstie.crm.salesforce.connector:SalesforceConnector",
+        reject_columns=("errorSymbol", "errorMessage"),
+    ),
+}
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name. Raises ConfigError, naming those there are."""
+    if name not in CONNECTORS:
+        raise ConfigError(f"“{name}” is not a kind of CRM.", hint=f"There are: {', '.join(CONNECTORS)}.")
+    return CONNECTORS[name]
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

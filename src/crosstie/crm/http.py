@@ -1,0 +1,417 @@
+"""The one HTTP session of a connector: https only, bounded waits and sizes, complete bodies, nothing sent elsewhere.
+
+Bodies are taken raw and inflated here, because HTTP clients accept a gzip stream that was cut with correct framing:
+an answer is complete only when the compressed stream says so and Content-Length agrees.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urljoin, urlsplit
+
+from crosstie.errors import AuthError, ConfigError, ConnectorError, ProtocolError, UnavailableError
+
+if TYPE_CHECKING:
+    import httpx2
+
+T = TypeVar("T")
+
+NOT_SENT = "NOT_SENT"
+"""Code of an UnavailableError that proves that the request never reached the other side."""
+
+JSON_LIMIT_BYTES = 64 * 1024 * 1024
+ERROR_LIMIT_BYTES = 1024 * 1024
+_INFLATE_BYTES = 1024 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 3
+_REQUEST_ID_HEADERS = ("x-sfdc-request-id", "x-request-id", "request-id", "x-ms-service-request-id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosts:
+    """Where a token may travel: `exact` are host:port, `suffixes` like `.salesforce.com` mean any such host on 443."""
+
+    exact: frozenset[str]
+    suffixes: tuple[str, ...] = ()
+
+    def allows(self, url: str) -> bool:
+        """Whether the absolute URL is https and leads to one of them."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+            return False
+        if host_and_port(url) in self.exact:
+            return True
+        return (parts.port or 443) == 443 and any(parts.hostname.endswith(suffix) for suffix in self.suffixes)
+
+
+def host_and_port(url: str) -> str:
+    """`host:port` of an absolute https URL, lower case; '' when the URL has none or is broken."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname}:{parts.port or 443}" if parts.hostname else ""
+    except ValueError:
+        return ""
+
+
+def https_url(host: str) -> str:
+    """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes."""
+    text = host.strip().rstrip("/")
+    if "://" not in text:
+        text = f"https://{text}"
+    parts = urlsplit(text)
+    if parts.scheme != "https":
+        raise ConfigError(
+            f"{parts.scheme}:// is refused for {parts.hostname}: passwords and tokens travel over https only.",
+            hint=f"Give the host as https://{parts.hostname}.",
+        )
+    if not host_and_port(text) or parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise ConfigError(
+            f"“{host}” is not the address of a host.", hint="Give it like https://acme.my.salesforce.com."
+        )
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How patiently a read is repeated: at most `attempts`, and never longer than `budget` altogether.
+
+    A Retry-After longer than the budget is not waited for here: the error carries it to the runner."""
+
+    attempts: int = 6
+    budget: timedelta = timedelta(seconds=90)
+    first_wait: timedelta = timedelta(milliseconds=200)
+    longest_wait: timedelta = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Waits of one call. `read` is for the next bytes, not for the whole answer; queries may take 120 s to begin."""
+
+    connect: timedelta = timedelta(seconds=15)
+    read: timedelta = timedelta(seconds=150)
+    pool: timedelta = timedelta(seconds=150)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request. `url` is absolute; `what` names it for people without query or values, like “describe Contact”."""
+
+    method: str
+    url: str
+    what: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    limit_bytes: int = JSON_LIMIT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A complete answer; header names are lower case. `request_id` is theirs, or ours when they gave none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    request_id: str
+    what: str
+
+    def retry_after(self) -> timedelta | None:
+        """The Retry-After header, in seconds or as a date against the answer's own Date."""
+        return retry_after(self.headers)
+
+    def json(self) -> Any:
+        """The parsed body. Raises ProtocolError when it is not JSON."""
+        import msgspec
+
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProtocolError(
+                f"The answer to “{self.what}” is not valid JSON: {error}.",
+                hint="A proxy may have changed it. Run it again; if it stays so, report it.",
+                request_id=self.request_id,
+            ) from error
+
+
+def http_date(text: str | None) -> datetime | None:
+    """An HTTP date as aware UTC, or None."""
+    if not text:
+        return None
+    try:
+        return parsedate_to_datetime(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """How long the answer asks to wait, never negative; None when it does not say."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return timedelta(seconds=min(int(text), 86_400))
+    until, now = http_date(text), http_date(headers.get("date"))
+    return max(until - now, timedelta()) if until and now else None
+
+
+class Inflater:
+    """Raw body chunks to plain bytes, in pieces of at most 1 MiB; knows whether the body is complete."""
+
+    def __init__(self, headers: Mapping[str, str], what: str, *, may_be_empty: bool = False) -> None:
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity", "gzip", "x-gzip"}:
+            raise ProtocolError(f"The answer to “{what}” is encoded as {encoding}, which was not asked for.")
+        length = headers.get("content-length", "")
+        self._what = what
+        self._gzip = encoding.endswith("gzip")
+        self._expected = int(length) if length.isdecimal() else None
+        self._received = 0
+        self._stream: Any = self._fresh() if self._gzip else None
+        self._may_be_empty = may_be_empty
+
+    @staticmethod
+    def _fresh() -> Any:
+        return _isal().decompressobj(wbits=31)
+
+    def plain(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """The plain bytes. Raises UnavailableError at the end if anything is missing: what came so far is suspect."""
+        for chunk in chunks:
+            self._received += len(chunk)
+            if self._stream is None:
+                yield chunk
+            else:
+                yield from self._inflate(chunk)
+        if self._expected is not None and self._received != self._expected:
+            raise self._cut(f"{self._received:,} of {self._expected:,} bytes came")
+        whole = self._stream is None or self._stream.eof or (self._may_be_empty and not self._received)
+        if not whole:
+            raise self._cut("its compressed stream has no end")
+
+    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
+        while chunk:
+            if self._stream.eof:  # another gzip member follows
+                self._stream = self._fresh()
+            try:
+                piece = self._stream.decompress(chunk, _INFLATE_BYTES)
+            except _isal().error as error:
+                raise self._cut(f"its compressed stream is broken ({error})") from error
+            if piece:
+                yield piece
+            chunk = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            if not piece and not self._stream.eof:
+                return
+
+    def _cut(self, how: str) -> UnavailableError:
+        return UnavailableError(
+            f"The answer to “{self._what}” was cut: {how}.", hint="The connection is bad, or a proxy shortens answers."
+        )
+
+
+class Stream:
+    """An answer whose body is still to be read. Close it, or read it to its end."""
+
+    def __init__(self, response: httpx2.Response, what: str, request_id: str) -> None:
+        self._response = response
+        self.what = what
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.request_id = next((self.headers[name] for name in _REQUEST_ID_HEADERS if name in self.headers), request_id)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The plain body. Raises UnavailableError when it breaks off, at the latest at its end."""
+        try:
+            yield from Inflater(self.headers, self.what, may_be_empty=self.status in {204, 304}).plain(self._raw())
+        finally:
+            self.close()
+
+    def _raw(self) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_raw()
+        except _http().TransportError as error:
+            raise _broken(error, self.what, str(self._response.request.url)) from error
+
+    def read(self, limit_bytes: int) -> Answer:
+        """The whole answer. Raises ProtocolError when its body is larger than allowed."""
+        body = bytearray()
+        for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit_bytes:
+                self.close()
+                raise ProtocolError(
+                    f"The answer to “{self.what}” is larger than {limit_bytes:,} bytes.", request_id=self.request_id
+                )
+        return Answer(
+            status=self.status, headers=self.headers, body=bytes(body), request_id=self.request_id, what=self.what
+        )
+
+    def close(self) -> None:
+        """Lets go of the connection; harmless when done twice."""
+        self._response.close()
+
+
+class Transport(Protocol):
+    """What tests hand in instead of the network: httpx2.MockTransport and alike."""
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answers one request."""
+        ...
+
+
+class HttpSession:
+    """Keep-alive connections to the hosts of one account. Thread-safe. Never verifies less than everything."""
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        *,
+        ca_file: str = "",
+        timeouts: Timeouts | None = None,
+        retries: Retries | None = None,
+        connections: int = 16,
+        transport: Transport | None = None,
+    ) -> None:
+        self.hosts = hosts
+        self.retries = retries or Retries()
+        times = timeouts or Timeouts()
+        http = _http()
+        for name in ("httpx2", "httpcore2"):  # their logs show URLs (filters hold personal data) and headers (tokens)
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._client = http.Client(
+            verify=_trust(ca_file),
+            trust_env=False,  # a .netrc would add credentials of its own
+            follow_redirects=False,
+            timeout=http.Timeout(
+                connect=times.connect.total_seconds(),
+                read=times.read.total_seconds(),
+                write=times.read.total_seconds(),
+                pool=times.pool.total_seconds(),
+            ),
+            limits=http.Limits(
+                max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60.0
+            ),
+            headers={"User-Agent": "crosstie", "Accept-Encoding": "gzip"},
+            transport=transport,
+        )
+
+    def send(self, call: Call) -> Answer:
+        """One attempt, whole answer, whatever its status."""
+        stream = self.stream(call)
+        return stream.read(call.limit_bytes if stream.status < 400 else ERROR_LIMIT_BYTES)
+
+    def stream(self, call: Call) -> Stream:
+        """One attempt; the body is left to be read. Redirects of reads are followed to allowed hosts only."""
+        url = call.url
+        for _ in range(_MAX_REDIRECTS + 1):
+            stream = self._once(call, url)
+            target = stream.headers.get("location", "")
+            if stream.status not in _REDIRECTS or not target:
+                return stream
+            stream.close()
+            url = self.follow(urljoin(url, target), base=url, what=call.what)
+            if call.method != "GET":
+                raise ProtocolError(f"“{call.what}” was redirected to {host_and_port(url)}; a write is not sent there.")
+        raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.")
+
+    def follow(self, target: str, *, base: str, what: str) -> str:
+        """The absolute URL of `target` as seen from `base`. Raises ProtocolError if it leads to a foreign host."""
+        url = urljoin(base, target)
+        if not self.hosts.allows(url):
+            raise ProtocolError(
+                f"The answer to “{what}” points to {host_and_port(url) or 'a broken address'}, "
+                "a host that this account does not allow. It was not followed; no token was sent there.",
+                hint="If the org has really moved, add that host to the account's allowed hosts.",
+            )
+        return url
+
+    def _once(self, call: Call, url: str) -> Stream:
+        if not self.hosts.allows(url):
+            raise ProtocolError(f"“{call.what}” would go to {host_and_port(url)}, which this account does not allow.")
+        request_id = uuid.uuid4().hex
+        request = self._client.build_request(
+            call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
+        )
+        try:
+            return Stream(self._client.send(request, stream=True), call.what, request_id)
+        except (_http().TransportError, ssl.SSLError) as error:
+            raise _broken(error, call.what, url) from error
+
+    def repeat(self, attempt: Callable[[], T]) -> T:
+        """Runs a read, again while it raises UnavailableError, within the budget; then lets the last error through."""
+        import stamina
+
+        limits = self.retries
+
+        def again(error: Exception) -> bool | timedelta:
+            if not isinstance(error, UnavailableError):
+                return False
+            if error.retry_after is None:
+                return True
+            return error.retry_after if error.retry_after <= limits.budget else False
+
+        for one in stamina.retry_context(
+            on=again,
+            attempts=limits.attempts,
+            timeout=limits.budget,
+            wait_initial=limits.first_wait,
+            wait_max=limits.longest_wait,
+            wait_jitter=limits.first_wait,
+        ):
+            with one:
+                return attempt()
+        raise AssertionError("a retry context ends with a result or an error")
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._client.close()
+
+
+def _http() -> Any:
+    import httpx2
+
+    return httpx2
+
+
+def _isal() -> Any:
+    from isal import isal_zlib
+
+    return isal_zlib
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context()
+        if ca_file:
+            context.load_verify_locations(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"The certificate authority file {ca_file} cannot be used: {error}.",
+            hint="Name a readable file with one or more PEM certificates in ca_file.",
+        ) from error
+    return context
+
+
+def _broken(error: Exception, what: str, url: str) -> ConnectorError:
+    host = host_and_port(url)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return AuthError(
+                f"The certificate of {host} is not trusted: {cause.verify_message}.",
+                hint="If it comes from a private certificate authority, name that authority's file in ca_file. "
+                "If it has expired, whoever runs the host must renew it. Verification cannot be switched off.",
+                code="CERTIFICATE",
+            )
+        cause = cause.__cause__ or cause.__context__
+    http = _http()
+    if isinstance(error, http.ConnectError | http.ConnectTimeout | http.PoolTimeout):
+        return UnavailableError(
+            f"{host} cannot be reached for “{what}”: {str(error) or 'no answer'}.",
+            hint="Check the network and the account's host, then run it again.",
+            code=NOT_SENT,
+        )
+    how = "took too long" if isinstance(error, http.TimeoutException) else f"broke off ({type(error).__name__})"
+    return UnavailableError(f"The connection to {host} {how} during “{what}”.", hint="Run it again.")

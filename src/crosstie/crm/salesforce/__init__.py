@@ -1,0 +1,1 @@
+"""Salesforce: REST, Bulk API 2.0, OAuth and SOAP login."""

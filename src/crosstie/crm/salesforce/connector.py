@@ -1,0 +1,278 @@
+"""The connector for Salesforce, reading side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from crosstie.crm.connector import (
+    Check,
+    Fetched,
+    Limits,
+    ObjectName,
+    Opened,
+    Partition,
+    RemoteQuery,
+    Road,
+    Usage,
+)
+from crosstie.crm.http import Answer, Retries, Transport
+from crosstie.crm.salesforce import describe, soql
+from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
+from crosstie.crm.salesforce.check import check_account
+from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
+from crosstie.crm.salesforce.pages import PageReader
+from crosstie.crm.salesforce.session import Session
+from crosstie.crm.salesforce.settings import SalesforceSettings
+from crosstie.errors import MappingError, ProtocolError, RequestError
+from crosstie.model import RemoteObject
+
+BULK_FROM_ROWS = 10_000
+PARALLEL_FETCHES = 4
+DELETION_DAYS = 15
+"""getDeleted and the recycle bin reach back 15 days (REST API guide, sObject Get Deleted)."""
+
+_IDS_PER_CALL = 500
+_TOO_LONG = "QUERY_TOO_LONG"
+_BAD_REPLICATION_DATE = "INVALID_REPLICATION_DATE"
+_REPLICATION_SPAN = timedelta(minutes=2)  # start must precede end by more than a minute
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
+
+
+class SalesforceConnector:
+    """Reads one Salesforce org. Thread-safe. Signs in at the first call; close it when done."""
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        *,
+        account: str,
+        token: str = "",
+        on_token: Callable[[str], None] = lambda token: None,
+        bulk_page_rows: int = PAGE_ROWS,
+        patience: Patience | None = None,
+        retries: Retries | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self._session = Session(
+            settings, account=account, token=token, on_token=on_token, retries=retries, transport=transport
+        )
+        self._page_rows = bulk_page_rows
+        self._patience = patience or Patience()
+
+    @property
+    def kind(self) -> str:
+        """`salesforce`."""
+        return "salesforce"
+
+    @property
+    def usage(self) -> Usage:
+        """Calls and rows of this connector, and the org's meter as last answered."""
+        return self._session.usage
+
+    def check(self, objects: Sequence[RemoteObject] = ()) -> Check:
+        """Proves the account; five calls, and one for each of the collected objects."""
+        return check_account(self._session, objects, self.describe)
+
+    def org_id(self) -> str:
+        """The org's own id, 18 characters, from the session; signs in if needed."""
+        return self._session.signed_in().org_id
+
+    def objects(self) -> tuple[ObjectName, ...]:
+        """Every object that can be queried."""
+        return describe.object_names(self._session.get("sobjects", "list the objects"))
+
+    def describe(self, name: str, *, known: RemoteObject | None = None) -> RemoteObject:
+        """The object's description, asked conditionally when it is known (If-Modified-Since, 304)."""
+        since = describe.known_since(known)
+        path = f"sobjects/{quote(name, safe='')}/describe"
+        try:
+            answer = self._session.get(
+                path, f"describe {name}", headers={"If-Modified-Since": since} if since else None
+            )
+        except RequestError as error:
+            if error.code not in {"NOT_FOUND", "INVALID_TYPE"}:
+                raise
+            raise MappingError(
+                f"The org has no object “{name}”, or this user can't see it.",
+                hint="Look at the list: crosstie objects ACCOUNT. A custom object ends in __c.",
+                code=error.code,
+                request_id=error.request_id,
+            ) from error
+        if answer.status == 304:
+            if known is None:
+                raise ProtocolError(f"Salesforce says that {name} has not changed, but we asked for all of it.")
+            return known
+        found = describe.remote_object(answer)
+        return known if known is not None and describe.same_content(known, found) else found
+
+    def limits(self, name: str) -> Limits:
+        """What Salesforce can do for any object."""
+        return Limits(
+            parallel_fetches=PARALLEL_FETCHES,
+            bulk_from_rows=BULK_FROM_ROWS,
+            max_ids_per_call=_IDS_PER_CALL,
+            deletion_retention_days=DELETION_DAYS,
+        )
+
+    def server_time(self) -> datetime:
+        """Salesforce's clock in UTC: the Date of the last answer, else of one cheap call."""
+        now = self._session.server_time
+        if now is None:
+            answer = self._session.get("limits", "read the clock")
+            now = self._session.server_time
+            if now is None:
+                raise ProtocolError("Salesforce's answer has no date.", request_id=answer.request_id)
+        return now
+
+    def safe_end(self, query: RemoteQuery, end: datetime) -> datetime:
+        """The whole minute at or before `end` up to which no open transaction can hold back a change.
+
+        One call, getUpdated over two minutes (REST API guide, sObject Get Updated): its `latestDateCovered` is earlier
+        than the end while a transaction is open. No call for objects that are not replicateable."""
+        last = _minute(end)
+        if not query.object.tracks_deletions:
+            return last
+        ends = f"start={_stamp(last - _REPLICATION_SPAN)}&end={_stamp(last)}"
+        try:
+            answer = self._session.get(
+                f"sobjects/{query.object.name}/updated/?{ends}", f"changes of {query.object.name}"
+            )
+        except RequestError as error:
+            # Older versions fail instead of answering, and name the date in the message.
+            found = _STAMP.search(error.message) if error.code == _BAD_REPLICATION_DATE else None
+            if found is None:
+                raise
+            return min(last, _minute(soql.wire_instant(found.group())))
+        body = answer.json()
+        covered = body.get("latestDateCovered") if isinstance(body, dict) else None
+        if not isinstance(covered, str):
+            raise ProtocolError("getUpdated gave no latestDateCovered.", request_id=answer.request_id)
+        return min(last, _minute(soql.wire_instant(covered)))
+
+    def count(self, query: RemoteQuery) -> int:
+        """How many records the query gives now; one call, or one for each cut of a long list."""
+        total = 0
+        for part in soql.parts(query, None, ()):
+            text = soql.render(query, None, part=part)
+            path = f"{'queryAll' if query.include_deleted else 'query'}/?q={soql.encoded(text)}"
+            total += _member(self._session.get(path, f"count {query.object.name}"), "totalSize")
+        return total
+
+    def open(self, query: RemoteQuery, keep: Callable[[str], None], *, token: str = "") -> Opened:
+        """Chooses between query pages and a bulk job, and begins."""
+        soql.selected(query)
+        if token:
+            road, reason, expected = Road.BULK, "a bulk job was begun before", query.expected_rows
+        else:
+            road, reason, expected = self._choose(query)
+        if road is Road.BULK:
+            reader = BulkReader(self._session, query, patience=self._patience, page_rows=self._page_rows)
+            try:
+                job = reader.open(keep, token)
+            except RequestError as error:
+                if error.code not in {NOT_IN_BULK, _TOO_LONG} or query.road is Road.BULK:
+                    raise
+                reason = (
+                    f"query pages: {query.object.name} is not served by Bulk"
+                    if error.code == NOT_IN_BULK
+                    else "query pages: the query is too long for a bulk job"
+                )
+            else:
+                said = f"bulk query: {reason}" + (f"; {job.note}" if job.note else "")
+                return Opened(
+                    partitions=(job.first_page(),), road=Road.BULK, reason=said, token=job.id, expected_rows=job.rows
+                )
+        else:
+            reason = f"query pages: {reason}"
+        return Opened(
+            partitions=PageReader(self._session, query).partitions(),
+            road=Road.PAGES,
+            reason=reason,
+            expected_rows=expected,
+        )
+
+    def _choose(self, query: RemoteQuery) -> tuple[Road, str, int | None]:
+        """The road, why, and the expected rows."""
+        if query.order:
+            if query.road is Road.BULK:
+                raise RequestError(
+                    f"An ordered read of {query.object.name} can't use Bulk, which gives rows in any order.",
+                    hint="Leave the order out, or let the road be chosen (road: auto).",
+                )
+            return Road.PAGES, "an order is asked for, which Bulk does not keep", query.expected_rows
+        if query.road is not Road.AUTO:
+            return query.road, "asked for", query.expected_rows
+        if query.ids is not None:
+            return Road.PAGES, f"{len(query.ids):,} records are asked for by id", len(query.ids)
+        expected, source = query.expected_rows, "expected"
+        if expected is None:
+            try:
+                expected, source = self._estimate(query)
+            except RequestError as error:
+                if error.code not in {QUERY_TIMEOUT, _TOO_LONG}:
+                    raise
+                return Road.BULK, "even counting takes too long", None
+        if expected >= BULK_FROM_ROWS:
+            return Road.BULK, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
+        columns = [one.path for one in soql.selected(query)]
+        if not soql.fits_uri(soql.render(query, columns, order=soql.keyset_order(query))):
+            return self._long_query(query, columns, expected)
+        return Road.PAGES, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
+
+    def _long_query(self, query: RemoteQuery, columns: Sequence[str], expected: int) -> tuple[Road, str, int]:
+        try:
+            pieces = len(soql.parts(query, columns, soql.keyset_order(query)))
+        except RequestError:
+            return Road.BULK, "the query is too long for a URL", expected
+        return Road.PAGES, f"{expected:,} rows, the filter's list cut in {pieces}", expected
+
+    def _estimate(self, query: RemoteQuery) -> tuple[int, str]:
+        """An expected number of rows for one call: the whole object's approximate count where nothing is filtered."""
+        unfiltered = query.condition is None and (query.window is None or query.window.start is None)
+        if not unfiltered or query.include_deleted:
+            return self.count(query), "counted"
+        path = f"limits/recordCount?sObjects={quote(query.object.name, safe='')}"
+        answer = self._session.get(path, f"record count of {query.object.name}").json()
+        found = answer.get("sObjects") if isinstance(answer, dict) else None
+        for one in found if isinstance(found, list) else ():
+            if one.get("name") == query.object.name and isinstance(one.get("count"), int):
+                return one["count"], "estimated"
+        return self.count(query), "counted"
+
+    def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
+        """One page of either road."""
+        if partition.payload.get("road") == "bulk":
+            reader = BulkReader(self._session, query, patience=self._patience, page_rows=self._page_rows)
+            return reader.fetch(partition)
+        return PageReader(self._session, query).fetch(partition)
+
+    def close(self, *, token: str = "") -> None:
+        """Deletes the bulk job when told to, and closes every connection. A job that is gone already is no error."""
+        try:
+            if token:
+                self._session.once("DELETE", f"jobs/query/{quote(token, safe='')}", "delete the bulk job")
+        except RequestError as error:
+            if error.code not in {"NOT_FOUND", "INVALIDJOB"}:
+                raise
+        finally:
+            self._session.close()
+
+
+def _minute(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(second=0, microsecond=0)
+
+
+def _stamp(instant: datetime) -> str:
+    return quote(f"{instant:%Y-%m-%dT%H:%M:%S}+00:00", safe="")
+
+
+def _member(answer: Answer, name: str) -> int:
+    body: Any = answer.json()
+    value = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ProtocolError(f"The answer to “{answer.what}” has no {name}.", request_id=answer.request_id)
+    return value

@@ -1,0 +1,113 @@
+"""Records of a JSON page to columns of wire text: the characters that travelled, not what a JSON parser makes of them.
+
+A number stays `12.0` or `3.5E8`, a boolean is `true` or `false`, a null or empty text is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from crosstie.crm.salesforce.soql import Selected
+from crosstie.errors import ProtocolError
+from crosstie.model import FieldType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_RAW_TYPES = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT, FieldType.OTHER})
+
+
+class RecordReader:
+    """Reads the `records` of a page for these columns. Missing or unknown members are refused, with their names."""
+
+    def __init__(self, columns: Sequence[Selected], what: str) -> None:
+        self._what = what
+        self._members: dict[str, str] = {}  # JSON name → attribute of the record type
+        fields: list[tuple[Any, ...]] = [("attributes", msgspec.Raw, msgspec.field(default=msgspec.Raw()))]
+        for column in columns:
+            name = column.path.partition(".")[0]
+            if name not in self._members:
+                self._members[name] = f"f{len(self._members)}"
+                fields.append((self._members[name], _member_type(column), msgspec.field(name=name)))
+        record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True)
+        self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=list[record])  # type: ignore[valid-type]
+
+    def decode(self, records: msgspec.Raw) -> list[Any]:
+        """The records as values of a type of ours; read them with `values`."""
+        try:
+            return self._decoder.decode(records)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._refused(error) from error
+
+    def values(self, rows: Sequence[Any], column: Selected) -> list[str | None]:
+        """One column's wire texts."""
+        name, *rest = column.path.split(".")
+        member = self._members[name]
+        found = [getattr(row, member) for row in rows]
+        try:
+            if rest:
+                return [_related(value, rest) for value in found]
+            if column.field is not None and column.field.type is FieldType.BOOLEAN:
+                return [None if value is None else "true" if value else "false" for value in found]
+            if column.field is not None and column.field.type in _RAW_TYPES:
+                return [_text(value) for value in found]
+            return [value or None for value in found]
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+            raise self._refused(f"{column.path}: {error}") from error
+
+    def batch(self, rows: Sequence[Any], columns: Sequence[Selected], *, nul_bytes: bool) -> pa.RecordBatch:
+        """The columns under their asked names. With `nul_bytes`, NUL characters are taken out of every text."""
+        import pyarrow as pa
+
+        arrays = []
+        for column in columns:
+            values = self.values(rows, column)
+            if nul_bytes:
+                values = [value.replace("\0", "") or None if value else None for value in values]
+            arrays.append(pa.array(values, pa.string()))
+        return pa.RecordBatch.from_arrays(arrays, names=[column.asked for column in columns])
+
+    def _refused(self, reason: object) -> ProtocolError:
+        return ProtocolError(
+            f"The records of “{self._what}” are not what was asked for: {reason}.",
+            hint="Nothing of this page was used. Collect the object again, then retry.",
+        )
+
+
+def _member_type(column: Selected) -> Any:
+    if column.field is None:
+        return dict[str, msgspec.Raw] | None
+    if column.field.type is FieldType.BOOLEAN:
+        return bool | None
+    return msgspec.Raw if column.field.type in _RAW_TYPES else str | None
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    data = bytes(raw)
+    if data == b"null":
+        return None
+    if data.startswith(b'"'):
+        return msgspec.json.decode(data, type=str) or None
+    return data.decode()
+
+
+def _related(record: dict[str, msgspec.Raw] | None, path: Sequence[str]) -> str | None:
+    """The value at the end of a path through parents; null when one of them is. Names match in any case, because the
+    parent's own spelling is not known here."""
+    if record is None:
+        return None
+    name, *rest = path
+    wanted = name.lower()
+    raw = (
+        record[name]
+        if name in record
+        else next((value for key, value in record.items() if key.lower() == wanted), None)
+    )
+    if raw is None:
+        raise KeyError(name)
+    if rest:
+        return _related(msgspec.json.decode(raw, type=dict[str, msgspec.Raw] | None), rest)
+    return _text(raw)

@@ -1,0 +1,211 @@
+"""Calls to one org: token, its renewal, the API meter, Salesforce's errors as ours."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from crosstie.crm.connector import Usage
+from crosstie.crm.http import (
+    ERROR_LIMIT_BYTES,
+    JSON_LIMIT_BYTES,
+    Answer,
+    Call,
+    HttpSession,
+    Retries,
+    Stream,
+    Transport,
+    http_date,
+)
+from crosstie.crm.salesforce.auth import SignedIn, sign_in
+from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of
+from crosstie.crm.salesforce.settings import SalesforceSettings
+from crosstie.errors import AuthError, ProtocolError, UnavailableError
+
+T = TypeVar("T", Answer, Stream)
+
+_MAX_RENEWALS = 2
+# The per-app suffix ("; per-app-api-usage=17/250(appName=x)") may stand before or behind.
+_METER = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
+_NOT_RENEWABLE = ("Connected app is not attached to Agent", "This session is not valid for use with the REST API")
+
+
+class Session:
+    """An org behind an account. Thread-safe. Signs in when first used, and again when the session has expired."""
+
+    def __init__(
+        self,
+        settings: SalesforceSettings,
+        *,
+        account: str,
+        token: str,
+        on_token: Callable[[str], None],
+        retries: Retries | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        self.account = account
+        self.usage = Usage()
+        self._settings = settings
+        self.http = HttpSession(settings.hosts(), ca_file=settings.ca_file, retries=retries, transport=transport)
+        self._on_token = on_token
+        self._signed_in = SignedIn.parse(token, settings)
+        self._lock = threading.Lock()
+        self._meter_lock = threading.Lock()
+        self._server_time: datetime | None = None
+
+    @property
+    def flow(self) -> str:
+        """The way to sign in."""
+        return self._settings.flow
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The Date of the last answer, in UTC."""
+        return self._server_time
+
+    def signed_in(self) -> SignedIn:
+        """The session; signs in if there is none yet."""
+        with self._lock:
+            if self._signed_in is None:
+                self._renew()
+            assert self._signed_in is not None
+            return self._signed_in
+
+    def _renew(self) -> None:
+        session = sign_in(self.http, self._settings, self.account, earlier=self._signed_in)
+        self._signed_in = session
+        self._on_token(session.text())
+
+    def _renewed(self, expired: SignedIn) -> SignedIn:
+        """A session newer than the expired one; one thread signs in for all."""
+        with self._lock:
+            if self._signed_in is expired or self._signed_in is None:
+                self._renew()
+            assert self._signed_in is not None
+            return self._signed_in
+
+    def url(self, path: str, *, version: str = "") -> str:
+        """The URL of a resource of the REST API; an absolute path (`/services/…`) is taken as it is."""
+        session = self.signed_in()
+        if path.startswith("/"):
+            return session.instance_url + path
+        return f"{session.instance_url}/services/data/v{version or session.version}/{path}"
+
+    def follow(self, link: str, what: str) -> str:
+        """The path of a link that an answer gave. Raises ProtocolError when it leads elsewhere than to the data API."""
+        instance = self.signed_in().instance_url
+        url = self.http.follow(link, base=instance + "/", what=what)
+        path = url.removeprefix(instance)
+        if path == url or not path.startswith("/services/data/"):
+            raise ProtocolError(f"The answer to “{what}” points outside the org's data API. It was not followed.")
+        return path
+
+    def get(
+        self,
+        path: str,
+        what: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        version: str = "",
+        limit_bytes: int = JSON_LIMIT_BYTES,
+    ) -> Answer:
+        """Reads, repeatedly while the org is unavailable. Statuses below 400 are given back, 304 included."""
+        return self.http.repeat(
+            lambda: self.once("GET", path, what, headers=headers, version=version, limit_bytes=limit_bytes)
+        )
+
+    def once(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        version: str = "",
+        limit_bytes: int = JSON_LIMIT_BYTES,
+    ) -> Answer:
+        """One call that is not repeated by itself, but for an expired session. `body` is sent as JSON."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        sent = {"Accept": "application/json", **(headers or {})}
+        if content:
+            sent["Content-Type"] = "application/json; charset=UTF-8"
+        call = Call(
+            method=method,
+            url=self.url(path, version=version),
+            what=what,
+            headers=sent,
+            body=content,
+            limit_bytes=limit_bytes,
+        )
+        answer = self._authorised(call, self.http.send)
+        if answer.status >= 400:
+            raise error_of(answer, self.account)
+        return answer
+
+    def stream(self, path: str, what: str, *, headers: Mapping[str, str], version: str = "") -> Stream:
+        """One attempt at a large answer; only its headers are read."""
+        call = Call(method="GET", url=self.url(path, version=version), what=what, headers=headers)
+        stream = self._authorised(call, self.http.stream)
+        if stream.status >= 400:
+            raise error_of(stream.read(ERROR_LIMIT_BYTES), self.account)
+        return stream
+
+    def _authorised(self, call: Call, send: Callable[[Call], T]) -> T:
+        """Sends with the token; on 401 renews it, at most twice, and sends again: a 401 proves "not executed"."""
+        session = self.signed_in()
+        for renewal in range(_MAX_RENEWALS + 1):
+            self._within_cap(call.what)
+            with self._meter_lock:
+                self.usage.calls += 1
+            result = send(replace(call, headers={**call.headers, "Authorization": f"Bearer {session.access_token}"}))
+            self._read_meters(result)
+            if result.status != 401:
+                return result
+            answer = result if isinstance(result, Answer) else result.read(ERROR_LIMIT_BYTES)
+            error = error_of(answer, self.account)
+            if any(text in error.message for text in _NOT_RENEWABLE):
+                raise error
+            if renewal < _MAX_RENEWALS:
+                moved_from = session.instance_url
+                session = self._renewed(session)
+                call = replace(call, url=session.instance_url + call.url.removeprefix(moved_from))
+        raise AuthError(
+            f"Salesforce refuses the session of account {self.account} straight after signing in.",
+            hint="A policy of the org stands in the way: high-assurance sessions, IP ranges, or an expired "
+            "password. Look at Setup → Login History of that user.",
+            code=SESSION_GONE,
+        )
+
+    def _read_meters(self, result: Answer | Stream) -> None:
+        meter = _METER.search(result.headers.get("sforce-limit-info", ""))
+        if meter:
+            self.usage.org_used, self.usage.org_limit = int(meter.group(1)), int(meter.group(2))
+        date = http_date(result.headers.get("date"))
+        if date:
+            self._server_time = date
+
+    def count_rows(self, rows: int) -> None:
+        """Adds to the meter of rows read."""
+        with self._meter_lock:
+            self.usage.rows += rows
+
+    def _within_cap(self, what: str) -> None:
+        cap = self._settings.daily_calls
+        if cap and self.usage.org_used >= cap:
+            raise UnavailableError(
+                f"“{what}” was not sent: this org has used {self.usage.org_used:,} API calls in the last 24 hours, "
+                f"and account {self.account} is capped at {cap:,}.",
+                hint=f"Run it again later, or raise the cap: crosstie account edit {self.account} --daily-calls N.",
+                code=QUOTA,
+            )
+
+    def close(self) -> None:
+        """Closes every connection; the session itself stays valid, others may share it."""
+        self.http.close()
