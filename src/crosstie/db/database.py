@@ -105,6 +105,10 @@ class Database(Protocol):
         """The identifier, safe to write into SQL."""
         ...
 
+    def quote_table(self, name: str) -> str:
+        """The name of a table of people's, safe to write into SQL; `schema.table` on PostgreSQL in two parts."""
+        ...
+
     def create_table(self, transaction: Transaction, table: Table) -> None:
         """Creates a table of people's (a generated one), with its key."""
         ...
@@ -120,9 +124,9 @@ class Database(Protocol):
         is compared."""
         ...
 
-    def load(self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None) -> AbstractContextManager[
-        Load
-    ]:
+    def load(
+        self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None
+    ) -> AbstractContextManager[Load]:
         """A bulk load into work table `crosstie.<name>` by the fastest road for that many rows. Commits in slices,
         each batch whole; leaving by an exception leaves the table with what was committed."""
         ...
@@ -148,6 +152,10 @@ class Database(Protocol):
     def hold(self, name: str) -> AbstractContextManager[bool]:
         """Tries to take a lock that the system frees when this process or connection ends (PostgreSQL: session
         advisory lock; SQLite: an operating-system lock on a file beside it). Gives False when somebody else has it."""
+        ...
+
+    def still_holds(self, name: str) -> bool:
+        """Whether the lock of that name, taken by `hold`, is still ours: on PostgreSQL its connection may have died."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,88 @@
+"""Locks between processes, on files beside a SQLite database; the system frees them when their holder ends.
+
+Also used by the loader child, so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+WRITER = "writer"
+# A person who waits longer than this is told for what.
+TELL_AFTER_SECONDS = 3.0
+
+log = logging.getLogger("crosstie.db")
+
+
+def lock_folder(database: Path) -> Path:
+    """Where the locks of that SQLite file are."""
+    return database.with_name(database.name + ".locks")
+
+
+@contextlib.contextmanager
+def writing_turn(database: Path, purpose: str) -> Iterator[None]:
+    """Waits for our turn to write, in the order of arrival among all processes of ours, and keeps it for the block.
+
+    SQLite's own waiting is a matter of luck: whoever polls at the right moment. This queue is fair, costs
+    microseconds, and tells who has the turn. Others who write to the file (its shell, say) are waited for by SQLite.
+    """
+    descriptor = _open(lock_folder(database) / WRITER)
+    try:
+        if not _try(descriptor):
+            _wait(descriptor, database, purpose)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()}: {purpose}".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_hold(database: Path, name: str) -> int | None:
+    """The descriptor that holds the lock of that name until it is closed, or None when somebody else has it."""
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]
+    file = f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    descriptor = _open(lock_folder(database) / file)
+    if _try(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait(descriptor: int, database: Path, purpose: str) -> None:
+    """Waits for the lock; the system wakes those who wait in order. Says so once if it takes long."""
+
+    def tell() -> None:
+        holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
+        log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder or "unknown")
+
+    timer = threading.Timer(TELL_AFTER_SECONDS, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    finally:
+        timer.cancel()

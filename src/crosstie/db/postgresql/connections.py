@@ -1,0 +1,239 @@
+"""Connections to one PostgreSQL database, each used by one thread at a time, and the transactions on them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import select
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import ClientCursor
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.types.numeric import NumericLoader
+
+from crosstie.db.database import Dialect, Params
+from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.statements import for_postgresql
+from crosstie.errors import DatabaseError
+
+OLDEST_SERVER = 140000
+IDLE_CONNECTIONS = 8
+# What a purpose may show in pg_stat_activity: the server keeps 63 bytes.
+_SHOWN_PURPOSE = 50
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class WholeNumberLoader(Loader):
+    """numeric as int where it is whole (`sum` of bigint, say), as SQLite gives it; else as Decimal."""
+
+    def __init__(self, oid: int, context: psycopg.abc.AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._decimals = NumericLoader(oid, context)
+
+    def load(self, data: psycopg.abc.Buffer) -> Any:
+        """The number in that text."""
+        text = bytes(data)
+        return int(text) if text.lstrip(b"-").isdigit() else self._decimals.load(text)
+
+
+class PostgresqlTransaction:
+    """A transaction on a connection that nobody else uses meanwhile."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, connection: Connection, place: str) -> None:
+        self._connection = connection
+        self._place = place
+        self._savepoints = itertools.count(1)
+
+    def execute(self, sql: str, params: Params | None = None) -> int:
+        """See `Transaction`."""
+        with self._cursor(sql, params) as cursor:
+            return max(cursor.rowcount, 0) if cursor.description is None or _changes(cursor) else 0
+
+    def rows(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """See `Transaction`."""
+        with self._cursor(sql, params) as cursor, in_our_words(self._place):
+            return cursor.fetchall() if cursor.description is not None else []
+
+    def row(self, sql: str, params: Params | None = None) -> tuple[Any, ...] | None:
+        """See `Transaction`."""
+        found = self.rows(sql, params)
+        return found[0] if found else None
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction`."""
+        name = f"part_{next(self._savepoints)}"
+        self.execute(f"savepoint {name}")
+        try:
+            yield
+        except BaseException:
+            if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+                self.execute(f"rollback to {name}")
+                self.execute(f"release {name}")
+            raise
+        self.execute(f"release {name}")
+
+    def _cursor(self, sql: str, params: Params | None) -> ClientCursor[tuple[Any, ...]]:
+        """Runs the statement with its values written in by the client: so a bare null or text needs no cast, and a
+        view can be made of a query with values, as on SQLite."""
+        cursor = ClientCursor(self._connection)
+        with in_our_words(self._place):
+            return cursor.execute(*bound(sql, params))
+
+
+def bound(sql: str, params: Params | None) -> tuple[bytes, Params | None]:
+    """The statement as psycopg takes it, with the values it names. Raises DatabaseError for one that is missing."""
+    text, names = for_postgresql(sql)
+    if not names:
+        return text.encode(), None
+    missing = names - (params or {}).keys()
+    if missing:
+        raise DatabaseError(f"No value for {', '.join(sorted(missing))} of: {sql}", code="MISSING_VALUE")
+    return text.encode(), params
+
+
+def _changes(cursor: ClientCursor[tuple[Any, ...]]) -> bool:
+    """Whether the rows of the result are rows it changed (RETURNING)."""
+    return not (cursor.statusmessage or "").startswith(("SELECT", "SHOW", "FETCH"))
+
+
+class Connections:
+    """The connections of this process to one PostgreSQL database."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            known = conninfo_to_dict(url)
+        except psycopg.Error:
+            # libpq repeats what it could not read, and that may hold the password.
+            raise DatabaseError(
+                "The URL of the PostgreSQL database cannot be read.",
+                hint="Write postgresql://user:password@host:port/database, with special characters as %xx.",
+                code="BAD_URL",
+            ) from None
+        self.secret = str(known.get("password") or "")
+        user = f"{known['user']}@" if known.get("user") else ""
+        port = f":{known['port']}" if known.get("port") else ""
+        self.place = f"postgresql://{user}{known.get('host') or ''}{port}/{known.get('dbname') or ''}"
+        self.conninfo = make_conninfo(url, application_name=known.get("application_name") or "crosstie")
+        self._idle: list[Connection] = []
+        self._guard = threading.Lock()
+        self._closed = False
+
+    def open(self, **settings: str) -> Connection:
+        """A new connection outside any transaction; a commit on it is durable when it returns, unless set otherwise."""
+        with in_our_words(self.place, self.secret):
+            connection = psycopg.connect(
+                self.conninfo, autocommit=True, connect_timeout=15, keepalives=1, keepalives_idle=15
+            )
+        try:
+            self._refuse_unfit(connection)
+            with in_our_words(self.place):
+                wanted = {"timezone": "UTC", "synchronous_commit": "on", "client_min_messages": "warning", **settings}
+                connection.execute("; ".join(f"set {name} = '{value}'" for name, value in wanted.items()).encode())
+                connection.adapters.register_loader("numeric", WholeNumberLoader)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextlib.contextmanager
+    def transaction(self, begin: str, purpose: str) -> Iterator[PostgresqlTransaction]:
+        """A transaction that commits when the block ends well. `purpose` shows in pg_stat_activity meanwhile."""
+        shown = purpose.encode("ascii", "replace").decode()[:_SHOWN_PURPOSE].replace("'", "").replace("\\", "")
+        with self.borrowed() as connection:
+            with in_our_words(self.place, self.secret):
+                connection.execute(f"{begin}; set local application_name = 'crosstie: {shown}'".encode())
+            try:
+                yield PostgresqlTransaction(connection, self.place)
+            except BaseException:
+                self._roll_back(connection)
+                raise
+            with in_our_words(self.place, self.secret):
+                if connection.info.transaction_status is not TransactionStatus.INTRANS:
+                    self._roll_back(connection)
+                    raise DatabaseError(
+                        f"PostgreSQL {self.place}: “{purpose}” was taken back by the server after an earlier error.",
+                        code="25P02",
+                    )
+                connection.execute("commit")
+
+    @contextlib.contextmanager
+    def borrowed(self) -> Iterator[Connection]:
+        """A connection outside any transaction, given back at the end unless it broke."""
+        connection = self._take() or self.open()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def close(self) -> None:
+        """Closes the idle connections; those in use are closed when they come back."""
+        with self._guard:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def _take(self) -> Connection | None:
+        while True:
+            with self._guard:
+                if self._closed:
+                    raise DatabaseError(f"The database {self.place} is closed.", code="CLOSED")
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if _alive(connection):
+                return connection
+            connection.close()
+
+    def _give_back(self, connection: Connection) -> None:
+        with self._guard:
+            usable = connection.info.transaction_status is TransactionStatus.IDLE
+            if usable and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _roll_back(self, connection: Connection) -> None:
+        """Takes the transaction back. A connection that cannot even do that is closed, which does the same."""
+        try:
+            connection.execute("rollback")
+        except psycopg.Error:
+            connection.close()
+
+    def _refuse_unfit(self, connection: Connection) -> None:
+        if connection.info.server_version < OLDEST_SERVER:
+            major = connection.info.server_version // 10000
+            raise DatabaseError(
+                f"PostgreSQL {self.place} is version {major}; Crosstie needs {OLDEST_SERVER // 10000} or newer.",
+                hint="Upgrade the server, or use a SQLite database.",
+                code="OLD_SERVER",
+            )
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise DatabaseError(
+                f"PostgreSQL {self.place} keeps its text as {encoding}; Crosstie needs UTF8.",
+                hint="Create the database with encoding 'UTF8' (template0).",
+                code="BAD_ENCODING",
+            )
+
+
+def _alive(connection: Connection) -> bool:
+    """Whether an idle connection is still one: the server says nothing to it unless it ends it."""
+    if connection.closed:
+        return False
+    readable, _, _ = select.select([connection.fileno()], [], [], 0)
+    if readable:
+        try:
+            connection.pgconn.consume_input()
+        except psycopg.Error:
+            return False
+    return connection.pgconn.status == ConnStatus.OK

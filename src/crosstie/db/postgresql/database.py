@@ -1,0 +1,256 @@
+"""The marketing database in PostgreSQL: `Database` over it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from crosstie.db import migrations
+from crosstie.db.columns import postgresql_type
+from crosstie.db.database import Dialect, Load, Params, Transaction
+from crosstie.db.postgresql.connections import Connection, Connections
+from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.postgresql.reflection import reflect, tables
+from crosstie.db.statements import NAMESPACE, quote_identifier
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# The server cuts longer names silently, and two tables would become one.
+LONGEST_NAME_BYTES = 63
+_MISSING = {"42P01", "3F000"}  # no such table, no such namespace
+
+
+class PostgresqlDatabase:
+    """See `Database`. Locks (`hold`) need a real session: not through a transaction pooler."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, url: str, *, create: bool) -> None:
+        self._connections = Connections(url)
+        self._held: dict[str, Connection] = {}
+        self._guard = threading.Lock()
+        try:
+            self._id = self._open(create)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def id(self) -> str:
+        """See `Database`."""
+        return self._id
+
+    @property
+    def place(self) -> str:
+        """See `Database`."""
+        return self._connections.place
+
+    def __repr__(self) -> str:
+        return f"<PostgresqlDatabase {self.place}>"
+
+    def transaction(self, purpose: str) -> AbstractContextManager[Transaction]:
+        """See `Database`."""
+        return self._connections.transaction("begin", purpose)
+
+    def reading(self) -> AbstractContextManager[Transaction]:
+        """See `Database`."""
+        return self._connections.transaction("begin isolation level repeatable read read only", "reading")
+
+    def reflect(self, name: str) -> Table | None:
+        """See `Database`."""
+        with self.reading() as transaction:
+            return reflect(transaction, name)
+
+    def tables(self) -> tuple[str, ...]:
+        """See `Database`."""
+        with self.reading() as transaction:
+            return tables(transaction)
+
+    def quote(self, name: str) -> str:
+        """See `Database`."""
+        return quote_identifier(name)
+
+    def quote_table(self, name: str) -> str:
+        """See `Database`."""
+        schema, dot, table = name.partition(".")
+        return f"{quote_identifier(schema)}.{quote_identifier(table)}" if dot else quote_identifier(name)
+
+    def create_table(self, transaction: Transaction, table: Table) -> None:
+        """See `Database`."""
+        self._refuse_long(*(part for part in table.name.split(".")), *(column.name for column in table.columns))
+        parts = [
+            f"{quote_identifier(column.name)} {postgresql_type(column)}{'' if column.nullable else ' not null'}"
+            for column in table.columns
+        ]
+        if table.key:
+            parts.append(f"primary key ({self._names(table.key)})")
+        parts += [f"unique ({self._names(columns)})" for columns in table.unique]
+        transaction.execute(f"create table {self.quote_table(table.name)} ({', '.join(parts)})")
+
+    def add_columns(self, transaction: Transaction, name: str, columns: Sequence[Column]) -> None:
+        """See `Database`."""
+        self._refuse_long(*(column.name for column in columns))
+        added = ", ".join(f"add column {quote_identifier(column.name)} {postgresql_type(column)}" for column in columns)
+        if added:
+            transaction.execute(f"alter table {self.quote_table(name)} {added}")
+
+    def create_work(self, name: str, columns: Sequence[Column]) -> None:
+        """See `Database`."""
+        self._refuse_long(name, *(column.name for column in columns))
+        unbounded = (Column(name=column.name, type=column.type) for column in columns)
+        parts = ", ".join(f"{quote_identifier(column.name)} {postgresql_type(column)}" for column in unbounded)
+        with self.transaction(f"work table {name}") as transaction:
+            self._drop(transaction, [name])
+            # Loaded once, read a few times, dropped: the server's own housekeeping would come too late.
+            transaction.execute(f"create unlogged table {self._work(name)} ({parts}) with (autovacuum_enabled = false)")
+
+    def load(
+        self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None
+    ) -> AbstractContextManager[Load]:
+        """See `Database`. One road serves few rows and many."""
+        from crosstie.db.postgresql.load import postgresql_load
+
+        return postgresql_load(self._connections, name, columns)
+
+    def read(
+        self, sql: str, params: Params | None, columns: Sequence[Column], *, batch_rows: int = 50_000
+    ) -> Iterator[pa.RecordBatch]:
+        """See `Database`."""
+        from crosstie.db.postgresql.read import postgresql_read
+
+        return postgresql_read(self._connections, sql, params, columns, batch_rows)
+
+    def prepare(self, name: str, index: Sequence[str] = (), *, unique: bool = False) -> None:
+        """See `Database`."""
+        with self.transaction(f"index of {name}") as transaction:
+            if index:
+                digest = hashlib.sha256(repr((name, tuple(index))).encode()).hexdigest()[:16]
+                transaction.execute(
+                    f"create {'unique ' if unique else ''}index if not exists {quote_identifier('w_index_' + digest)}"
+                    f" on {self._work(name)} ({self._names(index)})"
+                )
+            transaction.execute(f"analyze {self._work(name)}")
+
+    def work_tables(self) -> tuple[str, ...]:
+        """See `Database`."""
+        with self.reading() as transaction:
+            found = transaction.rows(
+                "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = :ours and c.relkind in ('r', 'v') order by c.relname",
+                {"ours": NAMESPACE},
+            )
+        return tuple(name for (name,) in found if name.startswith("w_"))
+
+    def drop_work(self, names: Sequence[str]) -> None:
+        """See `Database`."""
+        if names:
+            with self.transaction("sweeping work tables") as transaction:
+                self._drop(transaction, names)
+
+    @contextlib.contextmanager
+    def hold(self, name: str) -> Iterator[bool]:
+        """See `Database`."""
+        connection = self._connections.open()
+        try:
+            with in_our_words(self.place):
+                got = connection.execute("select pg_try_advisory_lock(%s)", [_lock_key(name)]).fetchone() == (True,)
+            if got:
+                with self._guard:
+                    self._held[name] = connection
+            try:
+                yield got
+            finally:
+                if got:
+                    with self._guard:
+                        del self._held[name]
+        finally:
+            connection.close()
+
+    def still_holds(self, name: str) -> bool:
+        """See `Database`."""
+        with self._guard:
+            connection = self._held.get(name)
+            if connection is None:
+                return False
+            try:
+                connection.execute("select 1")
+            except psycopg.Error:
+                return False
+            return True
+
+    def close(self) -> None:
+        """See `Database`."""
+        self._connections.close()
+
+    def _names(self, names: Sequence[str]) -> str:
+        return ", ".join(quote_identifier(name) for name in names)
+
+    def _work(self, name: str) -> str:
+        return f"{NAMESPACE}.{quote_identifier(name)}"
+
+    def _drop(self, transaction: Transaction, names: Sequence[str]) -> None:
+        for name in names:
+            found = transaction.row(
+                "select c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = :ours and c.relname = :name",
+                {"ours": NAMESPACE, "name": name},
+            )
+            if found is not None:
+                transaction.execute(f"drop {'view' if found[0] == 'v' else 'table'} {self._work(name)}")
+
+    def _refuse_long(self, *names: str) -> None:
+        for name in names:
+            if len(name.encode()) > LONGEST_NAME_BYTES:
+                raise DatabaseError(
+                    f"The name {name} is longer than the {LONGEST_NAME_BYTES} bytes that PostgreSQL keeps.",
+                    hint="Choose a shorter name.",
+                    code="42622",
+                )
+
+    def _open(self, create: bool) -> str:
+        """Brings the tables up to date; the database's id."""
+        with self._connections.borrowed() as connection:
+            try:
+                row = connection.execute(migrations.STATE).fetchone()
+                version, identity = row if row is not None else (0, None)
+            except psycopg.Error as error:
+                if error.sqlstate not in _MISSING:
+                    with in_our_words(self.place):
+                        raise
+                version, identity = 0, None
+        if not version and not create:
+            raise DatabaseError(
+                f"{self.place} holds no tables of Crosstie.",
+                hint="crosstie init makes them; or check CROSSTIE_DATABASE and crosstie.toml.",
+                code="NO_DATABASE",
+            )
+        migrations.refuse_newer(version or 0, self.place)
+        if version == migrations.NEWEST:
+            return str(identity)
+        return self._migrate()
+
+    def _migrate(self) -> str:
+        for migration in migrations.migrations():
+            with self.transaction(f"migration {migration.version}") as transaction:
+                transaction.row("select pg_advisory_xact_lock(:key)", {"key": _lock_key("migration")})
+                if transaction.row("select 1 from pg_namespace where nspname = :ours", {"ours": NAMESPACE}) is None:
+                    transaction.execute(f"create schema {NAMESPACE}")
+                migrations.apply(transaction, migration, self.place)
+        with self.reading() as transaction:
+            found = transaction.row(migrations.STATE)
+        assert found is not None
+        return str(found[1])
+
+
+def _lock_key(name: str) -> int:
+    """The 64-bit key of an advisory lock; keys are the database's, so that two databases do not meet."""
+    return int.from_bytes(hashlib.sha256(f"crosstie {name}".encode()).digest()[:8], "big", signed=True)

@@ -1,0 +1,64 @@
+"""What PostgreSQL says, in our words and without the password."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import psycopg
+
+from crosstie.errors import DatabaseError
+
+# Retried by themselves: serialisation, deadlock, lock time-out; the server going down or full; a broken connection.
+_RETRY = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
+# By SQLSTATE or its class: what it means, and what to do.
+_KNOWN = {
+    "28": ("sign-in was refused", "Check user and password in the URL of the database, and pg_hba.conf on the server."),
+    "3D000": ("there is no such database", "Create it (createdb), or check its name in the URL."),
+    "42501": (
+        "permission was refused",
+        "Grant the user of the URL what it lacks; Crosstie needs CREATE on the database.",
+    ),
+    "53100": ("the server's disk is full", "Make room on the server's disk, then run again."),
+    "53300": ("the server takes no more connections", "Raise max_connections on the server, or try later."),
+    "57P03": ("the server is starting or stopping", "Try again in a moment."),
+    "25006": ("the server is read-only", "Name the primary server in the URL, not a standby."),
+}
+# Failures to connect have no SQLSTATE; the words are those of libpq.
+_UNREACHABLE = {
+    "Connection refused": ("no server answers there", "Start the server, or check host and port in the URL."),
+    "could not translate host name": ("the host is not known", "Check the host in the URL."),
+    "resolve host": ("the host is not known", "Check the host in the URL."),
+    "timeout expired": ("the server did not answer in time", "Check host, port and firewall."),
+    "No such file or directory": ("no server listens on that socket", "Start the server, or name a host in the URL."),
+    "password authentication failed": ("sign-in was refused", "Check user and password in the URL of the database."),
+    "no password supplied": ("a password is needed", "Put it into the URL of the database or into the password file."),
+    "does not exist": ("there is no such database or user", "Create it (createdb), or check the URL."),
+    "certificate": ("its certificate was refused", "Check sslmode and sslrootcert in the URL."),
+}
+
+
+def database_error(place: str, error: psycopg.Error, secret: str = "") -> DatabaseError:
+    """The error for what the server or the driver reports."""
+    code = error.sqlstate or ""
+    said = error.diag.message_primary or str(error).strip() or type(error).__name__
+    details = [said, error.diag.message_detail, error.diag.context]
+    text = "; ".join(part.strip().replace("\n", " ") for part in details if part)
+    if secret:
+        text = text.replace(secret, "***")
+    known = _KNOWN.get(code) or _KNOWN.get(code[:2])
+    if known is None and not code:
+        known = next((known for words, known in _UNREACHABLE.items() if words in text), None)
+    lost = not code and isinstance(error, psycopg.OperationalError)
+    message = f"PostgreSQL {place}: {known[0]} ({text})." if known else f"PostgreSQL {place}: {text}."
+    hint = known[1] if known else (error.diag.message_hint or "")
+    return DatabaseError(message, hint=hint, code=code, retry=code in _RETRY or code.startswith("08") or lost)
+
+
+@contextlib.contextmanager
+def in_our_words(place: str, secret: str = "") -> Iterator[None]:
+    """Turns what psycopg raises inside the block into DatabaseError."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise database_error(place, error, secret) from error

@@ -1,0 +1,102 @@
+"""Results of PostgreSQL as Arrow batches, by ADBC: it decodes the binary COPY stream as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from psycopg import ClientCursor
+
+from crosstie.db.columns import arrow_schema, arrow_type, postgresql_cast
+from crosstie.db.database import Params
+from crosstie.db.postgresql.connections import Connections, bound
+from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.statements import quote_identifier
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, ColumnType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# ADBC ends a batch by its bytes; so many a row are reckoned.
+ROW_BYTES = 256
+
+
+def postgresql_read(
+    connections: Connections, sql: str, params: Params | None, columns: Sequence[Column], batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The result's batches, typed as asked; the columns are taken by position."""
+    import adbc_driver_manager as adbc
+    import adbc_driver_postgresql
+    import pyarrow as pa
+
+    schema = arrow_schema(tuple(columns))
+    query = _typed(_complete(connections, sql, params), columns)
+    options = {adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(batch_rows * ROW_BYTES)}
+    with contextlib.ExitStack() as stack:
+        try:
+            database = stack.enter_context(
+                contextlib.closing(
+                    adbc.AdbcDatabase(driver=adbc_driver_postgresql._driver_path(), uri=connections.conninfo)
+                )
+            )
+            connection = stack.enter_context(contextlib.closing(adbc.AdbcConnection(database)))
+            statement = stack.enter_context(contextlib.closing(adbc.AdbcStatement(connection)))
+            statement.set_options(**options)
+            statement.set_sql_query(query)
+            stream, _ = statement.execute_query()
+            reader = stack.enter_context(pa.RecordBatchReader._import_from_c(stream.address))
+            for batch in reader:
+                yield from _cut(_converted(batch, columns, schema), batch_rows)
+        except (adbc.Error, pa.ArrowException, OSError) as error:
+            raise _database_error(connections, error) from error
+
+
+def _complete(connections: Connections, sql: str, params: Params | None) -> str:
+    """The query with its values written in, escaped by the driver for this server."""
+    text, values = bound(sql, params)
+    if values is None:
+        return text.decode()
+    with connections.borrowed() as connection, in_our_words(connections.place, connections.secret):
+        return ClientCursor(connection).mogrify(text, values)
+
+
+def _typed(sql: str, columns: Sequence[Column]) -> str:
+    """The query with each column cast to the type it is read as; decimals as text of all their digits."""
+    names = [f"c{position}" for position in range(len(columns))]
+    shown = [_cast(name, column) for name, column in zip(names, columns, strict=True)]
+    return f"select {', '.join(shown)} from ({sql}) as q({', '.join(names)})"
+
+
+def _cast(name: str, column: Column) -> str:
+    cast = f"cast(q.{name} as {postgresql_cast(column)})"
+    shown = f"cast({cast} as text)" if column.type is ColumnType.DECIMAL else cast
+    return f"{shown} as {quote_identifier(column.name)}"
+
+
+def _converted(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    arrays = []
+    for column, array in zip(columns, batch.columns, strict=True):
+        try:
+            arrays.append(array if array.type == arrow_type(column) else array.cast(arrow_type(column)))
+        except pa.ArrowException as error:
+            raise DatabaseError(f"Column {column.name} holds a value that is no {column.type}: {error}.") from error
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _cut(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def _database_error(connections: Connections, error: Exception) -> DatabaseError:
+    text = " ".join(str(error).split())
+    if connections.secret:
+        text = text.replace(connections.secret, "***")
+    code = str(getattr(error, "sqlstate", "") or "")
+    return DatabaseError(
+        f"PostgreSQL {connections.place}: {text}.", code=code, retry=code.startswith(("08", "40", "57P"))
+    )

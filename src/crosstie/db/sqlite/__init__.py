@@ -1,0 +1,1 @@
+"""The marketing database in a SQLite file."""

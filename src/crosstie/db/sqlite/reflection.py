@@ -1,0 +1,55 @@
+"""People's tables in a SQLite file, as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from crosstie.db.columns import from_sqlite_type
+from crosstie.db.database import Transaction
+from crosstie.db.statements import SQLITE_PREFIX
+from crosstie.model import Column, Table
+
+_HIDDEN = 1  # the hidden columns of a virtual table; 2 and 3 are generated ones, which can be read
+
+
+def tables(transaction: Transaction) -> tuple[str, ...]:
+    """Names of people's tables and views, in order."""
+    found = transaction.rows("select name from sqlite_master where type in ('table', 'view') order by name")
+    return tuple(name for (name,) in found if not name.startswith((SQLITE_PREFIX, "sqlite_")))
+
+
+def reflect(transaction: Transaction, name: str) -> Table | None:
+    """The table or view of that name (SQLite compares names of tables without regard to ASCII case)."""
+    found = transaction.row(
+        "select name, type from sqlite_master where type in ('table', 'view') and lower(name) = lower(:name)"
+        " order by name = :name desc",
+        {"name": name},
+    )
+    if found is None:
+        return None
+    true_name, kind = found
+    described = transaction.rows(
+        'select name, type, "notnull", pk from pragma_table_xinfo(:name) where hidden <> :hidden order by cid',
+        {"name": true_name, "hidden": _HIDDEN},
+    )
+    columns = tuple(_column(*row) for row in described)
+    key = tuple(name for _, name in sorted((position, name) for name, _, _, position in described if position))
+    unique = tuple(_unique(transaction, true_name)) if kind == "table" else ()
+    return Table(name=true_name, columns=columns, key=key, unique=unique)
+
+
+def _column(name: str, declared: str, not_null: int, key_position: int) -> Column:
+    return from_sqlite_type(name, declared or "", nullable=not not_null and not key_position)
+
+
+def _unique(transaction: Transaction, table: str) -> Iterator[tuple[str, ...]]:
+    indexes = transaction.rows(
+        "select name from pragma_index_list(:name) where \"unique\" = 1 and partial = 0 and origin <> 'pk' order by name",
+        {"name": table},
+    )
+    for (index,) in indexes:
+        columns = transaction.rows(
+            "select cid, name from pragma_index_xinfo(:name) where key = 1 order by seqno", {"name": index}
+        )
+        if all(position >= 0 for position, _ in columns):  # -2 is an expression
+            yield tuple(name for _, name in columns)

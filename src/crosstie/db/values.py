@@ -1,0 +1,79 @@
+"""What a batch must be before it is loaded: the right columns, and values that both databases can hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from crosstie.db.columns import arrow_type
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, ColumnType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# memchr over the text of a whole column
+_NUL = re.compile(b"\0")
+_FIRST_YEAR, _LAST_YEAR = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
+_DATED = (ColumnType.DATE, ColumnType.INSTANT, ColumnType.WALL_CLOCK)
+
+
+def unloadable(column: str, value: object, why: str) -> DatabaseError:
+    """The error for a value that cannot be stored, naming it."""
+    shown = repr(value)
+    return DatabaseError(
+        f"Column {column} cannot hold {shown if len(shown) <= 80 else shown[:77] + '…'}: {why}.", code="BAD_VALUE"
+    )
+
+
+def check_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> None:
+    """Raises TypeError for a batch of the wrong shape, DatabaseError for a value that neither database can hold.
+
+    Both databases refuse the same values: a text with a NUL character, a time outside the years 1 to 9999.
+    """
+    import pyarrow as pa
+
+    if batch.num_columns != len(columns):
+        raise TypeError(f"a batch of {batch.num_columns} columns for a table of {len(columns)}")
+    for column, array in zip(columns, batch.columns, strict=True):
+        if array.type != arrow_type(column) and not (
+            column.type is ColumnType.DECIMAL and pa.types.is_decimal128(array.type)
+        ):
+            raise TypeError(f"column {column.name} ({column.type}) comes as {array.type}")
+        if column.type in (ColumnType.TEXT, ColumnType.SET):
+            _check_text(column.name, array)
+        elif column.type in _DATED:
+            _check_years(column.name, array)
+
+
+def _check_text(name: str, array: pa.Array) -> None:
+    import pyarrow.compute as pc
+
+    data = array.buffers()[2]
+    if data is None or _NUL.search(memoryview(data)) is None:
+        return
+    # The buffer may hold more than this slice of it, hence the second look.
+    bad = array.filter(pc.match_substring(array, "\0"))
+    if len(bad):
+        raise unloadable(name, bad[0].as_py(), "a text in a database has no NUL character")
+
+
+def _check_years(name: str, array: pa.Array) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if array.null_count == len(array):
+        return
+    first, last = (pa.scalar(limit).cast(pa.timestamp("us")) for limit in (_FIRST_YEAR, _LAST_YEAR))
+    limits = pa.array([first.value, last.value], pa.int64()).cast(pa.timestamp("us"))
+    if pa.types.is_date32(array.type):
+        numbers, bounds = array.cast(pa.int32()), limits.cast(pa.date32()).cast(pa.int32())
+    else:
+        numbers, bounds = array.cast(pa.int64()), limits.cast(pa.int64())
+    found = pc.min_max(numbers).as_py()
+    low, high = bounds.to_pylist()
+    for value in (found["min"], found["max"]):
+        if not low <= value <= high:
+            raise unloadable(name, value, "it lies outside the years 1 to 9999")
