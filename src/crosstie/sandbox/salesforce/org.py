@@ -1,8 +1,6 @@
 """The org: everything the areas of the Salesforce sandbox share."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +32,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """How many status requests find a new job still InProgress, however fast it was."""
     bulk_datetime_offset: bool = False
     """Print datetimes in Bulk CSV as `+0000` instead of `Z`."""
+    bulk_early_results_refused: bool = False
+    """Answer 412 JOB_NOT_COMPLETE to who reads results too early, as an old guide shows, instead of 204."""
+    bulk_unsupported: list[str] = []
+    """Objects that Bulk refuses with INVALIDENTITY."""
     bulk_next_link: str = "nextRecordsUrl"
     """The key of resultPages' next link: the guide's table and its usage differ."""
     query_page_rows: int = 2000
@@ -97,7 +99,6 @@ class Org:
         self.catalog = Catalog.from_describes(self.described)
         self.full_catalog = Catalog.from_describes(self._describes)
         self.api_usage = ApiUsage()
-        self._write_lock = threading.RLock()
 
     def _generate(self, records: int) -> None:
         """All or nothing: a start that was killed leaves an empty database and the next one begins again."""
@@ -107,6 +108,7 @@ class Org:
             generate.generate(connection, records)
             schema.create_indexes(connection, catalog)
             self.database.keep_setting("generated", {"records": records})
+            self.database.keep_setting("data_version", 1)
 
     @property
     def metadata_changed(self) -> datetime:
@@ -138,11 +140,9 @@ class Org:
         """This second in wire form; stamps have whole seconds."""
         return stamp(self.clock.now())
 
-    @contextmanager
-    def settled(self) -> Iterator[None]:
+    def settle(self) -> None:
         """Makes late writes visible whose time has come, before a request is served."""
         settle_late_writes(self.database, self.full_catalog, self.clock.now())
-        yield
 
     def close(self) -> None:
         """Closes the database."""

@@ -13,20 +13,16 @@ COLUMN_TYPES = {"boolean": "INTEGER", "int": "INTEGER", "long": "INTEGER", "base
     ("double", "percent", "currency"), "REAL"
 )
 
-OWN_TABLES = """
-CREATE TABLE IF NOT EXISTS sandbox_sequence (object TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sandbox_delete_log (
-    object TEXT NOT NULL, id TEXT NOT NULL, deleted_at TEXT NOT NULL, PRIMARY KEY (object, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sandbox_late_write (
-    number INTEGER PRIMARY KEY, object TEXT NOT NULL, id TEXT NOT NULL, stamp TEXT NOT NULL, visible_at REAL NOT NULL,
-    holds_back INTEGER NOT NULL, work TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS sandbox_session (
-    token TEXT PRIMARY KEY, kind TEXT NOT NULL, user_id TEXT NOT NULL, client_id TEXT, refresh_token TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sandbox_bulk_job (id TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID;
-"""
+OWN_TABLES = (
+    "CREATE TABLE sandbox_sequence (object TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE sandbox_delete_log (object TEXT NOT NULL, id TEXT NOT NULL, deleted_at TEXT NOT NULL,"
+    " PRIMARY KEY (object, id)) WITHOUT ROWID",
+    "CREATE TABLE sandbox_late_write (number INTEGER PRIMARY KEY, object TEXT NOT NULL, id TEXT NOT NULL,"
+    " stamp TEXT NOT NULL, visible_at REAL NOT NULL, holds_back INTEGER NOT NULL, work TEXT NOT NULL)",
+    "CREATE TABLE sandbox_session (token TEXT PRIMARY KEY, kind TEXT NOT NULL, user_id TEXT NOT NULL,"
+    " client_id TEXT, refresh_token TEXT) WITHOUT ROWID",
+    "CREATE TABLE sandbox_bulk_job (id TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID",
+)
 
 
 def quoted(name: str) -> str:
@@ -46,7 +42,8 @@ def column_definition(item: Field) -> str:
 
 def create_tables(connection: sqlite3.Connection, catalog: Catalog) -> None:
     """Makes every table, without indexes, so that generated rows load fast."""
-    connection.executescript(OWN_TABLES)
+    for statement in OWN_TABLES:
+        connection.execute(statement)
     for item in catalog.objects.values():
         columns = ", ".join(column_definition(part) for part in item.fields.values() if not part.is_compound)
         connection.execute(f"CREATE TABLE {quoted(item.name)} ({columns})")

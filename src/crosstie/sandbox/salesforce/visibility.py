@@ -42,6 +42,12 @@ def settle_late_writes(database: Database, catalog: Catalog, now: datetime) -> N
             if sobject is not None:
                 apply_columns(connection, sobject, record_id, json.loads(work))
             connection.execute("DELETE FROM sandbox_late_write WHERE number = ?", (number,))
+        count_change(connection)
+
+
+def count_change(connection: sqlite3.Connection) -> None:
+    """Tells that data changed, so that results rendered before are not served as if they were new."""
+    connection.execute("UPDATE sandbox_setting SET value = value + 1 WHERE name = 'data_version'")
 
 
 def oldest_open_transaction(connection: sqlite3.Connection, sobject: SObject) -> str | None:
@@ -54,7 +60,12 @@ def oldest_open_transaction(connection: sqlite3.Connection, sobject: SObject) ->
 
 
 def apply_columns(connection: sqlite3.Connection, sobject: SObject, record_id: str, columns: dict[str, Any]) -> None:
-    """Writes columns of one record, which is made when it is not there."""
+    """Writes columns of one record, which is made when it is not there; a deletion enters the delete log."""
+    if columns.get("IsDeleted") == 1:
+        connection.execute(
+            "INSERT OR REPLACE INTO sandbox_delete_log VALUES (?, ?, ?)",
+            (sobject.name, record_id, columns["SystemModstamp"]),
+        )
     table = quoted(sobject.table)
     there = connection.execute(f"SELECT 1 FROM {table} WHERE Id = ?", (record_id,)).fetchone()
     if there:

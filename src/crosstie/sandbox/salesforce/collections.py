@@ -1,0 +1,219 @@
+"""sObject collections: up to 200 rows in one call, each with its own answer.
+
+Source: "sObject Collections", REST API guide.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from crosstie.sandbox.http import Response
+from crosstie.sandbox.salesforce.catalog import SObject
+from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
+from crosstie.sandbox.salesforce.org import Call, Org
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, record_id_of
+from crosstie.sandbox.salesforce.rest import Rest, decoded_body, writer_of
+
+MAX_ROWS = 200
+MAX_CHUNKS = 10
+MAX_RETRIEVED = 2000
+Row = dict[str, Any]
+
+
+class Collections:
+    """The collection resources of one org."""
+
+    def __init__(self, org: Org, records: Records, rest: Rest) -> None:
+        self._org = org
+        self._records = records
+        self._rest = rest
+
+    def create(self, call: Call) -> Response:
+        """POST BASE/composite/sobjects."""
+        rows, all_or_none = _rows(call)
+
+        def insert(row: Row, writer: Writer) -> Row:
+            return {"id": self._records.insert(self._typed(row), row, writer)}
+
+        return self._each(call, rows, insert, all_or_none=all_or_none)
+
+    def update(self, call: Call) -> Response:
+        """PATCH BASE/composite/sobjects."""
+        rows, all_or_none = _rows(call)
+
+        def change(row: Row, writer: Writer) -> Row:
+            sobject = self._typed(row)
+            record_id = next((value for name, value in row.items() if name.lower() == "id"), None)
+            if not isinstance(record_id, str):
+                raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", [])
+            given = {name: value for name, value in row.items() if name.lower() != "id"}
+            complete = _row_id(record_id)
+            self._records.update(sobject, complete, given, writer)
+            return {"id": complete}
+
+        return self._each(call, rows, change, all_or_none=all_or_none)
+
+    def upsert(self, call: Call) -> Response:
+        """PATCH BASE/composite/sobjects/X/{field}: each row holds its key."""
+        sobject = self._org.sobject(call.args["object"])
+        key = sobject.field(call.args["key"])
+        if key is None or not (key.external_id or key.id_lookup):
+            raise not_found(f"Provided external ID field does not exist or is not accessible: {call.args['key']}")
+        rows, all_or_none = _rows(call)
+        values = [_key_value(row, key.name) for row in rows]
+
+        def put(row: Row, writer: Writer) -> Row:
+            value = _key_value(row, key.name)
+            if value is None:
+                raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
+            if values.count(value) > 1:
+                raise ApiError(400, "DUPLICATE_VALUE", f"duplicate external id specified: {value}", [key.name])
+            given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
+            try:
+                record_id, created = self._records.upsert(sobject, key, value, given, writer, update_only=False)
+            except SeveralRecords as error:
+                message = f"{key.name}: more than one record found for external id field: {error.ids}"
+                raise ApiError(400, "DUPLICATE_EXTERNAL_ID", message, []) from error
+            return {"id": record_id, "created": created}
+
+        return self._each(call, rows, put, all_or_none=all_or_none)
+
+    def delete(self, call: Call) -> Response:
+        """DELETE BASE/composite/sobjects?ids=a,b&allOrNone=."""
+        ids = [each for each in call.request.query.get("ids", "").split(",") if each]
+        _check_size(len(ids))
+
+        def remove(row: Row, writer: Writer) -> Row:
+            record_id = _row_id(row["id"])
+            sobject = self._of_id(record_id)
+            self._records.delete(sobject, record_id, writer)
+            return {"id": record_id}
+
+        all_or_none = call.request.query.get("allOrNone", "").lower() == "true"
+        return self._each(call, [{"id": each} for each in ids], remove, all_or_none=all_or_none)
+
+    def retrieve(self, call: Call) -> Response:
+        """GET or POST BASE/composite/sobjects/X: records in the order of the ids, null for what is not there."""
+        sobject = self._org.sobject(call.args["object"])
+        if call.request.method == "POST":
+            body = decoded_body(call)
+            ids, fields = (body.get("ids"), body.get("fields")) if isinstance(body, dict) else (None, None)
+        else:
+            ids = call.request.query.get("ids", "").split(",")
+            fields = call.request.query.get("fields", "").split(",")
+        if not isinstance(ids, list) or not isinstance(fields, list) or not all(fields):
+            raise ApiError(400, "JSON_PARSER_ERROR", "The request needs ids and fields")
+        if len(ids) > MAX_RETRIEVED:
+            raise ApiError(400, "EXCEEDED_ID_LIMIT", f"cannot retrieve more than {MAX_RETRIEVED} records")
+        found = []
+        for each in ids:
+            try:
+                record_id = record_id_of(str(each))
+                with self._org.database.reading() as connection:
+                    self._records.require(connection, sobject, record_id)
+                found.append(self._rest.record_json(call, sobject, record_id, [str(name) for name in fields]))
+            except ApiError as error:
+                if error.code not in ("NOT_FOUND", "ENTITY_IS_DELETED"):
+                    raise
+                found.append(None)
+        self._org.counters.rows("retrieve", sum(one is not None for one in found))
+        return json_response(found)
+
+    def _each(
+        self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool
+    ) -> Response:
+        """Runs `work` on every row, in order; with allOrNone one failure undoes all."""
+        writer = writer_of(call)
+        with self._org.database.writing() as connection:
+            connection.execute("SAVEPOINT collection")
+            answers = [_row_answer(connection, row, work, writer) for row in rows]
+            if all_or_none and not all(answer["success"] for answer in answers):
+                connection.execute("ROLLBACK TO collection")
+                answers = [_rolled_back(answer) for answer in answers]
+            connection.execute("RELEASE collection")
+        return json_response(answers)
+
+    def _typed(self, row: Row) -> SObject:
+        attributes = row.get("attributes")
+        name = attributes.get("type") if isinstance(attributes, dict) else None
+        if not isinstance(name, str):
+            raise ApiError(400, "INVALID_INPUT", "Each record must have attributes with a type", [])
+        found = self._org.catalog.object(name)
+        if found is None:
+            raise ApiError(400, "INVALID_TYPE", f"sObject type '{name}' is not supported.", [])
+        return found
+
+    def _of_id(self, record_id: str) -> SObject:
+        for sobject in self._org.catalog.objects.values():
+            if sobject.key_prefix == record_id[:3]:
+                return sobject
+        raise ApiError(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+
+
+def _row_answer(
+    connection: sqlite3.Connection, row: Row, work: Callable[[Row, Writer], Row], writer: Writer
+) -> dict[str, Any]:
+    connection.execute("SAVEPOINT row")
+    try:
+        done = work(row, writer)
+        answer: dict[str, Any] = {"id": done["id"], "success": True, "errors": []}
+        if "created" in done:
+            answer["created"] = done["created"]
+    except ApiError as error:
+        connection.execute("ROLLBACK TO row")
+        answer = {"success": False, "errors": [_row_error(error)]}
+    connection.execute("RELEASE row")
+    return answer
+
+
+def _row_error(error: ApiError) -> dict[str, Any]:
+    if error.code == "NOT_FOUND":
+        return ApiError(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").row_entry()
+    return error.row_entry()
+
+
+def _rolled_back(answer: dict[str, Any]) -> dict[str, Any]:
+    if not answer["success"]:
+        return answer
+    error = ApiError(
+        400,
+        "ALL_OR_NONE_OPERATION_ROLLED_BACK",
+        "Record rolled back because not all records were valid and the request was using AllOrNone header",
+    )
+    return {"success": False, "errors": [error.row_entry()]}
+
+
+def _rows(call: Call) -> tuple[list[Row], bool]:
+    body = decoded_body(call)
+    rows = body.get("records") if isinstance(body, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ApiError(400, "JSON_PARSER_ERROR", "The request body must have a list of records")
+    _check_size(len(rows))
+    kinds = [str(row.get("attributes")) for row in rows]
+    chunks = sum(kind != before for kind, before in zip(kinds, [None, *kinds], strict=False))
+    if chunks > MAX_CHUNKS:
+        raise ApiError(
+            400, "INVALID_INPUT", f"operation would need {chunks} chunks; the most is {MAX_CHUNKS}: sort by type"
+        )
+    return rows, bool(body.get("allOrNone", False))
+
+
+def _check_size(count: int) -> None:
+    if count > MAX_ROWS:
+        raise ApiError(
+            400,
+            "EXCEEDED_ID_LIMIT",
+            f"record limit reached. cannot submit more than {MAX_ROWS} records into this call",
+        )
+
+
+def _key_value(row: Row, name: str) -> str | None:
+    value = next((each for key, each in row.items() if key.lower() == name.lower()), None)
+    return None if value is None or value == "" else str(value)
+
+
+def _row_id(text: str) -> str:
+    try:
+        return record_id_of(text)
+    except ApiError as error:
+        raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error

@@ -1,0 +1,298 @@
+"""The front door of the Salesforce sandbox: routes, sign-in, quota, faults, and the headers of every answer."""
+
+import logging
+import re
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from isal import igzip
+
+from crosstie.sandbox.faults import Fault
+from crosstie.sandbox.http import Request, Response
+from crosstie.sandbox.salesforce.bulk import BulkQueries
+from crosstie.sandbox.salesforce.collections import Collections
+from crosstie.sandbox.salesforce.discovery import Discovery
+from crosstie.sandbox.salesforce.errors import STATUS_ERRORS, ApiError, invalid_session, not_found
+from crosstie.sandbox.salesforce.oauth import OAuth
+from crosstie.sandbox.salesforce.org import NEWEST_VERSION, OLDEST_VERSION, Call, Org, Session
+from crosstie.sandbox.salesforce.query import Queries
+from crosstie.sandbox.salesforce.records import Records
+from crosstie.sandbox.salesforce.replication import Replication
+from crosstie.sandbox.salesforce.rest import PreconditionFailed, Rest
+from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
+from crosstie.sandbox.salesforce.soap import Soap
+from crosstie.sandbox.salesforce.soql import SoqlError
+
+log = logging.getLogger(__name__)
+
+COMPRESSED_FROM = 2048
+"""Bytes from which a JSON body is compressed when the client takes gzip."""
+_BUSY_HTML = "<html><head><title>Salesforce - Maintenance</title></head><body><h1>{message}</h1></body></html>"
+Handler = Callable[[Call], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A resource: its kind (what counters and fault plans call it), method, path below BASE, and who serves it."""
+
+    kind: str
+    method: str
+    pattern: re.Pattern[str]
+    serve: Handler
+
+
+class Salesforce:
+    """All of one org, by HTTP request."""
+
+    def __init__(self, org: Org, sessions: Sessions, credentials: Credentials, public_key: bytes) -> None:
+        self.org = org
+        self.sessions = sessions
+        self.records = Records(org)
+        self.queries = Queries(org)
+        self.bulk = BulkQueries(org)
+        self._discovery = Discovery(org)
+        self._oauth = OAuth(org, sessions, credentials, public_key)
+        self._soap = Soap(org, sessions, credentials)
+        rest = Rest(org, self.records)
+        replication = Replication(org)
+        collections = Collections(org, self.records, rest)
+        self._routes = _routes(self._discovery, rest, replication, collections, self.queries, self.bulk)
+
+    def handle(self, request: Request) -> Response:
+        """Answers a request, with the faults that the plan has for it."""
+        kind, serve = self._route(request)
+        self.org.counters.request(kind)
+        faults = self.org.plan.due(kind, request)
+        response = self._before(faults, request)
+        if response is None:
+            response = self._answer(request, serve)
+            response = _after(faults, response)
+        self._finish(request, response, faults)
+        return response
+
+    def _answer(self, request: Request, serve: Callable[[Request], Response]) -> Response:
+        try:
+            self.org.settle()
+            return serve(request)
+        except ApiError as error:
+            return error.response()
+        except SoqlError as error:
+            return ApiError(400, error.code, error.message).response()
+        except PreconditionFailed:
+            return Response(status=412)
+        except sqlite3.Error:
+            log.exception("the sandbox failed on %s %s", request.method, request.path)
+            return ApiError(500, *STATUS_ERRORS[500]).response()
+
+    def _route(self, request: Request) -> tuple[str, Callable[[Request], Response]]:
+        """What kind of request this is, and who serves it."""
+        path = request.raw_path.rstrip("/") or "/"
+        open_routes: dict[str, tuple[str, Callable[[Request], Response]]] = {
+            "/services/data": ("versions", self._discovery.versions),
+            "/services/oauth2/token": ("token", self._oauth.token),
+            "/services/oauth2/revoke": ("revoke", self._oauth.revoke),
+            "/services/oauth2/introspect": ("introspect", self._oauth.introspect),
+            "/services/oauth2/userinfo": ("userinfo", self._user_info),
+        }
+        if path in open_routes:
+            return open_routes[path]
+        soap = re.fullmatch(r"/services/Soap/([uc])/(\d+\.\d)(?:/\w+)?", path)
+        if soap:
+            api, version = soap.groups()
+            return "soap", lambda asked: self._soap.serve(asked, api, version)
+        identity = re.fullmatch(r"/id/(\w+)/(\w+)", path)
+        if identity:
+            org_id, user_id = identity.groups()
+            return "identity", lambda asked: self._oauth.identity(org_id, user_id, self._signed_in(asked))
+        data = re.fullmatch(r"/services/data/(v\d+\.\d)(/.*)?", path)
+        if data:
+            return self._data_route(request, data[1], data[2] or "")
+        return "unknown", _nothing_here
+
+    def _data_route(
+        self, request: Request, version: str, rest: str
+    ) -> tuple[str, Callable[[Request], Response]]:
+        method = request.query.get("_HttpMethod", request.method).upper() if request.method == "POST" else request.method
+        allowed = []
+        for route in self._routes:
+            match = route.pattern.fullmatch(rest)
+            if match is None:
+                continue
+            if route.method == method or (method == "HEAD" and route.method == "GET"):
+                args = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+                return route.kind, lambda asked: self._data(asked, version, args, route.serve)
+            allowed.append(route.method)
+        if allowed:
+            return "unknown", lambda asked: self._wrong_method(asked, allowed)
+        return "unknown", lambda asked: self._data(asked, version, {}, _no_resource)
+
+    def _data(self, request: Request, version: str, args: dict[str, str], serve: Handler) -> Response:
+        number = float(version[1:])
+        if number < OLDEST_VERSION:
+            raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
+        if number > NEWEST_VERSION:
+            raise not_found()
+        session = self._signed_in(request)
+        self.org.api_usage.count(self.org.clock.now(), self.org.switches.daily_requests)
+        return serve(Call(request=request, version=version, session=session, args=args))
+
+    def _signed_in(self, request: Request) -> Session:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() not in ("bearer", "oauth"):
+            token = request.query.get("oauth_token", "")
+        session = self.sessions.find(token.strip(), self.org.switches.session_idle_seconds)
+        if session is None:
+            raise invalid_session()
+        return session
+
+    def _user_info(self, request: Request) -> Response:
+        return self._oauth.user_info(self._signed_in(request))
+
+    def _wrong_method(self, request: Request, allowed: list[str]) -> Response:
+        self._signed_in(request)
+        names = ",".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
+        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{request.method}' not allowed. Allowed are {names}")
+
+    def _before(self, faults: list[Fault], request: Request) -> Response | None:
+        """Plays what happens before the work; an answer here means that the work is not done."""
+        for fault in faults:
+            if fault.type == "latency":
+                time.sleep(fault.seconds)
+            elif fault.type == "expire_session":
+                self.sessions.expire_all()
+            elif fault.type == "expire_locators":
+                self.queries.expire_all()
+            elif fault.type == "late":
+                request.late = fault.seconds
+                if not fault.holds_back:
+                    request.faults |= {"late_unheld"}
+            elif fault.type == "cut_csv":
+                request.faults |= {f"cut_csv:{fault.rows}"}
+            elif fault.type == "drop_before":
+                return Response(drop=True)
+            elif fault.type == "redirect":
+                return Response(status=302, headers={"Location": fault.location})
+            elif fault.type == "status" and not fault.after_work:
+                return _injected(fault)
+        return None
+
+    def _finish(self, request: Request, response: Response, faults: list[Fault]) -> None:
+        """Compresses, counts, and adds the headers that every answer has."""
+        headers = response.headers
+        headers["Date"] = self.org.clock.http_date()
+        if response.status == 401:
+            headers["WWW-Authenticate"] = "Token"
+        if request.path.startswith("/services/data/v"):
+            used = self.org.api_usage.used(self.org.clock.now())
+            headers["Sforce-Limit-Info"] = f"api-usage={used}/{self.org.switches.daily_requests}"
+        json_body = headers.get("Content-Type", "").startswith("application/json")
+        if json_body and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
+            response.parts = (igzip.compress(response.body(), compresslevel=1),)
+            headers["Content-Encoding"] = "gzip"
+            headers["Vary"] = "Accept-Encoding"
+        for fault in faults:
+            if fault.type == "truncate":
+                body = response.body()
+                response.withheld = min(fault.bytes, len(body))
+                response.parts = (body[: len(body) - response.withheld],)
+            elif fault.type == "cut_gzip":
+                body = response.body()
+                if headers.get("Content-Encoding") != "gzip":
+                    body = zlib.compress(body, wbits=31)
+                    headers["Content-Encoding"] = "gzip"
+                response.parts = (body[: max(len(body) - fault.bytes, 0)],)
+        self.org.counters.sent(response.length())
+
+
+def _after(faults: list[Fault], response: Response) -> Response:
+    """Plays what happens after the work and its commit."""
+    for fault in faults:
+        if fault.type == "drop_after":
+            return Response(drop=True)
+        if fault.type == "status" and fault.after_work:
+            return _injected(fault)
+        if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
+            announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
+            response.headers["Sforce-NumberOfRecords"] = str(announced)
+        elif fault.type == "foreign_next":
+            body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
+            response.parts = (body,)
+    return response
+
+
+def _injected(fault: Fault) -> Response:
+    code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
+    if fault.html:
+        body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
+        response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
+    else:
+        response = ApiError(fault.status, fault.code or code, fault.message or message).response()
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = str(fault.retry_after)
+    return response
+
+
+def _nothing_here(request: Request) -> Response:
+    raise not_found()
+
+
+def _no_resource(call: Call) -> Response:
+    raise not_found()
+
+
+def _routes(
+    discovery: Discovery,
+    rest: Rest,
+    replication: Replication,
+    collections: Collections,
+    queries: Queries,
+    bulk: BulkQueries,
+) -> tuple[Route, ...]:
+    """Every resource below BASE. Order matters: named sub-resources stand before ids and keys."""
+    row = "/sobjects/(?P<object>[^/]+)"
+    job = "/jobs/query/(?P<job>[^/]+)"
+    table: list[tuple[str, str, str, Handler]] = [
+        ("resources", "GET", "", discovery.resources),
+        ("limits", "GET", "/limits", discovery.limits),
+        ("record_count", "GET", "/limits/recordCount", discovery.record_count),
+        ("query", "GET", "/query", queries.query),
+        ("query_all", "GET", "/queryAll", queries.query_all),
+        ("query_more", "GET", "/query(?:All)?/(?P<locator>[^/]+)", queries.more),
+        ("describe_global", "GET", "/sobjects", discovery.describe_global),
+        ("describe_basic", "GET", row, discovery.basic),
+        ("describe", "GET", f"{row}/describe", discovery.describe),
+        ("describe_layouts", "GET", f"{row}/describe/layouts(?:/[^/]+)?", discovery.describe_layouts),
+        ("updated", "GET", f"{row}/updated", replication.updated),
+        ("deleted", "GET", f"{row}/deleted", replication.deleted),
+        ("record_create", "POST", row, rest.create),
+        ("record_read", "GET", f"{row}/(?P<id>[^/]+)", rest.read),
+        ("record_update", "PATCH", f"{row}/(?P<id>[^/]+)", rest.update),
+        ("record_delete", "DELETE", f"{row}/(?P<id>[^/]+)", rest.delete),
+        ("record_read", "GET", f"{row}/(?P<key>[^/]+)/(?P<value>[^/]+)", rest.read_by_key),
+        ("record_upsert", "PATCH", f"{row}/(?P<key>[^/]+)/(?P<value>[^/]+)", rest.upsert),
+        ("record_delete", "DELETE", f"{row}/(?P<key>[^/]+)/(?P<value>[^/]+)", rest.delete_by_key),
+        ("collection_create", "POST", "/composite/sobjects", collections.create),
+        ("collection_update", "PATCH", "/composite/sobjects", collections.update),
+        ("collection_delete", "DELETE", "/composite/sobjects", collections.delete),
+        ("retrieve", "GET", "/composite/sobjects/(?P<object>[^/]+)", collections.retrieve),
+        ("retrieve", "POST", "/composite/sobjects/(?P<object>[^/]+)", collections.retrieve),
+        ("collection_upsert", "PATCH", "/composite/sobjects/(?P<object>[^/]+)/(?P<key>[^/]+)", collections.upsert),
+        ("bulk_create", "POST", "/jobs/query", bulk.create),
+        ("bulk_list", "GET", "/jobs/query", bulk.list_jobs),
+        ("bulk_status", "GET", job, bulk.status),
+        ("bulk_abort", "PATCH", job, bulk.change_state),
+        ("bulk_delete", "DELETE", job, bulk.delete),
+        ("bulk_results", "GET", f"{job}/results", bulk.results),
+        ("bulk_pages", "GET", f"{job}/resultPages", bulk.result_pages),
+    ]
+    return tuple(
+        # Clients disagree on the case of job sub-resources; the names of other resources are exact.
+        Route(kind, method, re.compile(path, re.IGNORECASE if "/jobs/" in path else 0), serve)
+        for kind, method, path, serve in table
+    )
+
+

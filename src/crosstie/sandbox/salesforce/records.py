@@ -1,0 +1,319 @@
+"""Writing records: checks in Salesforce's order and words, derived columns, stamps, the recycle bin.
+
+Sources: "sObject Rows", "Insert or Update (Upsert)", REST API guide; the row errors of the fact sheet, section 4.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.errors import ApiError, malformed_id, not_found
+from crosstie.sandbox.salesforce.ids import make_id, to_18
+from crosstie.sandbox.salesforce.org import Org
+from crosstie.sandbox.salesforce.schema import quoted
+from crosstie.sandbox.salesforce.values import stored_value
+from crosstie.sandbox.salesforce.visibility import apply_columns, count_change, keep_late_write
+
+AUDIT = ("CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Who writes, and how late it becomes visible (seconds of sandbox time)."""
+
+    user_id: str
+    late: float = 0.0
+    holds_back: bool = True
+
+
+class SeveralRecords(Exception):
+    """An external id that belongs to more than one record (HTTP 300)."""
+
+    def __init__(self, ids: list[str]) -> None:
+        super().__init__(f"{len(ids)} records")
+        self.ids = ids
+
+
+class Records:
+    """The one road by which records of an org change, for clients and for the control endpoint."""
+
+    def __init__(self, org: Org) -> None:
+        self._org = org
+
+    def insert(self, sobject: SObject, given: Mapping[str, Any], writer: Writer) -> str:
+        """Creates a record; returns its id."""
+        if not sobject.createable:
+            raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}")
+        with self._org.database.writing() as connection:
+            columns = self._columns(connection, sobject, given, inserting=True)
+            missing = [item.name for item in sobject.fields.values() if _required(item) and columns.get(item.name) is None]
+            if missing:
+                raise _missing(missing)
+            record_id = _next_id(connection, sobject)
+            self._check_unique(connection, sobject, columns, record_id)
+            complete = self._defaults(connection, sobject, writer) | columns
+            complete |= _derived(connection, sobject, record_id, complete)
+            self._write(connection, sobject, record_id, complete, writer)
+        return record_id
+
+    def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], writer: Writer) -> None:
+        """Changes the fields that are given; stamps move even when nothing differs."""
+        with self._org.database.writing() as connection:
+            self.require(connection, sobject, record_id)
+            if not sobject.updateable:
+                raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "entity type cannot be updated")
+            columns = self._columns(connection, sobject, given, inserting=False)
+            missing = [name for name, value in columns.items() if value is None and _required(sobject.fields[name.lower()])]
+            if missing:
+                raise _missing(missing)
+            self._check_unique(connection, sobject, columns, record_id)
+            now = self._org.now_stamp()
+            columns |= {"LastModifiedDate": now, "LastModifiedById": writer.user_id, "SystemModstamp": now}
+            columns |= _derived(connection, sobject, record_id, columns)
+            self._write(connection, sobject, record_id, columns, writer)
+
+    def upsert(
+        self, sobject: SObject, key: Field, value: str, given: Mapping[str, Any], writer: Writer, *, update_only: bool
+    ) -> tuple[str, bool]:
+        """Creates or updates the record with that external id; returns its id and whether it was created."""
+        if any(name.lower() == key.name.lower() for name in given):
+            raise ApiError(
+                400, "INVALID_FIELD", f"The {key.name} field should not be specified in the sobject data.", [key.name]
+            )
+        with self._org.database.writing() as connection:
+            found = self.find(connection, sobject, key, value)
+            if len(found) > 1:
+                raise SeveralRecords(found)
+            if found:
+                self.update(sobject, found[0], given, writer)
+                return found[0], False
+            if update_only or key.type == "id":
+                raise not_found()
+            return self.insert(sobject, {**given, key.name: value}, writer), True
+
+    def delete(self, sobject: SObject, record_id: str, writer: Writer) -> None:
+        """Moves a record into the recycle bin: IsDeleted and a new SystemModstamp."""
+        with self._org.database.writing() as connection:
+            self.require(connection, sobject, record_id)
+            if not sobject.deletable:
+                raise ApiError(400, "DELETE_FAILED", "entity type cannot be deleted", [])
+            now = self._org.now_stamp()
+            self._write(connection, sobject, record_id, {"IsDeleted": 1, "SystemModstamp": now}, writer)
+
+    def undelete(self, sobject: SObject, record_id: str) -> None:
+        """Takes a record out of the bin with its old id and a new stamp (SOAP and Apex only on the real platform)."""
+        now = self._org.now_stamp()
+        with self._org.database.writing() as connection:
+            connection.execute(
+                f"UPDATE {quoted(sobject.table)} SET IsDeleted = 0, SystemModstamp = ? WHERE Id = ?", (now, record_id)
+            )
+            connection.execute(
+                "DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id)
+            )
+            count_change(connection)
+
+    def purge(self, sobject: SObject, record_id: str) -> None:
+        """Deletes for good: queryAll does not show it any more, only the delete log does."""
+        now = self._org.now_stamp()
+        with self._org.database.writing() as connection:
+            connection.execute(f"DELETE FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,))
+            connection.execute(
+                "INSERT OR IGNORE INTO sandbox_delete_log VALUES (?, ?, ?)", (sobject.name, record_id, now)
+            )
+            count_change(connection)
+
+    def require(self, connection: sqlite3.Connection, sobject: SObject, record_id: str) -> dict[str, Any]:
+        """The stored record; 404 when it is not there, or in the bin."""
+        cursor = connection.execute(f"SELECT * FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,))
+        row = cursor.fetchone()
+        if row is None:
+            raise not_found()
+        record = dict(zip([column[0] for column in cursor.description], row, strict=True))
+        if record.get("IsDeleted"):
+            raise ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+        return record
+
+    def find(self, connection: sqlite3.Connection, sobject: SObject, key: Field, value: str) -> list[str]:
+        """The ids of the visible records with that external id, in id order."""
+        if key.type == "id":
+            value = record_id_of(value)
+        collation = "" if key.case_sensitive or key.type == "id" else " COLLATE NOCASE"
+        alive = " AND IsDeleted = 0" if sobject.field("IsDeleted") else ""
+        rows = connection.execute(
+            f"SELECT Id FROM {quoted(sobject.table)} WHERE {quoted(key.name)} = ?{collation}{alive} ORDER BY Id",
+            (value,),
+        )
+        return [row[0] for row in rows]
+
+    def _columns(
+        self, connection: sqlite3.Connection, sobject: SObject, given: Mapping[str, Any], *, inserting: bool
+    ) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for name, value in given.items():
+            if name == "attributes":
+                continue
+            if isinstance(value, dict) and (relation := sobject.relationship(name)) is not None:
+                columns[relation.name] = self._parent_by_key(connection, relation, value)
+                continue
+            item = sobject.field(name)
+            if item is None:
+                raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
+            if not (item.createable if inserting else item.updateable):
+                raise ApiError(
+                    400,
+                    "INVALID_FIELD_FOR_INSERT_UPDATE",
+                    f"Unable to create/update fields: {item.name}. Please check the security settings of this field"
+                    " and verify that it is read/write for your profile or permission set.",
+                    [item.name],
+                )
+            columns[item.name] = stored_value(item, value)
+            if item.type == "reference" and columns[item.name] is not None:
+                self._check_reference(connection, item, columns[item.name])
+        return columns
+
+    def _parent_by_key(self, connection: sqlite3.Connection, relation: Field, value: dict[str, Any]) -> str:
+        """Resolves `"Account": {"ERP_Id__c": "A-1"}`."""
+        pairs = [(name, text) for name, text in value.items() if name != "attributes"]
+        for parent_name in relation.reference_to:
+            parent = self._org.catalog.object(parent_name)
+            key = parent.field(pairs[0][0]) if parent is not None and len(pairs) == 1 else None
+            if parent is None or key is None or not (key.external_id or key.id_lookup):
+                continue
+            found = self.find(connection, parent, key, str(pairs[0][1]))
+            if len(found) == 1:
+                return found[0]
+            raise ApiError(
+                400,
+                "INVALID_FIELD",
+                f"Foreign key external ID: {str(pairs[0][1]).lower()} not found for field {key.name} in entity {parent.name}",
+                [],
+            )
+        raise ApiError(400, "INVALID_FIELD", f"No such relationship key for {relation.relationship_name}", [relation.name])
+
+    def _check_reference(self, connection: sqlite3.Connection, item: Field, record_id: str) -> None:
+        parents = [self._org.full_catalog.object(name) for name in item.reference_to]
+        parent = next((one for one in parents if one is not None and one.key_prefix == record_id[:3]), None)
+        if parent is None:
+            known = {one.key_prefix for one in self._org.full_catalog.objects.values()}
+            if record_id[:3] in known:
+                raise ApiError(
+                    400, "FIELD_INTEGRITY_EXCEPTION", f"{item.label}: id value of incorrect type: {record_id}", [item.name]
+                )
+            raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+        alive = "IsDeleted" if parent.field("IsDeleted") else "0"
+        row = connection.execute(f"SELECT {alive} FROM {quoted(parent.table)} WHERE Id = ?", (record_id,)).fetchone()
+        if row is None:
+            raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+        if row[0]:
+            raise ApiError(400, "ENTITY_IS_DELETED", "entity is deleted", [])
+
+    def _check_unique(
+        self, connection: sqlite3.Connection, sobject: SObject, columns: Mapping[str, Any], record_id: str
+    ) -> None:
+        for name, value in columns.items():
+            item = sobject.fields[name.lower()]
+            if not item.unique or value is None:
+                continue
+            others = [other for other in self.find(connection, sobject, item, value) if other != record_id]
+            if others:
+                raise ApiError(
+                    400,
+                    "DUPLICATE_VALUE",
+                    f"duplicate value found: {item.name} duplicates value on record with id: {others[0]}",
+                    [],
+                )
+
+    def _defaults(self, connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> dict[str, Any]:
+        now = self._org.now_stamp()
+        values: dict[str, Any] = {
+            "CreatedDate": now,
+            "LastModifiedDate": now,
+            "SystemModstamp": now,
+            "CreatedById": writer.user_id,
+            "LastModifiedById": writer.user_id,
+            "OwnerId": writer.user_id,
+        }
+        for item in sobject.fields.values():
+            if item.type == "boolean":
+                values[item.name] = 0
+            elif item.raw.get("defaultValue") is not None:
+                values[item.name] = item.raw["defaultValue"]
+            elif item.auto_number:
+                number = connection.execute(
+                    "SELECT last FROM sandbox_sequence WHERE object = ?", (sobject.name,)
+                ).fetchone()
+                values[item.name] = f"{number[0]:08d}"
+        return {name: value for name, value in values.items() if sobject.field(name) is not None}
+
+    def _write(
+        self, connection: sqlite3.Connection, sobject: SObject, record_id: str, columns: dict[str, Any], writer: Writer
+    ) -> None:
+        if writer.late:
+            visible_at = self._org.clock.now() + timedelta(seconds=writer.late)
+            keep_late_write(
+                connection, sobject, record_id, columns, visible_at=visible_at, holds_back=writer.holds_back
+            )
+            return
+        apply_columns(connection, sobject, record_id, columns)
+        count_change(connection)
+
+
+def record_id_of(text: str) -> str:
+    """The 18-character form of an id in a path or list; refuses what is none."""
+    complete = to_18(text)
+    if complete is not None:
+        return complete
+    if len(text) in (15, 18) and text.isascii() and text.isalnum():
+        raise malformed_id(text)
+    raise not_found(f"Provided external ID field does not exist or is not accessible: {text}")
+
+
+def _required(item: Field) -> bool:
+    return item.createable and not item.nillable and not item.defaulted_on_create and item.type != "boolean"
+
+
+def _missing(names: list[str]) -> ApiError:
+    return ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", names)
+
+
+def _next_id(connection: sqlite3.Connection, sobject: SObject) -> str:
+    connection.execute(
+        "INSERT INTO sandbox_sequence VALUES (?, 1) ON CONFLICT (object) DO UPDATE SET last = last + 1", (sobject.name,)
+    )
+    (number,) = connection.execute("SELECT last FROM sandbox_sequence WHERE object = ?", (sobject.name,)).fetchone()
+    return make_id(sobject.key_prefix or "a0z", number)
+
+
+def _derived(
+    connection: sqlite3.Connection, sobject: SObject, record_id: str, columns: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Columns that the platform keeps itself: whole names, closed flags, the formula of the gadget."""
+
+    def value(name: str) -> Any:
+        if name in columns:
+            return columns[name]
+        row = connection.execute(
+            f"SELECT {quoted(name)} FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    if sobject.name in ("Contact", "Lead", "User"):
+        return {"Name": " ".join(part for part in (value("FirstName"), value("LastName")) if part)}
+    if sobject.name == "Case":
+        return {"IsClosed": int(value("Status") == "Closed")}
+    if sobject.name == "Opportunity":
+        stage = value("StageName")
+        category = {"Closed Won": "Closed", "Closed Lost": "Omitted"}.get(stage, "Pipeline")
+        return {
+            "IsClosed": int(stage in ("Closed Won", "Closed Lost")),
+            "IsWon": int(stage == "Closed Won"),
+            "ForecastCategory": category,
+            "ForecastCategoryName": category,
+        }
+    if sobject.name == "Gadget__c":
+        count = value("Count__c")
+        return {"Doubled__c": None if count is None else count * 2.0}
+    return {}

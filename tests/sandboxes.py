@@ -1,0 +1,92 @@
+"""Sandboxes for tests: `with running_sandbox(records=2000) as sandbox: ...`."""
+
+import json
+import ssl
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from crosstie.sandbox import running
+
+
+class ControlRefused(Exception):
+    """The control endpoint did not take an action."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A sandbox that is being served. `info` is sandbox.json."""
+
+    info: dict[str, Any]
+    ca_file: Path
+
+    @property
+    def salesforce(self) -> dict[str, Any]:
+        """instance_url, login_url, access_token, sign_in."""
+        described: dict[str, Any] = self.info["salesforce"]
+        return described
+
+    def sign_in(self, flow: str) -> dict[str, str]:
+        """The credentials of a flow: soap, password, jwt_bearer, client_credentials, refresh_token."""
+        return next(one for one in self.salesforce["sign_in"] if one["flow"] == flow)
+
+    def control(self, action: str, **arguments: Any) -> Any:
+        """Runs an action of the control endpoint; returns its JSON."""
+        request = urllib.request.Request(
+            f"{self.info['control_url']}/{action}", data=json.dumps(arguments).encode(), method="POST"
+        )
+        try:
+            with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlRefused(f"{action}: {error.read().decode()}") from None
+
+    def counters(self, *, reset: bool = False) -> Any:
+        """`requests` and `rows` by kind, `requests_total`, `rows_total`, `bytes`, since the last reset."""
+        return self.control("counters", reset=reset)
+
+    def advance(self, by: timedelta) -> datetime:
+        """Moves the sandbox clock on; returns the new instant."""
+        return datetime.fromisoformat(self.control("advance", seconds=by.total_seconds())["now"])
+
+    def now(self) -> datetime:
+        """The sandbox clock."""
+        return datetime.fromisoformat(self.control("clock")["now"])
+
+    def change_contacts(self, count: int, **arguments: Any) -> list[str]:
+        """Changes Title and Score__c of that many contacts, with the stamp now; returns their ids."""
+        ids: list[str] = self.control("change", object="Contact", count=count, **arguments)["ids"]
+        return ids
+
+    def insert(self, name: str, records: Sequence[dict[str, Any]], **arguments: Any) -> list[str]:
+        """Creates records of an object as another user; returns their ids."""
+        ids: list[str] = self.control("insert", object=name, records=list(records), **arguments)["ids"]
+        return ids
+
+    def faults(self, rules: Sequence[dict[str, Any]]) -> None:
+        """Sets the fault plan, e.g. [{"match": {"kind": "query"}, "fault": {"type": "status", "status": 503}}]."""
+        self.control("faults", rules=list(rules))
+
+    def switches(self, **changed: Any) -> dict[str, Any]:
+        """Sets switches (sizes, quota, unsure facts); returns all of them."""
+        switches: dict[str, Any] = self.control("switches", **changed)
+        return switches
+
+    def hide(self, *names: str) -> None:
+        """Hides exactly these objects (`Lead`) and fields (`Contact.Email`) from the user; none shows all again."""
+        self.control("hide", names=list(names))
+
+
+@contextmanager
+def running_sandbox(*, records: int = 1000, state: Path | None = None, port: int = 0) -> Iterator[Sandbox]:
+    """A sandbox in a thread of this process; its state is thrown away unless a folder is given."""
+    with tempfile.TemporaryDirectory() as folder:
+        with running(state or Path(folder), records=records, port=port) as service:
+            yield Sandbox(info=service.info, ca_file=service.ca_file)
