@@ -29,9 +29,14 @@ class Kind:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
         return _load(self.settings)
 
-    def open(self, settings: Any, *, account: str, token: str, on_token: Callable[[str], None]) -> Connector:
-        """A connector that signs in when it is first used. `token` is what an earlier `on_token` was given, or ''."""
-        return cast("Connector", _load(self.connector)(settings, account=account, token=token, on_token=on_token))
+    def open(
+        self, settings: Any, *, account: str, org_id: str, token: str, on_token: Callable[[str], None]
+    ) -> Connector:
+        """A connector that signs in when it is first used. `token` is what an earlier `on_token` was given, or '';
+        `org_id` the org that the account belongs to, or '' before its first check: another one is refused."""
+        return cast(
+            "Connector", _load(self.connector)(settings, account=account, org_id=org_id, token=token, on_token=on_token)
+        )
 
 
 CONNECTORS: dict[str, Kind] = {

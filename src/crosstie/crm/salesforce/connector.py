@@ -50,6 +50,7 @@ class SalesforceConnector:
         settings: SalesforceSettings,
         *,
         account: str,
+        org_id: str = "",
         token: str = "",
         on_token: Callable[[str], None] = lambda token: None,
         bulk_page_rows: int = PAGE_ROWS,
@@ -58,7 +59,13 @@ class SalesforceConnector:
         transport: Transport | None = None,
     ) -> None:
         self._session = Session(
-            settings, account=account, token=token, on_token=on_token, retries=retries, transport=transport
+            settings,
+            account=account,
+            org_id=org_id,
+            token=token,
+            on_token=on_token,
+            retries=retries,
+            transport=transport,
         )
         self._page_rows = bulk_page_rows
         self._patience = patience or Patience()

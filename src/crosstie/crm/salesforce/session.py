@@ -44,12 +44,14 @@ class Session:
         settings: SalesforceSettings,
         *,
         account: str,
+        org_id: str,
         token: str,
         on_token: Callable[[str], None],
         retries: Retries | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.account = account
+        self._org_id = org_id
         self.usage = Usage()
         self._settings = settings
         self.http = HttpSession(settings.hosts(), ca_file=settings.ca_file, retries=retries, transport=transport)
@@ -79,6 +81,13 @@ class Session:
 
     def _renew(self) -> None:
         session = sign_in(self.http, self._settings, self.account, earlier=self._signed_in)
+        if self._org_id and session.org_id != self._org_id:
+            raise AuthError(
+                f"Account {self.account} belongs to the org {self._org_id}, but signing in leads to {session.org_id}.",
+                hint="What was imported under this account belongs to the first org. Give the other org an account of "
+                "its own: crosstie account add NAME.",
+                code="OTHER_ORG",
+            )
         self._signed_in = session
         self._on_token(session.text())
 

@@ -140,6 +140,16 @@ class SalesforceSettings(BaseModel):
         json_schema_extra=_for(advanced=True),
     )
 
+    @field_validator("host")
+    @classmethod
+    def _https(cls, value: str) -> str:
+        return value if value in _NAMED_HOSTS else https_url(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _all_https(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(https_url(host) for host in value)
+
     @field_validator("api_version")
     @classmethod
     def _like_a_version(cls, value: str) -> str:
@@ -162,13 +172,13 @@ class SalesforceSettings(BaseModel):
         return self
 
     def login_url(self) -> str:
-        """Where to sign in, without a trailing slash. Raises ConfigError for http://."""
-        return _NAMED_HOSTS.get(self.host) or https_url(self.host)
+        """Where to sign in, without a trailing slash."""
+        return _NAMED_HOSTS.get(self.host, self.host)
 
     def hosts(self) -> Hosts:
         """Where our token may travel: the login host and, unless that is a host of its own, all of Salesforce."""
         login = self.login_url()
-        exact = {host_and_port(login), *(host_and_port(https_url(host)) for host in self.allowed_hosts)}
+        exact = {host_and_port(login), *(host_and_port(host) for host in self.allowed_hosts)}
         name = urlsplit(login).hostname or ""
         return Hosts(exact=frozenset(exact), suffixes=(".salesforce.com",) if name.endswith(".salesforce.com") else ())
 
