@@ -1,6 +1,6 @@
 """Local CRMs over https that stand in for the real ones in the demo and the tests.
 
-`start` makes or opens a sandbox in a state directory; `running` serves one from a thread.
+`start` serves one in the foreground, `running` from a thread of the caller.
 """
 
 from crosstie.sandbox.service import SandboxService, StateInUse, running, start

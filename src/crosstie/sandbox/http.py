@@ -159,7 +159,7 @@ class HttpsServer:
         with self._lock:
             self._connections.add(connection)
         try:
-            reader = connection.makefile("rb", 65_536)
+            reader = connection.makefile("rb")
             while not self._closing and self._exchange(connection, reader):
                 pass
         except (OSError, ValueError) as error:
@@ -206,7 +206,7 @@ def read_request(reader: BufferedReader) -> Request | None:
     if not line:
         return None
     pieces = line.split()
-    if len(line) > MAX_HEAD_BYTES and not line.endswith(b"HTTP/1.1\r\n") or (
+    if (len(line) > MAX_HEAD_BYTES and not line.endswith(b"HTTP/1.1\r\n")) or (
         len(pieces) > 1 and len(pieces[1]) > MAX_HEAD_BYTES
     ):
         raise RefusedHead(414, "URI Too Long")

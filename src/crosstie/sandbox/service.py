@@ -1,9 +1,11 @@
 """A running sandbox: builds the org from its state directory, serves it, and says in sandbox.json how to reach it."""
 
+import fcntl
 import json
 import logging
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,8 +60,12 @@ class SandboxService:
         """Serves until `close`."""
         self._server.serve_forever()
 
+    def stop(self) -> None:
+        """Makes `serve_forever` return."""
+        self._server.close()
+
     def close(self) -> None:
-        """Stops serving; the state stays."""
+        """Stops serving and closes the state, which stays."""
         self._server.close()
         self._salesforce.bulk.close()
         self._org.close()
@@ -81,14 +87,12 @@ class SandboxService:
 
 def _lock(state_dir: Path) -> Any:
     """Holds the state directory, by a lock that the system frees when the process ends."""
-    import fcntl
-
     file = (state_dir / "lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         file.close()
-        raise StateInUse(f"Another sandbox serves {state_dir}. Stop it, or start this one on another folder.") from error
+        raise StateInUse(f"Another sandbox serves {state_dir}. Stop it, or give another folder.") from error
     return file
 
 
@@ -135,19 +139,30 @@ def _info(ca_file: Path, url: str, known: Credentials, key_file: Path) -> dict[s
     }
 
 
-def start(state_dir: Path, *, records: int = 1000, port: int = 0) -> SandboxService:
-    """Makes or opens the state, listens, and writes sandbox.json; the caller runs `serve_forever` and `close`.
+def start(
+    state_dir: Path, *, records: int = 1000, port: int = 0, ready: Callable[[dict[str, Any]], None] | None = None
+) -> None:
+    """Serves a sandbox in the foreground until Ctrl-C (KeyboardInterrupt, after closing) or SIGTERM (returns).
 
     `records` is the number of contacts of a new state (accounts, leads and others in proportion) and does not matter
-    for one that exists. Raises StateInUse, and OSError when the port is taken.
+    for one that exists. `ready` is called with what sandbox.json holds, once it is written and the port is open.
+    Raises StateInUse, and OSError when the port is taken.
     """
-    return SandboxService(state_dir, records=records, port=port)
+    service = SandboxService(state_dir, records=records, port=port)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda _signal, _frame: service.stop())
+    try:
+        if ready is not None:
+            ready(service.info)
+        service.serve_forever()
+    finally:
+        service.close()
 
 
 @contextmanager
 def running(state_dir: Path, *, records: int = 1000, port: int = 0) -> Iterator[SandboxService]:
     """A sandbox served by a thread of this process, for as long as the context lasts."""
-    service = start(state_dir, records=records, port=port)
+    service = SandboxService(state_dir, records=records, port=port)
     thread = threading.Thread(target=service.serve_forever, daemon=True)
     thread.start()
     try:

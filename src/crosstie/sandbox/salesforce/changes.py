@@ -113,8 +113,8 @@ class Changes:
         if count > total:
             raise ApiError(400, "INVALID_INPUT", f"{sobject.name} has {total} records, {count} were to change")
         rows = connection.execute(
-            f"SELECT Id FROM {table}{alive} ORDER BY (rowid * {FIRST_PRIME} + {turn * 104729}) % {total + 1}, Id LIMIT ?",
-            (count,),
+            f"SELECT Id FROM {table}{alive} ORDER BY (rowid * {FIRST_PRIME} + ?) % ?, Id LIMIT ?",
+            (turn * 104_729, total + 1, count),
         )
         return [row[0] for row in rows]
 
@@ -123,14 +123,18 @@ class Changes:
             return ["Title", "Score__c"]
         if names is None:
             kinds = ("string", "textarea")
-            found = [one.name for one in sobject.fields.values() if one.type in kinds and one.updateable and one.nillable]
+            found = [
+                one.name for one in sobject.fields.values() if one.type in kinds and one.updateable and one.nillable
+            ]
             names = found[:1]
         return [self._writable(sobject, name) for name in names]
 
     def _writable(self, sobject: SObject, name: str) -> str:
         found = sobject.field(name)
         if found is None or not found.updateable or found.type not in ("string", "textarea", "double", "int", "date"):
-            raise ApiError(400, "INVALID_FIELD", f"{sobject.name}.{name} is no text, number or date that can be touched")
+            raise ApiError(
+                400, "INVALID_FIELD", f"{sobject.name}.{name} is no text, number or date that can be touched"
+            )
         return found.name
 
     def _value(self, sobject: SObject, name: str, turn: int, record_id: str) -> Any:
@@ -148,5 +152,3 @@ class Changes:
         if found is None:
             raise ApiError(400, "INVALID_TYPE", f"The sandbox has no object {name}")
         return found
-
-

@@ -105,7 +105,7 @@ class Collections:
             raise ApiError(400, "JSON_PARSER_ERROR", "The request needs ids and fields")
         if len(ids) > MAX_RETRIEVED:
             raise ApiError(400, "EXCEEDED_ID_LIMIT", f"cannot retrieve more than {MAX_RETRIEVED} records")
-        found = []
+        found: list[dict[str, Any] | None] = []
         for each in ids:
             try:
                 record_id = record_id_of(str(each))
@@ -119,9 +119,7 @@ class Collections:
         self._org.counters.rows("retrieve", sum(one is not None for one in found))
         return json_response(found)
 
-    def _each(
-        self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool
-    ) -> Response:
+    def _each(self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool) -> Response:
         """Runs `work` on every row, in order; with allOrNone one failure undoes all."""
         writer = writer_of(call)
         with self._org.database.writing() as connection:

@@ -27,9 +27,7 @@ def org_describes() -> list[Described]:
     described += [_user(), _organization(), _record_type(), _gadget()]
     names = {entry["name"] for entry in described}
     for entry in described:
-        entry["childRelationships"] = [
-            child for child in entry["childRelationships"] if child["childSObject"] in names
-        ]
+        entry["childRelationships"] = [child for child in entry["childRelationships"] if child["childSObject"] in names]
         entry["urls"] = _urls(entry["name"])
     _add_child_relationships(described)
     return described
@@ -105,7 +103,8 @@ def _owner(*targets: str) -> Described:
 
 
 def _user() -> Described:
-    fields = system_fields(label="User", deletable=False) + [
+    fields = [
+        *system_fields(label="User", deletable=False),
         field("Username", "string", length=80, nillable=False, idLookup=True),
         field("LastName", "string", "Last Name", length=80, nillable=False, compoundFieldName="Name"),
         field("FirstName", "string", "First Name", length=40, compoundFieldName="Name"),
@@ -123,7 +122,8 @@ def _user() -> Described:
 
 
 def _organization() -> Described:
-    fields = system_fields(label="Organization", deletable=False) + [
+    fields = [
+        *system_fields(label="Organization", deletable=False),
         read_only("Name", "string", length=80, nillable=False, nameField=True),
         read_only("Country", "string", length=80),
         read_only("DefaultLocaleSidKey", "picklist", "Locale", length=40, values=["fr_FR", "en_US"]),
@@ -142,7 +142,8 @@ def _organization() -> Described:
 
 
 def _record_type() -> Described:
-    fields = system_fields(label="Record Type", deletable=False) + [
+    fields = [
+        *system_fields(label="Record Type", deletable=False),
         read_only("Name", "string", length=80, nillable=False, nameField=True),
         read_only("DeveloperName", "string", "Record Type Name", length=80, nillable=False),
         read_only("NamespacePrefix", "string", "Namespace Prefix", length=15),
@@ -158,7 +159,8 @@ def _record_type() -> Described:
 
 def _gadget() -> Described:
     """A custom object with a field of every type of the fact sheet's table 2.3."""
-    fields = system_fields(label="Gadget") + [
+    fields = [
+        *system_fields(label="Gadget"),
         _owner("Group", "User"),
         field("Name", "string", "Gadget Name", length=80, nameField=True, idLookup=True),
         field("Contact__c", "reference", "Contact", to=["Contact"], relationshipName="Contact__r"),

@@ -49,7 +49,10 @@ class Discovery:
         return json_response(
             {
                 "ConcurrentAsyncGetReportInstances": {"Max": 200, "Remaining": 200},
-                "DailyApiRequests": {"Max": switches.daily_requests, "Remaining": max(switches.daily_requests - used, 0)},
+                "DailyApiRequests": {
+                    "Max": switches.daily_requests,
+                    "Remaining": max(switches.daily_requests - used, 0),
+                },
                 "DailyAsyncApexExecutions": {"Max": 250000, "Remaining": 250000},
                 "DailyBulkApiBatches": {"Max": 15000, "Remaining": 15000},
                 "DailyBulkV2QueryFileStorageMB": {"Max": 976562, "Remaining": 976562},
@@ -101,7 +104,9 @@ class Discovery:
         """GET BASE/sobjects/X: the object in short."""
         sobject = self._org.sobject(call.args["object"])
         return self._conditional(
-            call, ("basic", sobject.name), lambda: {"objectDescribe": global_entry(dict(sobject.raw)), "recentItems": []}
+            call,
+            ("basic", sobject.name),
+            lambda: {"objectDescribe": global_entry(dict(sobject.raw)), "recentItems": []},
         )
 
     def _conditional(self, call: Call, key: tuple[str, ...], build: Any) -> Response:

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote
 
 from isal import igzip
@@ -113,10 +114,10 @@ class Salesforce:
             return self._data_route(request, data[1], data[2] or "")
         return "unknown", _nothing_here
 
-    def _data_route(
-        self, request: Request, version: str, rest: str
-    ) -> tuple[str, Callable[[Request], Response]]:
-        method = request.query.get("_HttpMethod", request.method).upper() if request.method == "POST" else request.method
+    def _data_route(self, request: Request, version: str, rest: str) -> tuple[str, Callable[[Request], Response]]:
+        method = (
+            request.query.get("_HttpMethod", request.method).upper() if request.method == "POST" else request.method
+        )
         allowed = []
         for route in self._routes:
             match = route.pattern.fullmatch(rest)
@@ -124,13 +125,13 @@ class Salesforce:
                 continue
             if route.method == method or (method == "HEAD" and route.method == "GET"):
                 args = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
-                return route.kind, lambda asked: self._data(asked, version, args, route.serve)
+                return route.kind, partial(self._data, version=version, args=args, serve=route.serve)
             allowed.append(route.method)
         if allowed:
             return "unknown", lambda asked: self._wrong_method(asked, allowed)
-        return "unknown", lambda asked: self._data(asked, version, {}, _no_resource)
+        return "unknown", partial(self._data, version=version, args={}, serve=_no_resource)
 
-    def _data(self, request: Request, version: str, args: dict[str, str], serve: Handler) -> Response:
+    def _data(self, request: Request, *, version: str, args: dict[str, str], serve: Handler) -> Response:
         number = float(version[1:])
         if number < OLDEST_VERSION:
             raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
@@ -294,5 +295,3 @@ def _routes(
         Route(kind, method, re.compile(path, re.IGNORECASE if "/jobs/" in path else 0), serve)
         for kind, method, path, serve in table
     )
-
-

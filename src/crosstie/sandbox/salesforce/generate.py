@@ -7,7 +7,7 @@ a bulk load in which thousands share one second.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from crosstie.sandbox.clock import FIRST_INSTANT
@@ -85,9 +85,7 @@ def _seed_tables(connection: sqlite3.Connection) -> None:
         connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
         connection.executemany(f"INSERT INTO temp.{table} VALUES ({marks})", rows)
     connection.execute("CREATE TEMP TABLE pair (digits, capitals)")
-    pairs = (
-        (high + low, high.isupper() + 2 * low.isupper()) for high in ALPHABET for low in ALPHABET
-    )
+    pairs = ((high + low, high.isupper() + 2 * low.isupper()) for high in ALPHABET for low in ALPHABET)
     connection.executemany("INSERT INTO temp.pair VALUES (?, ?)", pairs)
 
 
@@ -183,7 +181,9 @@ def _address(stem: str, salt: int) -> dict[str, str]:
 
 
 def _parent(table: str, count: int, salt: int, unless: str) -> str:
-    return f"CASE WHEN {unless} THEN NULL ELSE (SELECT id FROM temp.{table} WHERE rowid = {_random(salt, count)} + 1) END"
+    return (
+        f"CASE WHEN {unless} THEN NULL ELSE (SELECT id FROM temp.{table} WHERE rowid = {_random(salt, count)} + 1) END"
+    )
 
 
 def _values(values: Iterable[str | None], salt: int) -> str:
@@ -232,7 +232,7 @@ def _contact_columns(accounts: int, records: int) -> dict[str, str]:
         "Department": f"CASE WHEN n % 6 <> 3 THEN {_pick('department', 'name', 28)} END",
         "LeadSource": _values(("Web", "Phone Inquiry", "Partner Referral", "Other", None), 29),
         "Birthdate": f"CASE WHEN n % 4 <> 2 THEN date('1945-01-01', {day}) END",
-        "LastActivityDate": f"CASE WHEN n % 3 <> 1 THEN date(m, 'unixepoch', '-' || ({_random(30, 400)}) || ' days') END",
+        "LastActivityDate": f"CASE WHEN n % 3 <> 1 THEN date(m, 'unixepoch', -{_random(30, 400)} || ' days') END",
         "Description": f"CASE WHEN n % 3 = 0 THEN {_pick('prose', 'body', 31)} END",
         "CleanStatus": "'Pending'",
         "Interests__c": f"CASE WHEN n % 5 <> 4 THEN {_pick('interest', 'names', 32)} END",
@@ -386,6 +386,6 @@ def _org_rows(connection: sqlite3.Connection) -> None:
 USERNAME = "sync@acme.example"
 
 
-def _insert(connection: sqlite3.Connection, table: str, row: dict[str, object]) -> None:
+def _insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
     names, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
     connection.execute(f'INSERT INTO "{table}" ({names}) VALUES ({marks})', tuple(row.values()))

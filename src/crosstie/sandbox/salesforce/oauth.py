@@ -87,9 +87,7 @@ class OAuth:
         revoked = self._org.database.setting("refresh_token_revoked", False)
         if form.get("refresh_token") != known.refresh_token or revoked:
             raise OAuthError("invalid_grant", "expired access/refresh token")
-        session = self._sessions.open(
-            "refresh_token", client_id=known.client_id, refresh_token=known.refresh_token
-        )
+        session = self._sessions.open("refresh_token", client_id=known.client_id, refresh_token=known.refresh_token)
         return self._answer(session, signed=True)
 
     def _jwt_bearer(self, request: Request, form: dict[str, str]) -> dict[str, Any]:

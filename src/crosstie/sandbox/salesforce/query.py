@@ -63,7 +63,12 @@ class Queries:
         """GET BASE/query/{locator}-{start}: a further page; any page of a living locator can be asked again."""
         match = re.fullmatch(r"(\w+)-(\d+)", call.args["locator"])
         locator = self._find(match[1]) if match else None
-        if match is None or locator is None or int(match[2]) >= locator.total or locator.user_id != call.session.user_id:
+        if (
+            match is None
+            or locator is None
+            or int(match[2]) >= locator.total
+            or locator.user_id != call.session.user_id
+        ):
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         start = int(match[2])
         ids = locator.page_ids(start, locator.page_rows)

@@ -46,10 +46,14 @@ class Records:
     def insert(self, sobject: SObject, given: Mapping[str, Any], writer: Writer) -> str:
         """Creates a record; returns its id."""
         if not sobject.createable:
-            raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}")
+            raise ApiError(
+                400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}"
+            )
         with self._org.database.writing() as connection:
             columns = self._columns(connection, sobject, given, inserting=True)
-            missing = [item.name for item in sobject.fields.values() if _required(item) and columns.get(item.name) is None]
+            missing = [
+                item.name for item in sobject.fields.values() if _required(item) and columns.get(item.name) is None
+            ]
             if missing:
                 raise _missing(missing)
             record_id = _next_id(connection, sobject)
@@ -66,7 +70,9 @@ class Records:
             if not sobject.updateable:
                 raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "entity type cannot be updated")
             columns = self._columns(connection, sobject, given, inserting=False)
-            missing = [name for name, value in columns.items() if value is None and _required(sobject.fields[name.lower()])]
+            missing = [
+                name for name, value in columns.items() if value is None and _required(sobject.fields[name.lower()])
+            ]
             if missing:
                 raise _missing(missing)
             self._check_unique(connection, sobject, columns, record_id)
@@ -110,9 +116,7 @@ class Records:
             connection.execute(
                 f"UPDATE {quoted(sobject.table)} SET IsDeleted = 0, SystemModstamp = ? WHERE Id = ?", (now, record_id)
             )
-            connection.execute(
-                "DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id)
-            )
+            connection.execute("DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id))
             count_change(connection)
 
     def purge(self, sobject: SObject, record_id: str) -> None:
@@ -188,10 +192,13 @@ class Records:
             raise ApiError(
                 400,
                 "INVALID_FIELD",
-                f"Foreign key external ID: {str(pairs[0][1]).lower()} not found for field {key.name} in entity {parent.name}",
+                f"Foreign key external ID: {str(pairs[0][1]).lower()} not found for field {key.name}"
+                f" in entity {parent.name}",
                 [],
             )
-        raise ApiError(400, "INVALID_FIELD", f"No such relationship key for {relation.relationship_name}", [relation.name])
+        raise ApiError(
+            400, "INVALID_FIELD", f"No such relationship key for {relation.relationship_name}", [relation.name]
+        )
 
     def _check_reference(self, connection: sqlite3.Connection, item: Field, record_id: str) -> None:
         parents = [self._org.full_catalog.object(name) for name in item.reference_to]
@@ -200,7 +207,10 @@ class Records:
             known = {one.key_prefix for one in self._org.full_catalog.objects.values()}
             if record_id[:3] in known:
                 raise ApiError(
-                    400, "FIELD_INTEGRITY_EXCEPTION", f"{item.label}: id value of incorrect type: {record_id}", [item.name]
+                    400,
+                    "FIELD_INTEGRITY_EXCEPTION",
+                    f"{item.label}: id value of incorrect type: {record_id}",
+                    [item.name],
                 )
             raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
         alive = "IsDeleted" if parent.field("IsDeleted") else "0"

@@ -200,9 +200,7 @@ def _key_field(sobject: SObject, name: str) -> Field:
 
 
 def _created(call: Call, sobject: SObject, record_id: str, body: dict[str, Any]) -> Response:
-    return json_response(
-        body, status=201, headers={"Location": f"{call.base}/sobjects/{sobject.name}/{record_id}"}
-    )
+    return json_response(body, status=201, headers={"Location": f"{call.base}/sobjects/{sobject.name}/{record_id}"})
 
 
 def _entity_tag(stored: dict[str, Any]) -> str:

@@ -54,9 +54,7 @@ def create_indexes(connection: sqlite3.Connection, catalog: Catalog) -> None:
     for item in catalog.objects.values():
         connection.execute(f"CREATE UNIQUE INDEX {quoted(item.name + '_Id')} ON {quoted(item.name)} (Id)")
         for columns, suffix in _indexed(item):
-            connection.execute(
-                f"CREATE INDEX {quoted(f'{item.name}_{suffix}')} ON {quoted(item.name)} ({columns})"
-            )
+            connection.execute(f"CREATE INDEX {quoted(f'{item.name}_{suffix}')} ON {quoted(item.name)} ({columns})")
     connection.execute("ANALYZE")
 
 

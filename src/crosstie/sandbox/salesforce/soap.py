@@ -44,7 +44,9 @@ class Soap:
         namespace = f"urn:{'partner' if api == 'u' else 'enterprise'}.soap.sforce.com"
         try:
             if float(version) < OLDEST_VERSION:
-                raise SoapFault("UNSUPPORTED_API_VERSION", "Invalid Api version specified on URL", "UnexpectedErrorFault")
+                raise SoapFault(
+                    "UNSUPPORTED_API_VERSION", "Invalid Api version specified on URL", "UnexpectedErrorFault"
+                )
             operation, header = self._parse(request)
             name = etree.QName(operation).localname
             if name == "login" and float(version) <= LAST_LOGIN_VERSION:
@@ -123,12 +125,8 @@ class Soap:
     def _logout(self, header: etree._Element | None, namespace: str) -> Response:
         found = header.find(".//{*}sessionId") if header is not None else None
         if found is None or not self._sessions.close(found.text or ""):
-            raise SoapFault(
-                "INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader", "UnexpectedErrorFault"
-            )
-        return _xml(
-            f'{_HEAD} xmlns="{namespace}"><soapenv:Body><logoutResponse/></soapenv:Body></soapenv:Envelope>'
-        )
+            raise SoapFault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader", "UnexpectedErrorFault")
+        return _xml(f'{_HEAD} xmlns="{namespace}"><soapenv:Body><logoutResponse/></soapenv:Body></soapenv:Envelope>')
 
 
 def fault_response(fault: SoapFault) -> Response:
@@ -137,7 +135,7 @@ def fault_response(fault: SoapFault) -> Response:
     return _xml(
         f'{_HEAD} xmlns:sf="urn:fault.partner.soap.sforce.com" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
         f"<soapenv:Body><soapenv:Fault><faultcode>sf:{fault.code}</faultcode>"
-        f"<faultstring>{fault.code}: {message}</faultstring><detail><sf:{fault.kind} xsi:type=\"sf:{fault.kind}\">"
+        f'<faultstring>{fault.code}: {message}</faultstring><detail><sf:{fault.kind} xsi:type="sf:{fault.kind}">'
         f"<sf:exceptionCode>{fault.code}</sf:exceptionCode><sf:exceptionMessage>{message}</sf:exceptionMessage>"
         f"</sf:{fault.kind}></detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>",
         status=500,
@@ -147,7 +145,8 @@ def fault_response(fault: SoapFault) -> Response:
 def _unknown_operation(name: etree.QName) -> Response:
     """What the platform says of an operation that the version does not have, login() from 65.0 on included."""
     text = escape(
-        f"No operation available for request {{{name.namespace}}}{name.localname}, please check the WSDL for the service."
+        f"No operation available for request {{{name.namespace}}}{name.localname},"
+        " please check the WSDL for the service."
     )
     return _xml(
         f"{_HEAD}><soapenv:Body><soapenv:Fault><faultcode>soapenv:Client</faultcode>"

@@ -144,7 +144,8 @@ def _date(item: Field, text: str) -> str:
     except ValueError as error:
         raise _wrong_token(item, text) from error
     if not 1700 <= day.year <= 4000:
-        raise _row_error(item, "INVALID_TYPE_ON_FIELD_IN_RECORD", f"invalid date: {day:%a %b %d} 00:00:00 GMT {day.year}")
+        shown = f"{day:%a %b %d} 00:00:00 GMT {day.year}"
+        raise _row_error(item, "INVALID_TYPE_ON_FIELD_IN_RECORD", f"invalid date: {shown}")
     return day.isoformat()
 
 
