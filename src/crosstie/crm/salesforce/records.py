@@ -32,7 +32,7 @@ class RecordReader:
             if name not in self._members:
                 self._members[name] = f"f{len(self._members)}"
                 fields.append((self._members[name], _member_type(column), msgspec.field(name=name)))
-        record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True)
+        record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True, kw_only=True)
         self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=list[record])  # type: ignore[valid-type]
 
     def decode(self, records: msgspec.Raw) -> list[Any]:
