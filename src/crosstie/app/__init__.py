@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from crosstie.accounts import Vault
+from crosstie.accounts import AccountStore, Vault
 from crosstie.app import adoption
 from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
@@ -65,8 +65,11 @@ class App:
 
     def _build(self) -> _Rooms:
         db, now = self.db, self._clock.now
-        accounts = Accounts(db, lambda: Vault.open(self.config), now)
         store = SchemaStore(db, now)
+        accounts = Accounts(
+            AccountStore(db, lambda: Vault.open(self.config), now),
+            lambda name: tuple(schema.object for schema in store.list(name)),
+        )
         site = DatabaseSite(db, store, accounts)
 
         def around(watcher: Watcher) -> Surroundings:

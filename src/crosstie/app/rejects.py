@@ -78,8 +78,7 @@ class Rejects:
         params = {"workflow": workflow} if workflow else {}
         with self._db.transaction("rejects are dismissed") as transaction:
             known = {
-                int(row[0])
-                for row in transaction.rows(f"select r.id from crosstie.reject r where {chosen}", params)
+                int(row[0]) for row in transaction.rows(f"select r.id from crosstie.reject r where {chosen}", params)
             }
             unknown = sorted(set(numbers) - known)
             if unknown:

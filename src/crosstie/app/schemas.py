@@ -87,6 +87,10 @@ class DatabaseSite:
         """The names of the external accounts."""
         return self._accounts.names()
 
+    def account_kind(self, name: str) -> str:
+        """The kind of an external account, '' when there is none of that name."""
+        return next((one.kind for one in self._accounts.list() if one.name == name), "")
+
     def collected(self, account: str) -> tuple[str, ...]:
         """The names of the collected remote objects of an account."""
         return self._store.names(account)

@@ -241,9 +241,7 @@ def _secrets_from_stdin(fields: Mapping[str, FieldInfo], every: bool, one: str |
         read = json.loads(sys.stdin.read())
     except json.JSONDecodeError as error:
         # The error itself would show a part of what was read.
-        raise click.UsageError(
-            f"Standard input is not JSON (line {error.lineno}, column {error.colno})."
-        ) from None
+        raise click.UsageError(f"Standard input is not JSON (line {error.lineno}, column {error.colno}).") from None
     if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
         raise click.UsageError('Standard input must be a JSON object of texts, like {"password": "…"}.')
     for name in read:

@@ -52,12 +52,11 @@ def objects(session: Session, account: str, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Show the difference, change nothing.")
 @json_option
 @pass_session
-def collect(
-    session: Session, account: str, names: tuple[str, ...], again: bool, dry_run: bool, as_json: bool
-) -> None:
+def collect(session: Session, account: str, names: tuple[str, ...], again: bool, dry_run: bool, as_json: bool) -> None:
     """Makes or widens the local tables of OBJECTs.
 
-    Their descriptions are fetched with all enumerations. Without an object, on a terminal, lets you choose. A column whose field is gone is reported and kept."""
+    Their descriptions are fetched with all enumerations. Without an object, on a terminal, lets you choose. A
+    column whose field is gone is reported and kept."""
     with session.app() as app:
         if again:
             names = (*names, *app.schemas.names(account))

@@ -22,7 +22,8 @@ from crosstie.cli.session import Session, pass_session
 def init(session: Session, folder: Path | None, database: str | None, as_json: bool) -> None:
     """Makes a project in a folder.
 
-    That is crosstie.toml, the key that seals secrets, and the product's tables in the database. Running it again makes what is missing and changes nothing else."""
+    That is crosstie.toml, the key that seals secrets, and the product's tables in the database. Running it
+    again makes what is missing and changes nothing else."""
     from crosstie.app import init_project
 
     made = init_project(folder or session.project or Path.cwd(), database=database)
@@ -51,8 +52,8 @@ def init(session: Session, folder: Path | None, database: str | None, as_json: b
 def adopt(session: Session, as_json: bool) -> None:
     """Makes a copied database this installation's own.
 
-    Only then may it write to a CRM. A copy (of production, say) carries its original's ids and windows: adopt it only when the original no longer
-    works with the same CRM, or when the accounts here point to a test org."""
+    Only then may it write to a CRM. A copy (of production, say) carries its original's ids and windows: adopt
+    it only when the original no longer works with the same CRM, or when the accounts here point to a test org."""
     from crosstie.app import App
 
     with App.open(session.project) as app:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+
+from crosstie.errors import ConfigError
 
 
 @click.group()
@@ -23,9 +27,24 @@ def sandbox() -> None:
 @click.option("--records", type=click.IntRange(0), default=1000, show_default=True, help="Contacts to begin with.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port on 127.0.0.1. By default a free one.")
 def start(state: Path, records: int, port: int) -> None:
-    """Serves the sandbox on https in the foreground until Ctrl-C.
+    """Serves the sandbox on https until Ctrl-C.
 
     DIR/sandbox.json says how to reach it: the certificate authority's file, the addresses and credentials."""
-    from crosstie import sandbox as local
+    from crosstie.sandbox import StateInUse
+    from crosstie.sandbox import start as serve
 
-    local.start(state, records=records, port=port)
+    def ready(info: Mapping[str, Any]) -> None:
+        click.echo(f"Salesforce sandbox on {info['salesforce']['instance_url']}")
+        click.echo(f"How to reach it: {state / 'sandbox.json'}. Stop it with Ctrl-C.")
+
+    try:
+        serve(state, records=records, port=port, ready=ready)
+    except StateInUse as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
+        raise ConfigError(
+            f"The sandbox cannot start on {state}: {error.strerror or error}",
+            hint="Is the port taken, or the folder not writable? Choose others by --port and --state.",
+        ) from error
+    except KeyboardInterrupt:
+        click.echo("Stopped; the data stays.")

@@ -64,8 +64,7 @@ class SchemaStore:
         """The collected object with that API name, without regard to case, or None."""
         with self._db.reading() as transaction:
             stamp = transaction.row(
-                "select object, collected_at from crosstie.schema"
-                " where account = :account and lower(object) = :object",
+                "select object, collected_at from crosstie.schema where account = :account and lower(object) = :object",
                 {"account": account, "object": name.lower()},
             )
             if stamp is None:
@@ -98,9 +97,7 @@ class SchemaStore:
         wanted = local_table(account, described)
         if known is not None:
             wanted = replace(wanted, name=known.table)
-        found = difference(
-            wanted, self._db.reflect(wanted.name), before=known.object if known else None, now=described
-        )
+        found = difference(wanted, self._db.reflect(wanted.name), before=known.object if known else None, now=described)
         schema = Schema(account=account, object=described, table=wanted.name, collected_at=self._now())
         if not dry_run:
             with self._db.transaction(f"collecting {name} of {account}") as transaction:
