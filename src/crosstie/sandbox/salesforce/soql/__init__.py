@@ -35,18 +35,19 @@ def run(
 ) -> Result:
     """Compile a query and make it ready to be read from `connection`, which gets the functions it needs.
 
-    `now` (aware) and `user_zone` decide what TODAY and the other date literals mean; `include_deleted` is queryAll,
-    `bulk` a Bulk API 2.0 query job. Raises SoqlError with Salesforce's code and message.
+    `now` (aware) and `user_zone` decide what TODAY and the other date literals mean; `include_deleted` is queryAll
+    (as ALL ROWS in the query, it reaches child subqueries and semi-joins too), `bulk` a Bulk API 2.0 query job. Raises SoqlError with Salesforce's code and message.
     """
+    query = parse(text)
     context = Context(
         text=text,
         catalog=catalog,
         now=now,
         user_zone=user_zone,
-        include_deleted=include_deleted,
+        include_deleted=include_deleted or query.all_rows,
         bulk=bulk,
     )
-    compiled = QueryCompiler.of_root(context, parse(text)).compiled()
+    compiled = QueryCompiler.of_root(context, query).compiled()
     register(connection)
     result = Result(connection=connection, compiled=compiled)
     if result.grouped and not result.counting and result.total_size > MAX_GROUPS:

@@ -177,7 +177,7 @@ class QueryCompiler:
                 scope=self.scope, value=self._value, semi_join=None if self.inner else self._semi_join
             )
             parts.append(compiler.condition(self.query.where))
-        if self.scope.sobject.field("IsDeleted") and not (self.context.include_deleted or self.query.all_rows):
+        if self.scope.sobject.field("IsDeleted") and not self.context.include_deleted:
             # The plus sign keeps SQLite from choosing an index for a condition that nearly every row meets.
             parts.append(Sql(f'+{self.scope.root.targets[0].alias}."IsDeleted" = 0'))
         return Sql(" WHERE ") + sql_join(" AND ", parts) if parts else Sql(" WHERE 1")
