@@ -1,0 +1,28 @@
+"""Durations as people write them: 10m, 1h30m, 90s, 2d."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_PART = re.compile(r"(\d+)\s*([smhdy])")
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "y": timedelta(days=365),
+}
+
+
+def parse_duration(value: object) -> timedelta:
+    """The duration of a text like `1h30m`; a bare number counts days. Raises ValueError in words for people."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return timedelta(days=value)
+    text = str(value).strip().lower()
+    parts = _PART.findall(text)
+    if not parts or _PART.sub("", text).strip():
+        raise ValueError(f"“{value}” is not a duration; write it like 30s, 10m, 1h30m or 2d")
+    return sum((int(number) * _UNITS[unit] for number, unit in parts), timedelta())
