@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from crosstie.db.database import Database
@@ -27,20 +28,15 @@ class Schemas:
         with self._accounts.connected(account) as connector:
             return connector.objects()
 
-    def collect(self, account: str, name: str, *, dry_run: bool = False) -> Collected:
-        """Fetches the description of an object, stores it, makes or widens its local table; with `dry_run` only says
-        what would change. Raises ConfigError, with a suggestion, for an object the CRM doesn't list."""
+    def collect(self, account: str, names: Iterable[str], *, dry_run: bool = False) -> Iterator[Collected]:
+        """Fetches the descriptions of objects one by one, stores them, makes or widens their local tables; with
+        `dry_run` only says what would change. Raises ConfigError, with a suggestion and before anything is stored,
+        for an object the CRM doesn't list."""
         with self._accounts.connected(account) as connector:
             listed = {one.name.lower(): one.name for one in connector.objects()}
-            exact = listed.get(name.lower())
-            if exact is None:
-                close = difflib.get_close_matches(name.lower(), listed, n=1)
-                suggestion = f"Did you mean {listed[close[0]]}? " if close else ""
-                raise ConfigError(
-                    f"{account} has no object {name} that this user can read.",
-                    hint=f"{suggestion}All of them: crosstie objects {account}",
-                )
-            return self._store.collect(account, exact, connector, dry_run=dry_run)
+            exact = [_exact(account, name, listed) for name in names]
+            for name in dict.fromkeys(exact):
+                yield self._store.collect(account, name, connector, dry_run=dry_run)
 
     def names(self, account: str) -> tuple[str, ...]:
         """The names of an account's collected objects."""
@@ -65,6 +61,17 @@ class Schemas:
                 hint=f"{suggestion}Collect it with: crosstie collect {account} {name}",
             )
         return found
+
+
+def _exact(account: str, name: str, listed: Mapping[str, str]) -> str:
+    if name.lower() in listed:
+        return listed[name.lower()]
+    close = difflib.get_close_matches(name.lower(), listed, n=1)
+    suggestion = f"Did you mean {listed[close[0]]}? " if close else ""
+    raise ConfigError(
+        f"{account} has no object {name} that this user can read.",
+        hint=f"{suggestion}All of them: crosstie objects {account}",
+    )
 
 
 class DatabaseSite:

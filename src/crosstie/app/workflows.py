@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from crosstie.activities import ACTIVITIES
 from crosstie.app.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.errors import ConfigError
@@ -71,6 +70,9 @@ class Workflows:
         return self._read(str(file), text)
 
     def _read(self, source: str, text: str) -> Definition:
+        # Here, because the activities bring in everything that only a run needs.
+        from crosstie.activities import ACTIVITIES
+
         return read_definition(source, text, ACTIVITIES, self._site)
 
     def apply(self, file: Path) -> Applied:

@@ -13,6 +13,7 @@ import click
 from crosstie.cli import failures
 from crosstie.cli.output import emit_json, json_option, table, text
 from crosstie.cli.session import Session, pass_session
+from crosstie.errors import ConfigError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from crosstie.crm.connector import Check
 
 _PREFIX = "setting_"
+_HOW = (
+    "Settings are options, see crosstie account add --help. Secrets come by CROSSTIE_SECRET_<FIELD>, --secret-stdin"
+    " FIELD or --secrets-stdin; on a terminal they are asked for."
+)
 
 
 class _WithSettings(click.Command):
@@ -78,7 +83,10 @@ def add(
         settings.update(_secrets_from_stdin(fields, secrets_stdin, secret_stdin))
         asking = sys.stdin.isatty() and not secrets_stdin and secret_stdin is None
         _complete(settings, fields, asking=asking)
-        made = app.accounts.add(name, chosen, settings)
+        try:
+            made = app.accounts.add(name, chosen, settings)
+        except ConfigError as error:
+            raise ConfigError(error.message, hint=error.hint or _HOW) from error
     if as_json:
         emit_json(_plain(made))
         return

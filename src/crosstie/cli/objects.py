@@ -61,12 +61,13 @@ def collect(session: Session, account: str, names: tuple[str, ...], again: bool,
         if again:
             names = (*names, *app.schemas.names(account))
         chosen = names or _choose(app, account)
-        results = [app.schemas.collect(account, name, dry_run=dry_run) for name in dict.fromkeys(chosen)]
+        results = []
+        for one in app.schemas.collect(account, chosen, dry_run=dry_run):
+            results.append(_collected(one))
+            if not as_json:
+                _say_collected(one, dry_run=dry_run)
     if as_json:
-        emit_json([_collected(one) for one in results])
-        return
-    for one in results:
-        _say_collected(one, dry_run=dry_run)
+        emit_json(results)
 
 
 def _choose(app: App, account: str) -> Sequence[str]:

@@ -46,7 +46,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
         shown.add_column(header, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(text(value) for value in row))
-    Console(width=wide, highlight=False, markup=False, emoji=False).print(shown)
+    console = Console(width=wide, highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        console.print(shown)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def text(value: object) -> str:
