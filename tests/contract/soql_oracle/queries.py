@@ -22,7 +22,10 @@ class DateWord:
 
 @dataclass(frozen=True)
 class Compare:
-    """`path operator value`, in HAVING with an aggregate for the path; the value of LIKE is a list of pieces: text, or "%" and "_" as (wildcard,)."""
+    """`path operator value`, in HAVING with an aggregate for the path.
+
+    The value of LIKE is a tuple of pieces: text, or ("%",) and ("_",) for the wildcards.
+    """
 
     path: Any
     operator: str
