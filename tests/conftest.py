@@ -10,17 +10,15 @@ import pytest
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
-from tests.databases import PostgresServer, postgres_server
+from tests.databases import PostgresServer, SharedDatabase, postgres_server
 
-_TEMPLATE = "crosstie_template"
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL cluster of this test process, with a template database that has our tables."""
+    """A PostgreSQL cluster of this test process."""
     with postgres_server() as server:
-        open_database(server.create_database(_TEMPLATE)).close()
         yield server
 
 
@@ -32,16 +30,20 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     postgres.drop_database(name)
 
 
+@pytest.fixture(scope="session")
+def _shared_database(postgres: PostgresServer) -> SharedDatabase:
+    return SharedDatabase(postgres.create_database("marketing"))
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh marketing database, on both backends in turn; nobody has it open."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'marketing.db'}"
         return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    name = f"test_{next(_numbers)}"
-    yield _own(server.create_database(name, template=_TEMPLATE))
-    server.drop_database(name)
+    shared: SharedDatabase = request.getfixturevalue("_shared_database")
+    yield shared.url
+    shared.reset()
 
 
 @pytest.fixture
@@ -50,12 +52,3 @@ def database(database_url: str) -> Iterator[Database]:
     opened = open_database(database_url)
     yield opened
     opened.close()
-
-
-def _own(url: str) -> str:
-    """The URL, after giving the copied database an id of its own."""
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        connection.execute("update crosstie.meta set value = md5(random()::text) where name = 'database_id'")
-    return url

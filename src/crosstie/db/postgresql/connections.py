@@ -134,7 +134,8 @@ class Connections:
                 self.conninfo, autocommit=True, connect_timeout=15, keepalives=1, keepalives_idle=15
             )
         try:
-            self._refuse_unfit(connection)
+            encoding = connection.info.parameter_status("server_encoding") or "?"
+            refuse_unfit(self.place, connection.info.server_version, encoding)
             with in_our_words(self.place):
                 wanted = {"timezone": "UTC", "synchronous_commit": "on", "client_min_messages": "warning", **settings}
                 connection.execute("; ".join(f"set {name} = '{value}'" for name, value in wanted.items()).encode())
@@ -209,21 +210,23 @@ class Connections:
         except psycopg.Error:
             connection.close()
 
-    def _refuse_unfit(self, connection: Connection) -> None:
-        if connection.info.server_version < OLDEST_SERVER:
-            major = connection.info.server_version // 10000
-            raise DatabaseError(
-                f"PostgreSQL {self.place} is version {major}; Crosstie needs {OLDEST_SERVER // 10000} or newer.",
-                hint="Upgrade the server, or use a SQLite database.",
-                code="OLD_SERVER",
-            )
-        encoding = connection.info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            raise DatabaseError(
-                f"PostgreSQL {self.place} keeps its text as {encoding}; Crosstie needs UTF8.",
-                hint="Create the database with encoding 'UTF8' (template0).",
-                code="BAD_ENCODING",
-            )
+
+def refuse_unfit(place: str, server_version: int, encoding: str) -> None:
+    """Raises DatabaseError for a server too old, or a database that does not keep its text as UTF-8.
+
+    `server_version` is libpq's number, like 150018 for 15.18."""
+    if server_version < OLDEST_SERVER:
+        raise DatabaseError(
+            f"PostgreSQL {place} is version {server_version // 10000}; Crosstie needs {OLDEST_SERVER // 10000} or newer.",
+            hint="Upgrade the server, or use a SQLite database.",
+            code="OLD_SERVER",
+        )
+    if encoding != "UTF8":
+        raise DatabaseError(
+            f"PostgreSQL {place} keeps its text as {encoding}; Crosstie needs UTF8.",
+            hint="Create the database with encoding 'UTF8' (template template0).",
+            code="BAD_ENCODING",
+        )
 
 
 def _alive(connection: Connection) -> bool:

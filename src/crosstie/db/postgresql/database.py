@@ -24,6 +24,8 @@ from crosstie.model import Column, Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from crosstie.db.postgresql.read import Readers
+
 # The server cuts longer names silently, and two tables would become one.
 LONGEST_NAME_BYTES = 63
 _MISSING = {"42P01", "3F000"}  # no such table, no such namespace
@@ -38,6 +40,7 @@ class PostgresqlDatabase:
         self._connections = Connections(url)
         self._held: dict[str, Connection] = {}
         self._guard = threading.Lock()
+        self._readers: Readers | None = None
         try:
             self._id = self._open(create)
         except BaseException:
@@ -125,9 +128,13 @@ class PostgresqlDatabase:
         self, sql: str, params: Params | None, columns: Sequence[Column], *, batch_rows: int = 50_000
     ) -> Iterator[pa.RecordBatch]:
         """See `Database`."""
-        from crosstie.db.postgresql.read import postgresql_read
+        from crosstie.db.postgresql.read import Readers
 
-        return postgresql_read(self._connections, sql, params, columns, batch_rows)
+        with self._guard:
+            if self._readers is None:
+                self._readers = Readers(self._connections)
+            readers = self._readers
+        return readers.read(sql, params, columns, batch_rows)
 
     def prepare(self, name: str, index: Sequence[str] = (), *, unique: bool = False) -> None:
         """See `Database`."""
@@ -189,6 +196,10 @@ class PostgresqlDatabase:
 
     def close(self) -> None:
         """See `Database`."""
+        with self._guard:
+            readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.close()
         self._connections.close()
 
     def _names(self, names: Sequence[str]) -> str:

@@ -30,20 +30,17 @@ ROWS_AT_ONCE = 8_192
 @contextlib.contextmanager
 def postgresql_load(connections: Connections, name: str, columns: Sequence[Column]) -> Iterator[PostgresqlLoad]:
     """A load into work table `name`."""
-    # What is lost in a crash of the server is loaded again: work tables are compared by their row count.
-    connection = connections.open(synchronous_commit="off")
-    try:
+    with connections.borrowed() as connection:
         load = PostgresqlLoad(connections, connection, name, tuple(columns))
         feeder = Feeder(f"load {name}", load.consume, load.commit, idle_seconds=IDLE_SECONDS)
         load.feeder = feeder
         try:
             yield load
+            feeder.finish()
         except BaseException:
             feeder.abandon()
+            load.abandon()
             raise
-        feeder.finish()
-    finally:
-        connection.close()
 
 
 class PostgresqlLoad:
@@ -88,26 +85,37 @@ class PostgresqlLoad:
             return
         open_slice, self._slice = self._slice, None
         try:
-            self._copy.write(self._encoder.finish())
-            open_slice.close()
+            with open_slice:
+                self._copy.write(self._encoder.finish())
+            self._connection.execute("commit")
         except psycopg.Error as error:
             raise database_error(self._place, error) from error
 
+    def abandon(self) -> None:
+        """Takes the open slice back, by ending its connection: that is the end of a COPY in mid-way, too."""
+        if self._slice is not None:
+            open_slice, self._slice = self._slice, None
+            self._connection.close()
+            with contextlib.suppress(psycopg.Error):  # it cannot say goodbye any more
+                open_slice.close()
+
     def _open(self, schema: pa.Schema) -> tuple[psycopg.Copy, pgpq.ArrowToPostgresBinaryEncoder]:
-        """The open slice, or a new one, and the encoder for batches of that schema (decimals may differ in scale)."""
+        """The open slice and its encoder. Batches of another schema (decimals of another scale) begin a new slice,
+        because an encoder keeps bytes back until it is finished."""
         import pgpq
 
-        fresh = self._slice is None
-        if self._encoder is None or self._encodes is None or fresh or not self._encodes.equals(schema):
+        if self._slice is not None and not schema.equals(self._encodes):
+            self.commit()
+        if self._slice is None:
             self._encodes = schema
             self._encoder = pgpq.ArrowToPostgresBinaryEncoder(schema)
-            header = self._encoder.write_header()
-            if fresh:
-                self._begin(header)
-        assert self._copy is not None
+            self._begin(self._encoder.write_header())
+        assert self._copy is not None and self._encoder is not None
         return self._copy, self._encoder
 
     def _begin(self, header: bytes) -> None:
+        # What is lost in a crash of the server is loaded again: work tables are compared by their row count.
+        self._connection.execute("begin; set local synchronous_commit = off")
         with contextlib.ExitStack() as stack:
             cursor = stack.enter_context(self._connection.cursor())
             self._copy = stack.enter_context(cursor.copy(self._sql))

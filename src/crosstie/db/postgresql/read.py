@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import ClientCursor
 
@@ -21,36 +22,104 @@ if TYPE_CHECKING:
 
 # ADBC ends a batch by its bytes; so many a row are reckoned.
 ROW_BYTES = 256
+IDLE_CONNECTIONS = 4
+# SQLSTATE classes of a connection that is gone; ADBC leaves it empty where the server could not say it.
+_LOST = {"", "08", "57"}
 
 
-def postgresql_read(
-    connections: Connections, sql: str, params: Params | None, columns: Sequence[Column], batch_rows: int
-) -> Iterator[pa.RecordBatch]:
-    """The result's batches, typed as asked; the columns are taken by position."""
-    import adbc_driver_manager as adbc
-    import adbc_driver_postgresql
-    import pyarrow as pa
+class Readers:
+    """The ADBC connections of this process to one PostgreSQL database: making one costs more than a small read."""
 
-    schema = arrow_schema(tuple(columns))
-    query = _typed(_complete(connections, sql, params), columns)
-    options = {adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value: str(batch_rows * ROW_BYTES)}
-    with contextlib.ExitStack() as stack:
-        try:
-            database = stack.enter_context(
-                contextlib.closing(
-                    adbc.AdbcDatabase(driver=adbc_driver_postgresql._driver_path(), uri=connections.conninfo)
-                )
-            )
-            connection = stack.enter_context(contextlib.closing(adbc.AdbcConnection(database)))
-            statement = stack.enter_context(contextlib.closing(adbc.AdbcStatement(connection)))
-            statement.set_options(**options)
-            statement.set_sql_query(query)
-            stream, _ = statement.execute_query()
-            reader = stack.enter_context(pa.RecordBatchReader._import_from_c(stream.address))
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._database: Any = None
+        self._idle: list[Any] = []
+        self._guard = threading.Lock()
+
+    def read(
+        self, sql: str, params: Params | None, columns: Sequence[Column], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The result's batches, typed as asked; the columns are taken by position."""
+        schema = arrow_schema(tuple(columns))
+        query = _typed(_complete(self._connections, sql, params), columns)
+        with contextlib.ExitStack() as stack, self._in_our_words():
+            reader = self._opened(stack, query, batch_rows)
             for batch in reader:
                 yield from _cut(_converted(batch, columns, schema), batch_rows)
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        with self._guard:
+            idle, self._idle = self._idle, []
+            database, self._database = self._database, None
+        for connection in idle:
+            connection.close()
+        if database is not None:
+            database.close()
+
+    def _opened(self, stack: contextlib.ExitStack, query: str, batch_rows: int) -> pa.RecordBatchReader:
+        """The running query; an idle connection that died meanwhile is replaced by a new one, once."""
+        import adbc_driver_manager as adbc
+
+        with self._guard:
+            connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            try:
+                return self._running(stack, connection, query, batch_rows)
+            except adbc.Error as error:
+                if str(error.sqlstate or "")[:2] not in _LOST:
+                    raise
+        return self._running(stack, self._connect(), query, batch_rows)
+
+    def _running(
+        self, stack: contextlib.ExitStack, connection: Any, query: str, batch_rows: int
+    ) -> pa.RecordBatchReader:
+        import adbc_driver_manager as adbc
+        import adbc_driver_postgresql
+        import pyarrow as pa
+
+        hint = adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value
+        with contextlib.ExitStack() as failing:
+            failing.callback(connection.close)
+            statement = failing.enter_context(contextlib.closing(adbc.AdbcStatement(connection)))
+            statement.set_options(**{hint: str(batch_rows * ROW_BYTES)})
+            statement.set_sql_query(query)
+            stream, _ = statement.execute_query()
+            reader = pa.RecordBatchReader._import_from_c(stream.address)
+            failing.pop_all()
+        stack.callback(self._give_back, connection)
+        stack.callback(statement.close)
+        stack.callback(reader.close)
+        return reader
+
+    def _connect(self) -> Any:
+        import adbc_driver_manager as adbc
+        import adbc_driver_postgresql
+
+        with self._guard:
+            if self._database is None:
+                self._database = adbc.AdbcDatabase(
+                    driver=adbc_driver_postgresql._driver_path(), uri=self._connections.conninfo
+                )
+            database = self._database
+        return adbc.AdbcConnection(database)
+
+    def _give_back(self, connection: Any) -> None:
+        with self._guard:
+            if self._database is not None and len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    @contextlib.contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        import adbc_driver_manager as adbc
+        import pyarrow as pa
+
+        try:
+            yield
         except (adbc.Error, pa.ArrowException, OSError) as error:
-            raise _database_error(connections, error) from error
+            raise _database_error(self._connections, error) from error
 
 
 def _complete(connections: Connections, sql: str, params: Params | None) -> str:

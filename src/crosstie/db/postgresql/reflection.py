@@ -33,7 +33,8 @@ _TABLES = (
 # A domain is read as what it stands on.
 _COLUMNS = (
     "select a.attname, case t.typtype when 'd' then b.typname else t.typname end,"
-    " case when t.typtype = 'd' and a.atttypmod = -1 then t.typtypmod else a.atttypmod end, a.attnotnull or t.typnotnull"
+    " case when t.typtype = 'd' and a.atttypmod = -1 then t.typtypmod else a.atttypmod end,"
+    " a.attnotnull or t.typnotnull"
     " from pg_attribute a join pg_type t on t.oid = a.atttypid left join pg_type b on b.oid = t.typbasetype"
     " where a.attrelid = :oid and a.attnum > 0 and not a.attisdropped order by a.attnum"
 )
@@ -54,14 +55,10 @@ def tables(transaction: Transaction) -> tuple[str, ...]:
 
 def reflect(transaction: Transaction, name: str) -> Table | None:
     """The table or view of that name, exact, else the only one that matches without regard to case."""
-    found = {
-        (relation if visible else f"{schema}.{relation}"): oid
-        for schema, relation, visible, oid in transaction.rows(_TABLES, {"ours": NAMESPACE})
-    } | {
-        f"{schema}.{relation}": oid
-        for schema, relation, visible, oid in transaction.rows(_TABLES, {"ours": NAMESPACE})
-        if f"{schema}.{relation}" == name
-    }
+    found: dict[str, int] = {}
+    for schema, relation, visible, oid in transaction.rows(_TABLES, {"ours": NAMESPACE}):
+        full = f"{schema}.{relation}"
+        found[relation if visible and full != name else full] = oid
     if name not in found:
         alike = [one for one in found if one.lower() == name.lower()]
         if len(alike) != 1:

@@ -25,6 +25,8 @@ from crosstie.model import Column, Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from crosstie.db.sqlite.load import Road
+
 ANALYSIS_ROWS = 1_000
 
 
@@ -105,12 +107,12 @@ class SqliteDatabase:
             transaction.execute(f"create table {self._work(name)} ({parts})")
 
     def load(
-        self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None
+        self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None, road: Road = "auto"
     ) -> AbstractContextManager[Load]:
-        """See `Database`."""
+        """See `Database`. `road` forces the load in this process or by the loader child."""
         from crosstie.db.sqlite.load import sqlite_load
 
-        return sqlite_load(self._connections, name, columns, expected_rows)
+        return sqlite_load(self._connections, name, columns, expected_rows, road)
 
     def read(
         self, sql: str, params: Params | None, columns: Sequence[Column], *, batch_rows: int = 50_000

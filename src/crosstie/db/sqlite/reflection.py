@@ -44,7 +44,8 @@ def _column(name: str, declared: str, not_null: int, key_position: int) -> Colum
 
 def _unique(transaction: Transaction, table: str) -> Iterator[tuple[str, ...]]:
     indexes = transaction.rows(
-        "select name from pragma_index_list(:name) where \"unique\" = 1 and partial = 0 and origin <> 'pk' order by name",
+        "select name from pragma_index_list(:name) where \"unique\" = 1 and partial = 0 and origin <> 'pk'"
+        " order by name",
         {"name": table},
     )
     for (index,) in indexes:

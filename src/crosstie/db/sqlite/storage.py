@@ -1,6 +1,6 @@
 """Arrow columns as SQLite stores them, and back; column by column, no cell is touched by Python on the way.
 
-Instants, dates and times become fixed-width text that sorts, booleans 0 and 1, decimals numbers that read back the same.
+Instants, dates and times become fixed-width text that sorts, booleans 0 and 1, decimals numbers that read back equal.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _EXACT_MANTISSA = 10**15 - 1
 # A power of ten up to this is exact in a double, so that one division rounds right.
 _EXACT_POWER = 22
+# Tried where a wide scale leaves too many digits, most of them zero.
+_NARROWER = (10, 6, 4, 2, 0)
 
 
 def to_storage(column: Column, array: pa.Array) -> pa.Array | list[int | float | None]:
@@ -35,8 +37,12 @@ def to_storage(column: Column, array: pa.Array) -> pa.Array | list[int | float |
             return array.cast(pa.int64())
         case ColumnType.DATE | ColumnType.TIME:
             return array.cast(pa.string())
-        case ColumnType.INSTANT | ColumnType.WALL_CLOCK:
+        case ColumnType.WALL_CLOCK:
             return pc.binary_replace_slice(array.cast(pa.string()), start=10, stop=11, replacement="T")
+        case ColumnType.INSTANT:
+            # Arrow writes the text of a zone-less time 30 times faster; the zone is always UTC.
+            wall = pc.binary_replace_slice(array.cast(pa.timestamp("us")).cast(pa.string()), 10, 11, "T")
+            return pc.binary_join_element_wise(wall, "Z", "")
         case ColumnType.FLOAT:
             if pc.any(pc.is_nan(array)).as_py():
                 raise unloadable(column.name, float("nan"), "SQLite knows no such number")
@@ -52,7 +58,9 @@ def _numbers(name: str, array: pa.Array) -> pa.Array | list[int | float | None]:
     """
     import pyarrow as pa
 
-    for scale in sorted({0, 2, 4, 6, min(array.type.scale, _EXACT_POWER)}):
+    for scale in (array.type.scale, *(scale for scale in _NARROWER if scale < array.type.scale)):
+        if scale > _EXACT_POWER:
+            continue
         narrowed = _rescaled(array, scale)
         if narrowed is None:
             continue
@@ -61,7 +69,6 @@ def _numbers(name: str, array: pa.Array) -> pa.Array | list[int | float | None]:
         )
         if _within(mantissa, _EXACT_MANTISSA):
             return _divided(mantissa.cast(pa.int64()), scale)
-        break
     return [None if value is None else _exact(name, value) for value in array.to_pylist()]
 
 
@@ -71,8 +78,6 @@ def _rescaled(array: pa.Array, scale: int) -> pa.Array | None:
 
     if array.type.scale == scale:
         return array
-    if array.type.scale < scale:
-        return None
     try:
         return array.cast(pa.decimal128(38, scale))
     except pa.ArrowInvalid:
@@ -121,6 +126,7 @@ def reading_sql(sql: str, columns: Sequence[Column]) -> str:
 def from_storage(column: Column, values: Sequence[Any]) -> pa.Array:
     """The stored values of a column as the Arrow array of its type. Raises DatabaseError for one that is not of it."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     wanted = arrow_type(column)
     try:
@@ -131,6 +137,10 @@ def from_storage(column: Column, values: Sequence[Any]) -> pa.Array:
                 return pa.array(values, pa.int64()).cast(wanted)
             case ColumnType.INTEGER | ColumnType.FLOAT | ColumnType.BINARY:
                 return pa.array(values, wanted)
+            case ColumnType.TIME:
+                # Arrow reads a time of day only with a date before it.
+                dated = pc.binary_join_element_wise("1970-01-01T", pa.array(values, pa.string()), "")
+                return dated.cast(pa.timestamp("us")).cast(wanted)
             case ColumnType.INSTANT:
                 return _instants(pa.array(values, pa.string())).cast(wanted)
             case _:
@@ -153,7 +163,7 @@ def _instants(texts: pa.Array) -> pa.Array:
     """Instants as text with a zone: SQLite's own CURRENT_TIMESTAMP writes UTC without saying so."""
     import pyarrow.compute as pc
 
-    zoned = pc.match_substring_regex(texts, r"(Z|[+-]\d\d:?\d\d)$")
-    if pc.all(zoned).as_py() in (True, None):
+    if pc.all(pc.ends_with(texts, "Z")).as_py() is not False:
         return texts
+    zoned = pc.match_substring_regex(texts, r"(Z|[+-]\d\d:?\d\d)$")
     return pc.if_else(zoned, texts, pc.binary_join_element_wise(texts, "Z", ""))
