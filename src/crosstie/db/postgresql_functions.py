@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crosstie.db.sqlite_functions import FORMS
+from crosstie.db.text_forms import FORMS
 
 # Changes with the statements below, so that a database made by an earlier Crosstie is brought up to date.
 FUNCTIONS_VERSION = 1

@@ -16,6 +16,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from crosstie.db.text_forms import FORMS
+
 Storage = str | int | float | None
 
 # SQLite keeps a decimal as REAL, which brings 15 significant digits back unchanged, and no more.
@@ -222,29 +224,8 @@ def _decimal_to_integer(value: Storage) -> int:
     return _integer(int(_quantize(to_decimal(value), 0)))
 
 
-# Reading text as another type: the same strict forms as in postgresql_functions.py
+# Reading text as another type
 
-INTEGER_FORM = r"^[+-]?[0-9]{1,19}$"
-DECIMAL_FORM = r"^[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})$"
-FLOAT_FORM = r"^[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?$"
-BOOLEAN_FORM = r"^(true|false|1|0)$"
-DATE_FORM = (
-    r"([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-"
-    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-    r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)-02-29"
-)
-CLOCK_FORM = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
-ZONE_FORM = r"(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])"
-FORMS = {
-    "integer": INTEGER_FORM,
-    "decimal": DECIMAL_FORM,
-    "float": FLOAT_FORM,
-    "boolean": BOOLEAN_FORM,
-    "date": f"^({DATE_FORM})$",
-    "time": f"^{CLOCK_FORM}$",
-    "wall_clock": f"^({DATE_FORM})[T ]{CLOCK_FORM}$",
-    "instant": f"^({DATE_FORM})[T ]{CLOCK_FORM}{ZONE_FORM}$",
-}
 _FORMS = {name: re.compile(form[:-1] + r"\Z") for name, form in FORMS.items()}
 
 
