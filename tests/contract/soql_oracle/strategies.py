@@ -16,7 +16,8 @@ from .queries import Aggregate, Compare, DateWord, Includes, Joined, Kids, Not, 
 TEXTS = [
     "Müller", "MÜLLER", "mÜller ", "straße", "STRASSE", "ẞ", "i", "I", "ı", "İ", "Σίσυφος", "ΣΊΣΥΦΟΣ", "σ", "ς",
     "a%b", "A_B", "a\\b", "O'Brien", 'say "hi"', "🌸 Chloe", "K", "k", "ſ", "s", "S", "ﬁ", "FI", "[x]", "*?",
-    "[é]", "É*?", "line\ntwo", "tab\there", " ", "null", "TRUE", "2026-01-01", "é", "e\u0301", "É", "ǅ", "ǆ", "_", "Z", "z", "𐐨", "𐐀",
+    "[é]", "É*?", "line\ntwo", "tab\there", " ", "null", "TRUE", "2026-01-01", "é", "e\u0301", "É", "ǅ", "ǆ",
+    "_", "Z", "z", "𐐨", "𐐀",
 ]  # fmt: skip
 NOWS = [
     datetime(2026, 11, 23, 1, 7, 37, tzinfo=UTC),
@@ -249,7 +250,7 @@ def grouped_queries(draw: st.DrawFn) -> Query:
     if not any(isinstance(item, Aggregate) for item in select):
         select = (*groups, Aggregate("COUNT", ("Id",)))
     having = None
-    if groups and draw(st.booleans()):
+    if bool(groups) and draw(st.booleans()):
         having = Compare(
             Aggregate("COUNT", ("Id",)), draw(st.sampled_from(["=", "!=", ">", "<="])), draw(st.integers(0, 3))
         )
