@@ -195,8 +195,8 @@ def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
     row = transaction.row(
         "insert into crosstie.import_window (option_name, account, org, object, workflow, activity, run, field,"
         " start_at, end_at, overlap_seconds, option_read, status, job, generation, fingerprint, tail_table,"
-        " tail_description, rows, opened_at) values (:option, :account, :org, :object, :workflow, :activity, :run,"
-        " :field, :start, :end, :overlap, :option_read, 'open', '', 0, :fingerprint, '', '', 0, :now) returning id",
+        " rows, opened_at) values (:option, :account, :org, :object, :workflow, :activity, :run,"
+        " :field, :start, :end, :overlap, :option_read, 'open', '', 0, :fingerprint, '', 0, :now) returning id",
         {
             "option": wanted.option,
             "account": wanted.account,

@@ -14,7 +14,7 @@ from crosstie.crm.connector import Connector, Fetched, Partition, RemoteQuery
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from crosstie.activities.crm_import.converting import Converted, RowConverter
+    from crosstie.activities.crm_import.converting import ConvertedBatch, RowConverter
 
 _STRIDE = 10**9
 _WAITING_BATCHES = 8
@@ -58,12 +58,12 @@ class Pipeline:
         self._converter = converter
         self._threads = max(1, threads)
         self._work: queue.SimpleQueue[Partition | None] = queue.SimpleQueue()
-        self._ready: queue.Queue[Converted | BaseException | None] = queue.Queue(maxsize=_WAITING_BATCHES)
+        self._ready: queue.Queue[ConvertedBatch | BaseException | None] = queue.Queue(maxsize=_WAITING_BATCHES)
         self._open = 0
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
-    def converted(self, partitions: Sequence[Partition]) -> Iterator[Converted]:
+    def converted(self, partitions: Sequence[Partition]) -> Iterator[ConvertedBatch]:
         """The converted batches, in no particular order. Leaving early stops the threads."""
         if not partitions:
             return

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from crosstie.activities.crm_import.converting import REJECT_SYMBOL, RowConverter, reject_table_columns
+from crosstie.activities.crm_import.converting import REJECT_SYMBOL, RowConverter
 from crosstie.activities.crm_import.finishing import Landing, find_late, without_repeats, without_tail
 from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
 from crosstie.crm.connector import Condition, Connector, Opened, Order, RemoteQuery
@@ -116,7 +116,7 @@ def _plan(activity: CrmImport, context: Context, connector: Connector, remote: R
         shape=shape,
         query=replace(query, expected_rows=last),
         window=window,
-        converter=RowConverter(activity, remote, context.site, shape, context.zone),
+        converter=RowConverter.build(activity, remote, context.site, shape, context.zone),
         tail=tail,
         key=shape.key[0],
         stamp=lineage.stamp if lineage else "",
@@ -257,7 +257,7 @@ class _Reader:
         self.landing = Landing()
         self.asked_again: tuple[str, ...] = ()
         self.rejects_name = context.private_name(REJECTS)
-        self.reject_columns = reject_table_columns(plan.shape, context.site.account_kind(activity.account))
+        self.reject_columns = plan.converter.reject_table
         self.name = context.private_name(OK)
         self.raw_columns = plan.converter.columns
 
@@ -395,6 +395,7 @@ class _Reader:
     def done(self) -> Done:
         """What to publish: the population, the rejects, the variables, and the window's record in the same commit."""
         landing, plan, context = self.landing, self.plan, self.context
+        self._tell_odd_times()
         tables: dict[str, Any] = {OK: plan.shape.work_table(landing.table, landing.rows)}
         if self.activity.rejects is not None:
             if not landing.rejected:
@@ -416,6 +417,19 @@ class _Reader:
             rejects=self._rejects() if landing.rejected else (),
             effect=self._record,
         )
+
+    def _tell_odd_times(self) -> None:
+        odd = self.plan.converter.odd
+        if odd.repeated:
+            self.context.log.warning(
+                f"{odd.repeated} times without zone stand in an hour that {self.context.zone} has twice; they were read"
+                " as its first occurrence."
+            )
+        if odd.skipped:
+            self.context.log.warning(
+                f"{odd.skipped} times without zone stand in an hour that {self.context.zone} leaves out; they were read"
+                " as the next instant."
+            )
 
     def _vars(self) -> dict[str, Scalar]:
         window = self.plan.window

@@ -116,7 +116,7 @@ create table crosstie.log (
 );
 create index crosstie_log_run on crosstie.log (run, id);
 
--- "window" is a reserved word of PostgreSQL. start_at is null on a first import.
+-- "window" is a reserved word of PostgreSQL. start_at is null on a first import, option_read where there was no option.
 create table crosstie.import_window (
     id {serial},
     option_name {text} not null,
@@ -130,14 +130,13 @@ create table crosstie.import_window (
     start_at {text},
     end_at {text} not null,
     overlap_seconds bigint not null default 0,
-    option_read {text} not null default '',
+    option_read {text},
     status {text} not null,
     job {text} not null default '',
-    generation bigint not null default 1,
+    generation bigint not null default 0,
     fingerprint {text} not null default '',
     tail_table {text} not null default '',
-    tail_description {text} not null default '',
-    rows bigint,
+    rows bigint not null default 0,
     opened_at {text} not null,
     closed_at {text}
 );
@@ -147,7 +146,7 @@ create index crosstie_import_window_run on crosstie.import_window (run);
 create table crosstie.tail (
     option_name {text} primary key,
     table_name {text} not null,
-    end_at {text} not null,
+    end_at {text},
     fingerprint {text} not null,
     late_seconds bigint not null default 0
 );
