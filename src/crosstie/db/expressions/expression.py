@@ -23,6 +23,9 @@ from crosstie.db.expressions.values import Binding, fit_variable, storage
 from crosstie.errors import ConfigError, MappingError
 from crosstie.model import Column, ColumnType
 
+# Far beyond what people write; the databases' own parsers give up at a thousand.
+_DEEPEST = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
@@ -89,7 +92,12 @@ def parse_expression(text: str, scope: Scope) -> Expression:
     column (with close matches and the list) or types that do not go together."""
     from crosstie.db.expressions.parsing import read
 
-    root = read(text, scope)
+    try:
+        root = read(text, scope)
+    except RecursionError as error:
+        raise _too_deep(text) from error
+    if _depth(root) > _DEEPEST:
+        raise _too_deep(text)
     if root.type is None:
         root = NullNode(type=TEXT) if isinstance(root, NullNode) else _as_text(root)
     return Expression(text=text, root=root)
@@ -104,6 +112,22 @@ def parse_condition(text: str, scope: Scope) -> Expression:
             hint="Compare it, like … = … or … is not null.",
         )
     return parsed
+
+
+def _too_deep(text: str) -> ConfigError:
+    return ConfigError(
+        f"The expression “{text[:60]}…” is nested more than {_DEEPEST} levels deep.", hint="Split it up."
+    )
+
+
+def _depth(root: Node) -> int:
+    deepest, pending = 0, [(root, 1)]
+    while pending:
+        node, depth = pending.pop()
+        deepest = max(deepest, depth)
+        if isinstance(node, OperationNode):
+            pending += [(part, depth + 1) for part in node.parts]
+    return deepest
 
 
 def _as_text(node: Node) -> Node:

@@ -5,9 +5,7 @@ Imports sqlglot, which takes a third of a second: only `expression.parse_express
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 import sqlglot
@@ -17,6 +15,7 @@ from sqlglot.errors import ParseError, TokenError
 from crosstie.db.expressions.agreement import BOOLEAN, DECIMAL, FLOAT, INTEGER, SET, TEXT, become, unify, want
 from crosstie.db.expressions.casting import TYPE_WORDS, cast_to
 from crosstie.db.expressions.functions import FUNCTIONS, call, settle, text_of, unknown_function
+from crosstie.db.expressions.marking import MARK, VARIABLE, Marked, mark
 from crosstie.db.expressions.nodes import (
     MOMENTS,
     NUMBERS,
@@ -34,68 +33,13 @@ from crosstie.db.expressions.scope import Scope
 from crosstie.db.sqlite_functions import DECIMAL_DIGITS, DIVISION_SCALE, like_pattern
 from crosstie.errors import ConfigError, MappingError
 
-# sqlglot turns many functions into something else. Behind this mark it leaves name and arguments alone.
-_MARK = "ct__"
-_VARIABLE = "ctvar_"
-_PIECES = re.compile(
-    r"""(?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/)"""
-    r"""|\$\(\s*(?P<path>instance/vars|vars)/@(?P<name>\w+)\s*\)"""
-    r"""|(?P<word>(?<![\w.$@])[A-Za-z_]\w*)(?=\s*\()""",
-    re.DOTALL,
-)
-_KEYWORDS = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "in",
-        "like",
-        "between",
-        "is",
-        "case",
-        "when",
-        "then",
-        "else",
-        "cast",
-        "try_cast",
-        "exists",
-        "any",
-        "all",
-        "some",
-        "interval",
-        "array",
-        "row",
-        "decimal",
-        "numeric",
-        "varchar",
-        "char",
-        "float",
-        "double",
-        "time",
-        "timestamp",
-        "timestamptz",
-    ]
-)
 _INTEGER_LIMIT = 2**63
-
-
-@dataclass(frozen=True, slots=True)
-class _Marked:
-    """The text handed to sqlglot, the variables in it, and where each insertion was (position, characters added)."""
-
-    text: str
-    variables: tuple[tuple[str, str], ...]
-    insertions: tuple[tuple[int, int], ...]
-
-    def original(self, position: int) -> int:
-        """The position in the person's own text."""
-        return position - sum(added for start, added in self.insertions if start < position)
 
 
 def read(text: str, scope: Scope) -> Node:
     """The typed tree of an expression. Raises ConfigError for what is not in the closed list or cannot be parsed,
     MappingError for an unknown column or types that do not go together."""
-    marked = _mark(text)
+    marked = mark(text)
     try:
         trees = [tree for tree in sqlglot.parse(marked.text, read="postgres") if tree is not None]
     except ParseError as error:
@@ -108,7 +52,7 @@ def read(text: str, scope: Scope) -> Node:
     return _Reader(scope=scope, variables=marked.variables).node(trees[0])
 
 
-def _unreadable(text: str, marked: _Marked, found: dict[str, object]) -> ConfigError:
+def _unreadable(text: str, marked: Marked, found: dict[str, object]) -> ConfigError:
     if not text.strip():
         return ConfigError("The expression is empty.")
     column, line = found.get("col"), found.get("line")
@@ -120,29 +64,6 @@ def _unreadable(text: str, marked: _Marked, found: dict[str, object]) -> ConfigE
     rest = text[place:].strip()
     where = f"near “{rest[:20]}”" if rest else "at its end"
     return ConfigError(f"The expression “{text}” cannot be read {where} (character {min(place, len(text)) + 1}).")
-
-
-def _mark(text: str) -> _Marked:
-    variables: list[tuple[str, str]] = []
-    insertions: list[tuple[int, int]] = []
-    parts: list[str] = []
-    end = length = 0
-    for found in _PIECES.finditer(text):
-        if found["text"] is not None or (found["word"] or "").lower() in _KEYWORDS:
-            continue
-        parts.append(text[end : found.start()])
-        length += len(parts[-1])
-        if found["word"] is not None:
-            parts.append(_MARK + found["word"])
-            insertions.append((length, len(_MARK)))
-        else:
-            parts.append(f":{_VARIABLE}{len(variables)} ")
-            variables.append((found["path"], found["name"]))
-            insertions.append((length, len(parts[-1]) - len(found[0])))
-        length += len(parts[-1])
-        end = found.end()
-    parts.append(text[end:])
-    return _Marked("".join(parts), tuple(variables), tuple(insertions))
 
 
 _COMPARISONS: dict[type[exp.Expression], tuple[str, str]] = {
@@ -236,11 +157,11 @@ class _Reader:
 
     def _variable(self, tree: exp.Expression) -> Node:
         name = str(tree.this or "")
-        if not name.startswith(_VARIABLE):
+        if not name.startswith(VARIABLE):
             raise ConfigError(
                 f"“{tree.sql('postgres')}” is not part of expressions.", hint="Write a variable as $(vars/@name)."
             )
-        path, variable = self._variables[int(name.removeprefix(_VARIABLE))]
+        path, variable = self._variables[int(name.removeprefix(VARIABLE))]
         return VariableNode(path=path, name=variable, type=None)
 
     def _logic(self, tree: exp.Expression) -> Node:
@@ -373,9 +294,9 @@ class _Reader:
 
     def _call(self, tree: exp.Expression) -> Node:
         name = str(tree.this)
-        if not name.startswith(_MARK):
+        if not name.startswith(MARK):
             raise _refused(tree)
-        word = name.removeprefix(_MARK)
+        word = name.removeprefix(MARK)
         if word.lower() not in FUNCTIONS:
             raise unknown_function(word)
         return call(word, [self.node(one) for one in tree.expressions])
@@ -447,7 +368,7 @@ _SUGGESTIONS: dict[str, str] = {
 
 
 def _refused(tree: exp.Expression) -> ConfigError:
-    shown_text = tree.sql("postgres").replace(_MARK, "").replace(_MARK.upper(), "")
+    shown_text = tree.sql("postgres").replace(MARK, "").replace(MARK.upper(), "")
     if isinstance(tree, exp.Dot) and isinstance(tree.args.get("expression"), exp.Anonymous):
         return unknown_function(shown_text.split("(")[0])
     hint = _SUGGESTIONS.get(type(tree).__name__, "")

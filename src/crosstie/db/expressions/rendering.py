@@ -210,6 +210,14 @@ def _variadic(name: str, parts: list[str]) -> str:
         otherwise = f" ELSE {rest[0]}" if rest else ""
         return f"(CASE {branches}{otherwise} END)"
     if name in ("and", "or"):
-        return f"({f' {name.upper()} '.join(parts)})"
+        return _balanced(f" {name.upper()} ", parts)
     word = "NOT IN" if name == "not_in" else "IN"
     return f"({parts[0]} {word} ({', '.join(parts[1:])}))"
+
+
+def _balanced(word: str, parts: list[str]) -> str:
+    """A long chain as a balanced tree: SQLite's parser allows a depth of a thousand."""
+    if len(parts) <= 8:
+        return f"({word.join(parts)})"
+    middle = len(parts) // 2
+    return f"({_balanced(word, parts[:middle])}{word}{_balanced(word, parts[middle:])})"
