@@ -7,6 +7,7 @@ an answer is complete only when the compressed stream says so and Content-Length
 from __future__ import annotations
 
 import logging
+import re
 import ssl
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,11 +24,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 NOT_SENT = "NOT_SENT"
 """Code of an UnavailableError that proves that the request never reached the other side."""
 
 JSON_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 1024 * 1024
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _INFLATE_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
@@ -62,16 +66,16 @@ def host_and_port(url: str) -> str:
 
 def https_url(host: str) -> str:
     """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes."""
-    text = host.strip().rstrip("/")
+    text = host.strip().removesuffix("/")
     if "://" not in text:
         text = f"https://{text}"
-    parts = urlsplit(text)
-    if parts.scheme != "https":
+    scheme, _, place = text.partition("://")
+    if scheme.lower() != "https":
         raise ConfigError(
-            f"{parts.scheme}:// is refused for {parts.hostname}: passwords and tokens travel over https only.",
-            hint=f"Give the host as https://{parts.hostname}.",
+            f"{scheme}:// is refused for {place}: passwords and tokens travel over https only.",
+            hint=f"Give the host as https://{place}.",
         )
-    if not host_and_port(text) or parts.username is not None or parts.path or parts.query or parts.fragment:
+    if not _HOST.fullmatch(place) or not host_and_port(text):
         raise ConfigError(
             f"“{host}” is not the address of a host.", hint="Give it like https://acme.my.salesforce.com."
         )
@@ -278,8 +282,9 @@ class HttpSession:
         self.retries = retries or Retries()
         times = timeouts or Timeouts()
         http = _http()
-        for name in ("httpx2", "httpcore2"):  # their logs show URLs (filters hold personal data) and headers (tokens)
-            logging.getLogger(name).setLevel(logging.WARNING)
+        # Their logs show URLs (filters hold personal data) and headers (tokens); retries are logged here.
+        for name, level in (("httpx2", logging.WARNING), ("httpcore2", logging.WARNING), ("stamina", logging.ERROR)):
+            logging.getLogger(name).setLevel(level)
         self._client = http.Client(
             verify=_trust(ca_file),
             trust_env=False,  # a .netrc would add credentials of its own
@@ -348,9 +353,10 @@ class HttpSession:
         def again(error: Exception) -> bool | timedelta:
             if not isinstance(error, UnavailableError):
                 return False
-            if error.retry_after is None:
-                return True
-            return error.retry_after if error.retry_after <= limits.budget else False
+            if error.retry_after is not None and error.retry_after > limits.budget:
+                return False
+            log.info("%s Trying again.", error.message)
+            return True if error.retry_after is None else error.retry_after
 
         for one in stamina.retry_context(
             on=again,

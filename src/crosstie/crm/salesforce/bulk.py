@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -308,7 +307,7 @@ class PageRows(Iterator["pa.RecordBatch"]):
             if self._reader.rows > self._announced:
                 raise self._wrong(f"gives more than the {self._announced:,} records it announces")
             self._given_bytes += len(piece)
-            self._given_checksum = zlib.crc32(piece, self._given_checksum)
+            self._given_checksum = _checksum(piece, self._given_checksum)
             for batch in batches:
                 self._session.count_rows(batch.num_rows)
                 yield self._in_asked_order(batch)
@@ -324,7 +323,7 @@ class PageRows(Iterator["pa.RecordBatch"]):
         for chunk in chunks:
             if left:
                 known = chunk[:left]
-                checksum = zlib.crc32(known, checksum)
+                checksum = _checksum(known, checksum)
                 left -= len(known)
                 chunk = chunk[len(known) :]
                 if not left and checksum != self._given_checksum:
@@ -346,6 +345,13 @@ class PageRows(Iterator["pa.RecordBatch"]):
     def __del__(self) -> None:
         if hasattr(self, "_stream"):
             self._stream.close()
+
+
+def _checksum(data: bytes, before: int) -> int:
+    from isal import isal_zlib  # eight times as fast as zlib's
+
+    value: int = isal_zlib.crc32(data, before)
+    return value
 
 
 def _path_part(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,8 +28,10 @@ from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
 from crosstie.crm.salesforce.pages import PageReader
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
-from crosstie.errors import MappingError, ProtocolError, RequestError
+from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
 from crosstie.model import RemoteObject
+
+log = logging.getLogger(__name__)
 
 BULK_FROM_ROWS = 10_000
 PARALLEL_FETCHES = 4
@@ -258,13 +261,13 @@ class SalesforceConnector:
         return PageReader(self._session, query).fetch(partition)
 
     def close(self, *, token: str = "") -> None:
-        """Deletes the bulk job when told to, and closes every connection. A job that is gone already is no error."""
+        """Deletes the bulk job when told to, and closes every connection. A job that can't be deleted is no error:
+        it is gone already, or goes by itself after seven days."""
         try:
             if token:
                 self._session.once("DELETE", f"jobs/query/{quote(token, safe='')}", "delete the bulk job")
-        except RequestError as error:
-            if error.code not in {"NOT_FOUND", "INVALIDJOB"}:
-                raise
+        except ConnectorError as error:
+            log.info("The bulk job %s was not deleted, it expires by itself: %s", token, error.message)
         finally:
             self._session.close()
 
