@@ -1,0 +1,98 @@
+"""Update data: writes an inbound population into a table of people's, and the ties of its rows with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from crosstie.activities.update_data.reading import read_update
+from crosstie.activities.update_data.writing import Update, with_reasons
+from crosstie.db.merge.phrases import OrderLine
+from crosstie.db.merge.plan import Occasion, Operation
+from crosstie.errors import MappingError
+from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
+
+
+class Line(BaseModel):
+    """One value for a column: an expression, under which condition and at which occasion it is taken into account."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    from_: str = Field(alias="from", description="the expression over the inbound columns")
+    when: str | None = Field(None, description="taken into account only where this condition holds")
+    on: Occasion = Field("both", description="insert: for new rows only; update: for known rows only")
+    empty: Literal["clear", "keep"] | None = Field(None, description="what an empty value does to the column")
+
+
+class UpdateData(Activity):
+    """Writes the inbound rows into a table: compares first, writes only what differs."""
+
+    summary: ClassVar[str] = "inserts and updates rows of a table, writing only what differs"
+
+    type: Literal["update_data"]
+    into: str = Field(description="the table to write into")
+    operation: Operation = Field("insert or update", description="insert or update, insert, or update")
+    identify: str | dict[str, str] | None = Field(
+        None,
+        description="how an inbound row finds its row: “link NAME” (made by an enrichment), “dimension”, or pairs"
+        " inbound expression: expression over the table; with operation insert it may be left out",
+    )
+    set: dict[str, tuple[Line, ...]] | Literal["same names"] = Field(
+        "same names",
+        description="column: expression, or {from, when, on, empty}, or a list of these, the last one that applies"
+        " wins; “same names” takes the inbound columns of the same name",
+    )
+    empty: Literal["clear", "keep"] = Field("clear", description="what an empty value does to a column: clear or keep")
+    ignore_same_target: bool = Field(
+        False, description="of several inbound rows for the same row use the first by “order”, instead of refusing all"
+    )
+    order: tuple[OrderLine, ...] = Field((), description="which comes first; ties are broken by the inbound key")
+    ties: bool = Field(True, description="remember which remote record each row stands for")
+    outcome: bool = Field(
+        False, description="the outbound population: the rows written or unchanged, with a column “outcome”"
+    )
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _lines(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            column: [
+                {"from": one} if isinstance(one, str) else one
+                for one in (lines if isinstance(lines, list) else [lines])
+            ]
+            for column, lines in value.items()
+        }
+
+    @field_validator("order", mode="before")
+    @classmethod
+    def _orders(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+    def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
+        """Unknown table, columns, link; types that do not go together; nothing to identify a row by."""
+        found = read_update(self, inputs[0], site.table(self.into), site.tables())
+        yield from (Problem(path=place, message=message) for place, message in found.mistakes)
+
+    def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
+        """The outcome of each row when asked for, and the refused rows with their reasons."""
+        inbound = inputs[0]
+        return {
+            OK: Update.outcome_shape(inbound) if self.outcome else None,
+            REJECTS: with_reasons(inbound),
+        }
+
+    def run(self, context: Context) -> Done:
+        """Prepares outside the lock; compares and writes in the commit that ends the task."""
+        inbound = context.input
+        table = context.site.table(self.into)
+        found = read_update(self, Shape.of(inbound), table, context.site.tables())
+        if found.mistakes or table is None:
+            raise MappingError(
+                f"{context.activity}: " + "; ".join(message for _, message in found.mistakes),
+                hint="The table has changed since the workflow was validated: see crosstie workflow validate.",
+            )
+        return Update(definition=self, read=found, table=table, context=context).run()

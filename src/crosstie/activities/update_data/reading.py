@@ -1,0 +1,190 @@
+"""Reads the definition of an update against the inbound columns and the table; keeps every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from crosstie.db.expressions import Expression, Scope
+from crosstie.db.merge.phrases import Phrases, Place, ReadPair, as_type, unknown
+from crosstie.db.merge.plan import Occasion
+from crosstie.model import Column, Link, Table, find_column
+from crosstie.workflow.activity import Shape
+
+if TYPE_CHECKING:
+    from crosstie.activities.update_data import Line, UpdateData
+
+_LINK = "link "
+_DIMENSION = "dimension"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadLine:
+    """A line of “set”, understood: the value has the column's type."""
+
+    column: str
+    value: Expression
+    when: Expression | None
+    on: Occasion
+    keep_empty: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadUpdate:
+    """A definition, understood. Where `mistakes` is not empty the rest is incomplete."""
+
+    mistakes: list[tuple[Place, str]]
+    lines: list[ReadLine] = field(default_factory=list)
+    link: Link | None = None
+    by_dimension: bool = False
+    pairs: list[ReadPair] = field(default_factory=list)
+
+    @property
+    def identifies(self) -> bool:
+        """Whether an inbound row can find its row of the table."""
+        return self.link is not None or self.by_dimension or bool(self.pairs)
+
+
+def read_update(definition: UpdateData, inbound: Shape, table: Table | None, tables: Sequence[str]) -> ReadUpdate:
+    """Reads it all, whatever is wrong."""
+    phrases = Phrases()
+    found = ReadUpdate(mistakes=phrases.mistakes)
+    if table is None:
+        phrases.refuse(("into",), unknown("table", definition.into, tables))
+        return found
+    scope = Scope.of(inbound.columns, "the inbound population")
+    if definition.set == "same names":
+        _read_same_names(phrases, found, definition, inbound, table, scope)
+    else:
+        for name, lines in definition.set.items():
+            _read_column(phrases, found, definition, table, scope, name, lines)
+    _read_identification(phrases, found, definition, inbound, table, scope)
+    for number, line in enumerate(definition.order):
+        phrases.value(("order", number, line.word), line.text, scope)
+    if definition.order and not definition.ignore_same_target:
+        phrases.refuse(("order",), "an order is only used with “ignore_same_target: true”")
+    return found
+
+
+def _read_column(
+    phrases: Phrases,
+    found: ReadUpdate,
+    definition: UpdateData,
+    table: Table,
+    scope: Scope,
+    name: str,
+    lines: Sequence[Line],
+) -> None:
+    column = table.column(name)
+    if column is None:
+        names = [one.name for one in table.columns]
+        phrases.refuse(("set", name), f"table {table.name}: {unknown('column', name, names)}")
+        return
+    for number, line in enumerate(lines):
+        place: Place = ("set", name, number, "from") if len(lines) > 1 else ("set", name)
+        value = phrases.value_for(place, line.from_, scope, column, table.name)
+        condition = None
+        if line.when is not None:
+            condition = phrases.condition(
+                (*place[:-1], "when") if len(lines) > 1 else ("set", name, "when"), line.when, scope
+            )
+        if value is not None:
+            found.lines.append(
+                ReadLine(
+                    column=column.name,
+                    value=value,
+                    when=condition,
+                    on=line.on,
+                    keep_empty=(line.empty or definition.empty) == "keep",
+                )
+            )
+
+
+def _read_same_names(
+    phrases: Phrases, found: ReadUpdate, definition: UpdateData, inbound: Shape, table: Table, scope: Scope
+) -> None:
+    for column in table.columns:
+        source = find_column(inbound.columns, column.name)
+        if source is None:
+            continue
+        value = as_type(_just(source, scope), column.type)
+        if value is None:
+            if source.name == column.name:
+                phrases.refuse(
+                    ("set",) if "set" in definition.model_fields_set else (),
+                    f"{column.name} is {source.type.value} inbound and {column.type.value} in table {table.name}."
+                    " List the columns under “set” and convert this one.",
+                )
+            continue
+        found.lines.append(
+            ReadLine(column=column.name, value=value, when=None, on="both", keep_empty=definition.empty == "keep")
+        )
+    if not found.lines and not phrases.mistakes:
+        phrases.refuse(
+            ("into",),
+            f"no inbound column has the name of a column of table {table.name}."
+            f" It has {', '.join(one.name for one in table.columns)}. Say under “set” what goes where.",
+        )
+
+
+def _just(column: Column, scope: Scope) -> Expression:
+    """The expression that is nothing but that column, whatever characters its name has."""
+    return Expression(text=column.name, root=scope.resolve(None, column.name))
+
+
+def _read_identification(
+    phrases: Phrases, found: ReadUpdate, definition: UpdateData, inbound: Shape, table: Table, scope: Scope
+) -> None:
+    identify = definition.identify
+    if identify is None:
+        if definition.operation != "insert":
+            phrases.refuse(
+                (),
+                "“identify” is missing: how does an inbound row find its row of the table?"
+                " Write “link NAME”, “dimension”, or pairs like {Email: email}",
+            )
+        return
+    if definition.operation != "insert" and not table.key:
+        phrases.refuse(("into",), f"table {table.name} has no primary key, so that its rows can't be told apart")
+        return
+    if isinstance(identify, dict):
+        if not identify:
+            phrases.refuse(("identify",), "write at least one pair, like {Email: email}")
+        for left, right in identify.items():
+            pair = phrases.pair(("identify", left), left, right, scope, table)
+            if pair is not None:
+                found.pairs.append(pair)
+    elif identify.startswith(_LINK):
+        _read_link(phrases, found, identify.removeprefix(_LINK).strip(), inbound, table)
+    elif identify == _DIMENSION:
+        _read_dimension(phrases, found, inbound, table)
+    else:
+        phrases.refuse(("identify",), f"“{identify}”: write “link NAME”, “dimension”, or pairs like {{Email: email}}")
+
+
+def _read_link(phrases: Phrases, found: ReadUpdate, name: str, inbound: Shape, table: Table) -> None:
+    link = next((one for one in inbound.links if one.name == name), None)
+    if link is None:
+        names = [one.name for one in inbound.links]
+        message = unknown("link", name, names)
+        phrases.refuse(("identify",), message if names else f"{message} An enrichment upstream makes links.")
+    elif link.table != table.name:
+        phrases.refuse(("identify",), f"link {name} leads to table {link.table}, not to {table.name}")
+    elif table.key != (link.key,):
+        phrases.refuse(
+            ("identify",),
+            f"link {name} holds {link.key} of table {table.name}, whose rows are told apart by {', '.join(table.key)}",
+        )
+    else:
+        found.link = link
+
+
+def _read_dimension(phrases: Phrases, found: ReadUpdate, inbound: Shape, table: Table) -> None:
+    if inbound.dimension != table.name:
+        told = f"rows of {inbound.dimension}" if inbound.dimension else "no table's rows"
+        phrases.refuse(("identify",), f"the inbound population identifies {told}, not those of {table.name}")
+    elif any(find_column(inbound.columns, one) is None for one in table.key):
+        phrases.refuse(("identify",), f"the inbound population lacks the key of {table.name}: {', '.join(table.key)}")
+    else:
+        found.by_dimension = True

@@ -1,0 +1,268 @@
+"""Finds the rows that the database would refuse, so that the others go through.
+
+What can be asked in SQL is asked (uniqueness); the culprits of other violations are found by bisection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from crosstie.db.database import Transaction
+from crosstie.db.merge.plan import CONSTRAINT, INVALID_VALUE, NOT_NULL, NOT_UNIQUE, Fault, MergePlan
+from crosstie.db.merge.staging import INSERTED, UNCHANGED, UPDATED, Names, Staging
+from crosstie.db.statements import quote_identifier
+from crosstie.errors import DatabaseError
+
+Statement = Callable[[str, str], str]
+
+_UNIQUE_CODES = ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID")
+_NULL_CODES = ("23502", "SQLITE_CONSTRAINT_NOTNULL")
+_VALUE_CODES = ("SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_CONSTRAINT_DATATYPE", "SQLITE_ERROR")
+# A trigger that raises, and a view's check option.
+_OTHER_CODES = ("P0001", "44000")
+_QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
+
+
+def is_row_fault(error: DatabaseError) -> bool:
+    """Whether single rows are at fault, and not the statement, the disk or the connection."""
+    code = error.code
+    return code.startswith(("22", "23", "SQLITE_CONSTRAINT")) or code in _VALUE_CODES or code in _OTHER_CODES
+
+
+def settle_constraints(transaction: Transaction) -> None:
+    """Makes deferred constraints speak now, and not when the task's state is committed."""
+    if transaction.dialect == "postgresql":
+        transaction.execute("set constraints all immediate")
+
+
+def bisect(
+    transaction: Transaction,
+    last: int,
+    attempt: Callable[[int, int], int],
+    refuse: Callable[[int, DatabaseError], None],
+) -> int:
+    """Attempts the numbers 1 to `last`, halving what fails until each culprit stands alone and is refused. Gives what
+    the attempts that went through gave, summed. Keeps the order of the numbers."""
+    done = 0
+    waiting = [(1, last)] if last else []
+    while waiting:
+        low, high = waiting.pop()
+        try:
+            with transaction.savepoint():
+                done += attempt(low, high)
+        except DatabaseError as error:
+            if not is_row_fault(error):
+                raise
+            if low == high:
+                refuse(low, error)
+            else:
+                middle = (low + high) // 2
+                waiting += [(middle + 1, high), (low, middle)]
+    return done
+
+
+def refuse_unreadable(
+    transaction: Transaction,
+    plan: MergePlan,
+    staging: Staging,
+    tables: tuple[str, str],
+    has_twice: bool,
+    counted: Callable[[Transaction], int],
+) -> None:
+    """Stages row by row group, because a value of some row could not even be computed. Raises DatabaseError when the
+    statement itself is at fault."""
+    stage, twice = tables
+    names = Names.of(plan)
+    numbers = f"{stage}_rows"
+    keys = [quote_identifier(one) for one in plan.source.key]
+    shown = ", ".join(f"{key} as {name}" for key, name in zip(keys, names.source, strict=True))
+    transaction.execute(
+        f"create table crosstie.{numbers} as select {shown}, row_number() over (order by {', '.join(keys)}) as number"
+        f" from crosstie.{plan.source.name}"
+    )
+    transaction.execute(f"create index {numbers}_number on crosstie.{numbers} (number)")
+    same = " and ".join(f"b.{name} = s.{key}" for name, key in zip(names.source, keys, strict=True))
+    only = f" join crosstie.{numbers} b on b.number between :low and :high and {same}"
+    before = len(staging.faults)
+    statement = staging.statement(stage, twice, has_twice=has_twice, only=only)
+    faults = staging.faults
+    assert len(faults) >= before, "composing a statement only adds checks"
+
+    def attempt(low: int, high: int) -> int:
+        params = {**staging.params(), "counted": counted(transaction), "low": low, "high": high}
+        return transaction.execute(statement, params)
+
+    def refuse(number: int, error: DatabaseError) -> None:
+        fault = fault_number(faults, Fault(code=INVALID_VALUE, message=_said(error)))
+        own = ", ".join(names.source)
+        transaction.execute(
+            f"insert into crosstie.{stage} ({own}, what, fault, concerned)"
+            f" select {own}, '{UNCHANGED}', {fault}, false from crosstie.{numbers} where number = :number",
+            {"number": number},
+        )
+
+    attempt(0, 0)  # without a single row: fails only when the statement itself is wrong
+    bisect(transaction, plan.source.rows, attempt, refuse)
+
+
+def write_around_faults(
+    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement
+) -> None:
+    """Writes what can be written. A value that another row holds is refused, unless that row gives it up in the same
+    merge; therefore again, as long as something was written and something is still held up."""
+    pending = f"g.fault is null and g.number is null and g.what <> '{UNCHANGED}'"
+    while True:
+        held = [number for number in _mark_not_unique(transaction, plan, stage, faults, pending) if number]
+        written = _write(transaction, plan, stage, faults, statement, pending)
+        if not held or not written:
+            return
+        transaction.execute(
+            f"update crosstie.{stage} as g set fault = null where g.fault in ({', '.join(str(one) for one in held)})"
+        )
+
+
+def fault_number(faults: list[Fault], fault: Fault) -> int:
+    """The number under which the stage knows that fault."""
+    if fault not in faults:
+        faults.append(fault)
+    return faults.index(fault) + 1
+
+
+def _write(
+    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement, pending: str
+) -> int:
+    """All that is pending, at once if it goes, else around the culprits; how many rows. What is written is numbered."""
+    written = 0
+    for what in (UPDATED, INSERTED):
+        try:
+            with transaction.savepoint():
+                written += transaction.execute(statement(what, " and g.number is null"))
+                settle_constraints(transaction)
+        except DatabaseError as error:
+            if not is_row_fault(error):
+                raise
+            written += _bisect_writes(transaction, plan, stage, faults, statement, what)
+        transaction.execute(f"update crosstie.{stage} as g set number = 0 where {pending} and g.what = '{what}'")
+    return written
+
+
+def _bisect_writes(
+    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement, what: str
+) -> int:
+    names = Names.of(plan)
+    own = ", ".join(names.source)
+    same = " and ".join(f"g.{name} = x.{name}" for name in names.source)
+    last = transaction.execute(
+        f"update crosstie.{stage} as g set number = x.number from (select {own},"
+        f" row_number() over (order by {own}) as number from crosstie.{stage}"
+        f" where what = '{what}' and fault is null and number is null) x where {same}"
+    )
+    index = f"{stage}_number"
+    transaction.execute(f"create index if not exists {index} on crosstie.{stage} (number)")
+    ranged = statement(what, " and g.number between :low and :high")
+
+    def attempt(low: int, high: int) -> int:
+        written = transaction.execute(ranged, {"low": low, "high": high})
+        settle_constraints(transaction)
+        return written
+
+    def refuse(number: int, error: DatabaseError) -> None:
+        transaction.execute(
+            f"update crosstie.{stage} set fault = :fault where number = :number and what = '{what}'",
+            {"fault": fault_number(faults, _fault(transaction, plan, error)), "number": number},
+        )
+
+    written = bisect(transaction, last, attempt, refuse)
+    transaction.execute(f"update crosstie.{stage} set number = 0 where number > 0")
+    return written
+
+
+def _mark_not_unique(
+    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], pending: str
+) -> list[int]:
+    """Marks the rows whose value another row holds; the faults it gave, 0 for each check that found nothing."""
+    names = Names.of(plan)
+    target = plan.target
+    marked = []
+    staged = {
+        **dict(zip(target.table.key, names.key, strict=True)),
+        **dict(zip(plan.written, names.values, strict=True)),
+    }
+    for unique in (target.table.key, *target.table.unique):
+        if not unique or not set(unique) <= set(staged) or not set(unique) & set(plan.written):
+            continue
+        values = [staged[one] for one in unique]
+        listed = " and ".join(unique)
+        message = f"another row of {target.table.name} has this {listed} already"
+        number = fault_number(faults, Fault(code=NOT_UNIQUE, message=message, column=unique[0]))
+        present = " and ".join(f"g.{value} is not null" for value in values)
+        held = " and ".join(
+            f"t.{quote_identifier(one)} = {target.given(target.column(one), f'g.{value}')}"
+            for one, value in zip(unique, values, strict=True)
+        )
+        own = " and ".join(
+            f"t.{quote_identifier(one.name)} = {target.given(one, f'g.{name}')}"
+            for one, name in zip(target.key, names.key, strict=True)
+        )
+        count = transaction.execute(
+            f"update crosstie.{stage} as g set fault = {number} where {pending} and {present} and exists"
+            f" (select 1 from {target.sql} t where {held} and (g.what = '{INSERTED}' or not ({own})))"
+        )
+        count += transaction.execute(_later_ones(names, stage, values, number, pending, present))
+        marked.append(number if count else 0)
+    return marked
+
+
+def _later_ones(names: Names, stage: str, values: Sequence[str], number: int, pending: str, present: str) -> str:
+    """Marks all but the first of the pending rows that would hold the same value; updates come before inserts."""
+    own = ", ".join(f"g.{name}" for name in names.source)
+    by = ", ".join(f"g.{value}" for value in values)
+    same = " and ".join(f"g.{name} = x.{name}" for name in names.source)
+    return (
+        f"update crosstie.{stage} as g set fault = {number} from (select {own}, row_number() over (partition by {by}"
+        f" order by case when g.what = '{UPDATED}' then 0 else 1 end, {own}) as place"
+        f" from crosstie.{stage} g where {pending} and {present}) x where {same} and x.place > 1"
+    )
+
+
+def _fault(transaction: Transaction, plan: MergePlan, error: DatabaseError) -> Fault:
+    code = CONSTRAINT
+    if error.code in _NULL_CODES:
+        code = NOT_NULL
+    elif error.code in _UNIQUE_CODES:
+        code = NOT_UNIQUE
+    elif _is_value_fault(error):
+        code = INVALID_VALUE
+    return Fault(code=code, message=_said(error), column=_column_at_fault(transaction, plan, error))
+
+
+def _is_value_fault(error: DatabaseError) -> bool:
+    return error.code.startswith("22") or error.code in _VALUE_CODES
+
+
+def _said(error: DatabaseError) -> str:
+    """What the database says, without the row's values: the reject carries them, a log must not."""
+    said = getattr(getattr(error.__cause__, "diag", None), "message_primary", "") or str(
+        error.__cause__ or error.message
+    )
+    first = str(said).splitlines()[0]
+    return _QUOTED.sub("…", first) if _is_value_fault(error) else first
+
+
+def _column_at_fault(transaction: Transaction, plan: MergePlan, error: DatabaseError) -> str:
+    """The column that the database names, or that its constraint is about; '' when it does not say."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    if diagnosis is not None:
+        if diagnosis.column_name:
+            return str(diagnosis.column_name)
+        row = transaction.row(
+            "select a.attname from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid"
+            " and a.attnum = any(c.conkey) where c.conname = :name"
+            " and c.conrelid = to_regclass(cast(:table as text)) order by a.attnum limit 1",
+            {"name": diagnosis.constraint_name or "", "table": plan.target.sql},
+        )
+        return str(row[0]) if row is not None else ""
+    said = str(error.__cause__ or "")
+    named = [one for one in plan.written if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", said)]
+    return named[0] if named else ""

@@ -1,0 +1,205 @@
+"""Carries out a merge inside a transaction: compares first, writes only differences, one bad row fails nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from crosstie.db.database import Database, Transaction
+from crosstie.db.merge.plan import Companion, Fault, MergePlan
+from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
+from crosstie.db.merge.staging import INSERTED, UPDATED, Names, Staging, key_columns, stage_columns
+from crosstie.db.merge.target import refuse_unfillable
+from crosstie.db.statements import quote_identifier
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, ColumnType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What became of the inbound rows. `ignored` are those that gave way to another row for the same target, or were
+    passed over."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+    rejected: int
+    ignored: int
+
+
+class Merge:
+    """One merge. Its private work tables are made before the transaction (`prepare`) and hold, after `apply`, what was
+    written and what was refused: `stage` by the names of `Names`."""
+
+    def __init__(self, plan: MergePlan, private_name: str) -> None:
+        self.plan = plan
+        self.stage = f"{private_name}_stage"
+        self.twice = f"{private_name}_twice"
+        self.names = Names.of(plan)
+        self.staging = Staging(plan=plan, faults=[])
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """Why rows were refused: `fault` of a staged row counts from 1 in it."""
+        return self.staging.faults
+
+    def use(self, companion: Companion) -> None:
+        """Takes another companion, that carries the same."""
+        self.plan = replace(self.plan, companion=companion)
+        self.staging.plan = self.plan
+
+    def same_row(self, source: str, staged: str) -> str:
+        """The condition that joins the work table, under one alias, with a private table, under another."""
+        return " and ".join(
+            f"{staged}.{name} = {source}.{quote_identifier(one)}"
+            for one, name in zip(self.plan.source.key, self.names.source, strict=True)
+        )
+
+    def prepare(self, db: Database) -> None:
+        """Makes the private work tables, outside the transaction."""
+        db.create_work(self.stage, stage_columns(self.plan))
+        db.create_work(self.twice, (*key_columns(self.plan), Column(name="place", type=ColumnType.INTEGER)))
+
+    def apply(self, transaction: Transaction) -> Merged:
+        """Stages, checks and writes. Raises DatabaseError for what is not the fault of single rows, MappingError when
+        a column of the target that must be filled is not."""
+        plan = self.plan
+        self.staging.faults.clear()
+        if plan.operation != "update":
+            refuse_unfillable(plan.target, plan.written)
+        if plan.resolution.key and transaction.dialect == "postgresql":
+            # What is compared now must still be true when it is written; SQLite has one writer at a time anyway.
+            transaction.execute(f"lock table {plan.target.sql} in share row exclusive mode")
+        has_twice = self._find_twice(transaction)
+        self._fill(transaction, has_twice)
+        self._write(transaction)
+        return self._counts(transaction)
+
+    def _find_twice(self, transaction: Transaction) -> bool:
+        """Notes the rows that name the same row of the target; whether there are any."""
+        noted = 0
+        params = self.staging.params()
+        groups = [one for one in (self.plan.resolution.names, self.plan.companion.names) if one]
+        if self.staging.resolved() and (self.plan.companion.key or not self.plan.resolution.names):
+            groups.append(self.staging.resolved())
+        for group in groups:
+            if self._is_source_key(group):
+                continue
+            present = " and ".join(f"({one}) is not null" for one in group)
+            listed = ", ".join(group)
+            source = f"{self.staging.source_sql()} where {present}"
+            if transaction.row(f"select 1 from {source} group by {listed} having count(*) > 1 limit 1", params) is None:
+                continue
+            noted += transaction.execute(self._note_twice(source, listed), params)
+        return noted > 0
+
+    def _is_source_key(self, group: Sequence[str]) -> bool:
+        """Whether the work table's own key makes the group unique."""
+        names = {f"s.{quote_identifier(name)}" for name in self.plan.source.key}
+        return names <= {one.strip("()") for one in group}
+
+    def _note_twice(self, source: str, listed: str) -> str:
+        keys = [f"s.{quote_identifier(one)}" for one in self.plan.source.key]
+        order = ", ".join([*(one.sql for one in self.plan.first_by), *keys])
+        shown = ", ".join(f"{key} as {name}" for key, name in zip(keys, self.names.source, strict=True))
+        own = ", ".join(self.names.source)
+        known = " and ".join(f"w.{name} = x.{name}" for name in self.names.source)
+        losers = "place > 1" if self.plan.ignores_same_target else "together > 1"
+        return (
+            f"insert into crosstie.{self.twice} ({own}, place) select {own}, place from (select {shown},"
+            f" row_number() over (partition by {listed} order by {order}) as place,"
+            f" count(*) over (partition by {listed}) as together from {source}) x"
+            f" where {losers} and not exists (select 1 from crosstie.{self.twice} w where {known})"
+        )
+
+    def _fill(self, transaction: Transaction, has_twice: bool) -> None:
+        params = {**self.staging.params(), "counted": self._counted(transaction)}
+        statement = self.staging.statement(self.stage, self.twice, has_twice=has_twice)
+        try:
+            with transaction.savepoint():
+                transaction.execute(statement, params)
+        except DatabaseError as error:
+            if not is_row_fault(error):
+                raise
+            refuse_unreadable(transaction, self.plan, self.staging, (self.stage, self.twice), has_twice, self._counted)
+
+    def _counted(self, transaction: Transaction) -> int:
+        """The highest number that SQLite has given, or will have given, to the target's key."""
+        target = self.plan.target
+        if not target.counted:
+            return 0
+        staged = self.names.key[0]
+        found = [
+            transaction.row(f"select max({quote_identifier(target.counted)}) from {target.sql}"),
+            transaction.row(f"select max({staged}) from crosstie.{self.stage}"),
+        ]
+        if transaction.row("select 1 from sqlite_master where name = 'sqlite_sequence'"):
+            found.append(
+                transaction.row("select seq from sqlite_sequence where name = :name", {"name": target.table.name})
+            )
+        return max(int(row[0]) if row and row[0] is not None else 0 for row in found)
+
+    def _write(self, transaction: Transaction) -> None:
+        found = self._staged(transaction)
+        pending = [what for what in (UPDATED, INSERTED) if found.get((what, False))]
+        if not pending:
+            return
+        try:
+            with transaction.savepoint():
+                for what in pending:
+                    transaction.execute(self.statement(what))
+                settle_constraints(transaction)
+        except DatabaseError as error:
+            if not is_row_fault(error):
+                raise
+            write_around_faults(transaction, self.plan, self.stage, self.staging.faults, self.statement)
+
+    def statement(self, what: str, only: str = "") -> str:
+        """The write of the staged rows with that outcome; `only` restricts alias g, the stage."""
+        target = self.plan.target
+        values = {
+            one: target.given(target.column(one), f"g.{name}")
+            for one, name in zip(self.plan.written, self.names.values, strict=True)
+        }
+        due = f"g.what = '{what}' and g.fault is null{only}"
+        if what == UPDATED:
+            sets = ", ".join(f"{quote_identifier(one)} = {value}" for one, value in values.items())
+            same = " and ".join(
+                f"t.{quote_identifier(one.name)} = {target.given(one, f'g.{name}')}"
+                for one, name in zip(target.key, self.names.key, strict=True)
+            )
+            return f"update {target.sql} as t set {sets} from crosstie.{self.stage} g where {same} and {due}"
+        for column, name in zip(target.key, self.names.key, strict=True):
+            values.setdefault(column.name, target.given(column, f"g.{name}"))
+        overriding = " overriding system value" if target.overrides_identity else ""
+        listed = ", ".join(quote_identifier(one) for one in values)
+        return (
+            f"insert into {target.sql} ({listed}){overriding} select {', '.join(values.values())}"
+            f" from crosstie.{self.stage} g where {due}"
+        )
+
+    def _staged(self, transaction: Transaction) -> Mapping[tuple[str, bool], int]:
+        rows = transaction.rows(f"select what, fault is not null, count(*) from crosstie.{self.stage} group by 1, 2")
+        return {(str(row[0]), bool(row[1])): int(row[2]) for row in rows}
+
+    def _counts(self, transaction: Transaction) -> Merged:
+        found = self._staged(transaction)
+        rejected = sum(number for (_, refused), number in found.items() if refused)
+        inserted, updated = found.get((INSERTED, False), 0), found.get((UPDATED, False), 0)
+        passed = self._passed_over(transaction)
+        unchanged = self.plan.source.rows - rejected - inserted - updated - passed
+        return Merged(inserted=inserted, updated=updated, unchanged=unchanged, rejected=rejected, ignored=passed)
+
+    def _passed_over(self, transaction: Transaction) -> int:
+        """Rows that the staging left out although they might differ."""
+        number = 0
+        if self.plan.ignores_same_target:
+            row = transaction.row(f"select count(*) from crosstie.{self.twice}")
+            number += int(row[0]) if row else 0
+        if self.plan.companion.passed_over:
+            where = f"({self.plan.companion.passed_over}) is true"
+            row = transaction.row(
+                f"select count(*) from {self.staging.source_sql()} where {where}", self.staging.params()
+            )
+            number += int(row[0]) if row else 0
+        return number

@@ -1,0 +1,298 @@
+"""Ties: what joins a remote record and a local row, with the values that both sides last agreed on.
+
+The register `crosstie.tie` names a table of its own for each account, object and local table. Its rows are written in
+the transaction of *update data*. See docs/decisions/001-storage-of-the-sync.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from crosstie.db.columns import postgresql_cast, postgresql_type, sqlite_type
+from crosstie.db.database import Database, Dialect, Transaction
+from crosstie.db.merge import Carried, Companion, Fragment, Target
+from crosstie.db.statements import quote_identifier
+from crosstie.errors import ConfigError, DatabaseError
+from crosstie.model import Column, ColumnType, Lineage
+
+_FIXED = ("remote_id", "local_key", "stamp", "tombstone")
+# From this many rows on, an index is built after the rows are in rather than with them.
+_BULK_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A remote field whose value goes into the local row unchanged. `value` is the inbound value (over alias s);
+    `applied` the condition (over s and t) under which it is written, '' for always. `staged` names the stage's column
+    that holds it already, '' for none."""
+
+    field: str
+    value: Fragment
+    column: Column
+    applied: Fragment | None = None
+    staged: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TieColumn:
+    """The column of a tie table that holds a remote field's agreed value."""
+
+    field: str
+    name: str
+    type: ColumnType
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TieTable:
+    """A tie table as registered."""
+
+    name: str
+    columns: tuple[TieColumn, ...]
+
+    def column(self, exchange: Exchange) -> TieColumn | None:
+        """The column that can hold what is exchanged: same field, same type."""
+        wanted = (exchange.field, exchange.column.type)
+        return next((one for one in self.columns if (one.field, one.type) == wanted), None)
+
+
+def open_ties(db: Database, lineage: Lineage, local_table: str, exchanges: Sequence[Exchange]) -> TieTable:
+    """The tie table of an object and a local table, made or widened where it does not fit yet.
+
+    Raises ConfigError when these ties belong to another org behind the same account."""
+    with db.reading() as transaction:
+        table = _registered(transaction, lineage, local_table)
+    if table is not None and all(table.column(one) for one in exchanges):
+        return table
+    with db.transaction(f"ties of {lineage.object} and {local_table} are set up") as transaction:
+        return _set_up(transaction, lineage, local_table, exchanges)
+
+
+def _registered(transaction: Transaction, lineage: Lineage, local_table: str) -> TieTable | None:
+    rows = transaction.rows(
+        "select org, table_name, columns from crosstie.tie where account = :account and object = :object"
+        " and local_table = :table",
+        {"account": lineage.account, "object": lineage.object, "table": local_table},
+    )
+    other = [str(row[0]) for row in rows if row[0] != lineage.org]
+    if other:
+        raise ConfigError(
+            f"Account {lineage.account} now leads to the org {lineage.org}, but the rows of {local_table} are tied to"
+            f" {lineage.object} records of the org {other[0]}.",
+            hint="Nothing was written. Point the account back at that org, or use another account for this one.",
+        )
+    if not rows or not rows[0][1]:
+        return None
+    columns = [TieColumn(**{**one, "type": ColumnType(one["type"])}) for one in json.loads(str(rows[0][2]))]
+    return TieTable(name=str(rows[0][1]), columns=tuple(columns))
+
+
+def _set_up(transaction: Transaction, lineage: Lineage, local_table: str, exchanges: Sequence[Exchange]) -> TieTable:
+    place: Mapping[str, object] = {
+        "account": lineage.account,
+        "org": lineage.org,
+        "object": lineage.object,
+        "table": local_table,
+    }
+    transaction.execute(
+        "insert into crosstie.tie (account, org, object, local_table) values (:account, :org, :object, :table)"
+        " on conflict (account, org, object, local_table) do nothing",
+        place,
+    )
+    row = transaction.row(
+        "select id from crosstie.tie where account = :account and org = :org and object = :object"
+        " and local_table = :table",
+        place,
+    )
+    if row is None:
+        raise DatabaseError(f"the register of ties of {local_table} could not be written")
+    table = _registered(transaction, lineage, local_table)
+    if table is None:
+        table = TieTable(name=f"tie_{int(row[0])}", columns=())
+        _create(transaction, table.name)
+    for one in exchanges:
+        if table.column(one) is None:
+            table = _widened(transaction, table, one)
+    transaction.execute(
+        "update crosstie.tie set table_name = :name, columns = :columns where id = :id",
+        {"name": table.name, "columns": json.dumps([asdict(one) for one in table.columns]), "id": int(row[0])},
+    )
+    return table
+
+
+def _type(dialect: Dialect, column: Column) -> str:
+    return postgresql_type(column) if dialect == "postgresql" else sqlite_type(column)
+
+
+def _create(transaction: Transaction, name: str) -> None:
+    text = _type(transaction.dialect, Column(name="x", type=ColumnType.TEXT))
+    instant = _type(transaction.dialect, Column(name="x", type=ColumnType.INSTANT))
+    without = " without rowid" if transaction.dialect == "sqlite" else ""
+    transaction.execute(
+        f"create table crosstie.{name} (remote_id {text} not null, local_key {text} not null, stamp {instant},"
+        f" tombstone {instant}, primary key (remote_id)){without}"
+    )
+    _index_local_keys(transaction, name)
+
+
+def _index_local_keys(transaction: Transaction, name: str) -> None:
+    transaction.execute(f"create index {_index(transaction, name)} on crosstie.{name} (local_key)")
+
+
+def _index(transaction: Transaction, name: str) -> str:
+    return f"{'crosstie_' if transaction.dialect == 'sqlite' else ''}{name}_local"
+
+
+def _widened(transaction: Transaction, table: TieTable, exchange: Exchange) -> TieTable:
+    taken = {one.name.lower() for one in table.columns} | set(_FIXED)
+    name, number = exchange.field, 2
+    while name.lower() in taken:
+        name, number = f"{exchange.field}_{number}", number + 1
+    column = TieColumn(field=exchange.field, name=name, type=exchange.column.type, scale=exchange.column.scale)
+    kind = _type(transaction.dialect, Column(name=name, type=column.type, scale=column.scale))
+    transaction.execute(f"alter table crosstie.{table.name} add column {quote_identifier(name)} {kind}")
+    return TieTable(name=table.name, columns=(*table.columns, column))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tying:
+    """The ties that a merge writes. `remote_id` and `stamp` are inbound values over alias s; `takes_tied` says whether
+    a row that is found in no other way is the one it was tied to."""
+
+    table: TieTable
+    target: Target
+    exchanges: tuple[Exchange, ...]
+    remote_id: Fragment
+    stamp: Fragment | None
+    takes_tied: bool
+
+    def carried(self) -> tuple[Carried, ...]:
+        """What the merge stages for us, whether there are ties yet or not."""
+        found = [Carried(column=Column(name="remote_id", type=ColumnType.TEXT), value=self.remote_id)]
+        if self.stamp is not None:
+            found.append(Carried(column=Column(name="stamp", type=ColumnType.INSTANT), value=self.stamp))
+        for one in self.exchanges:
+            if not one.staged:
+                found.append(Carried(column=one.column, value=one.value))
+            if one.applied is not None:
+                found.append(Carried(column=Column(name="applied", type=ColumnType.BOOLEAN), value=one.applied))
+        return tuple(found)
+
+    def is_empty(self, transaction: Transaction) -> bool:
+        """Whether there is no tie yet."""
+        return transaction.row(f"select 1 from crosstie.{self.table.name} limit 1") is None
+
+    def companion(self, *, empty: bool) -> Companion:
+        """What goes along with the merge."""
+        names = (self.remote_id.sql,)
+        params = dict(self.remote_id.params)
+        if empty:
+            return Companion(carried=self.carried(), concerned="true", names=names, params=params)
+        key = self.target.key[0]
+        tied = _key_of_text(self.target.dialect, key.column, "e.local_key")
+        passed = ""
+        if self.stamp is not None:
+            passed = f"e.tombstone is not null and {self.stamp.sql} <= e.tombstone"
+        return Companion(
+            joins=f" left join crosstie.{self.table.name} e on e.remote_id = {self.remote_id.sql}",
+            key=(tied,) if self.takes_tied else (),
+            carried=self.carried(),
+            concerned=self._differs(),
+            passed_over=passed,
+            names=names,
+            params=params,
+        )
+
+    def _differs(self) -> str:
+        """Whether the tie is missing or says something else; a kept tombstone is cleared by a living record."""
+        key = self.target.read("t", self.target.key[0])
+        pairs = [("e.local_key", f"cast({key} as text)", "")]
+        if self.stamp is not None:
+            pairs.append(("e.stamp", self.stamp.sql, ""))
+        for one in self.exchanges:
+            applied = one.applied.sql if one.applied is not None else ""
+            pairs.append((f"e.{quote_identifier(self._name(one))}", one.value.sql, applied))
+        word = "is not" if self.target.dialect == "sqlite" else "is distinct from"
+        tests = [
+            f"(({applied}) and {old} {word} {new})" if applied else f"{old} {word} {new}" for old, new, applied in pairs
+        ]
+        return f"e.remote_id is null or e.tombstone is not null or {' or '.join(tests)}"
+
+    def _name(self, exchange: Exchange) -> str:
+        column = self.table.column(exchange)
+        if column is None:
+            raise DatabaseError(f"the tie table {self.table.name} has no column for {exchange.field}")
+        return column.name
+
+    def write(self, transaction: Transaction, stage: str, *, empty: bool, rows: int) -> None:
+        """Writes the ties of the staged rows that were not refused; only differences."""
+        carried = iter(f"g.c_{number}" for number in range(1, len(self.carried()) + 1))
+        values = {"remote_id": next(carried), "local_key": "cast(g.k_1 as text)"}
+        kept: dict[str, str] = {}
+        if self.stamp is not None:
+            values["stamp"] = next(carried)
+        for one in self.exchanges:
+            column = quote_identifier(self._name(one))
+            value = f"g.{one.staged}" if one.staged else next(carried)
+            if one.applied is not None:
+                applied = next(carried)
+                # A row that does not apply keeps what was agreed before.
+                values[column] = f"case when {applied} then {value} end"
+                kept[column] = applied
+            else:
+                values[column] = value
+        if empty:
+            self._write_first(transaction, stage, values, bulk=rows >= _BULK_ROWS)
+        else:
+            self._write_differences(transaction, stage, values, kept)
+
+    def _write_first(self, transaction: Transaction, stage: str, values: Mapping[str, str], *, bulk: bool) -> None:
+        name = self.table.name
+        postgresql = transaction.dialect == "postgresql"
+        if bulk:
+            index = _index(transaction, name)
+            transaction.execute(f"drop index {'crosstie.' if postgresql else ''}{index}")
+            if postgresql:
+                transaction.execute(f"alter table crosstie.{name} drop constraint {name}_pkey")
+        order = "" if postgresql else f" order by {values['remote_id']}"
+        transaction.execute(
+            f"insert into crosstie.{name} ({', '.join(values)}) select {', '.join(values.values())}"
+            f" from crosstie.{stage} g where g.fault is null{order}"
+        )
+        if bulk:
+            if postgresql:
+                transaction.execute(f"alter table crosstie.{name} add constraint {name}_pkey primary key (remote_id)")
+            _index_local_keys(transaction, name)
+
+    def _write_differences(
+        self, transaction: Transaction, stage: str, values: Mapping[str, str], kept: Mapping[str, str]
+    ) -> None:
+        """Known ties are updated, the others added; the stage names only those that differ."""
+        name = self.table.name
+        due = "g.fault is null and g.concerned"
+        sets = {
+            column: f"case when {kept[column]} then {value} else e.{column} end" if column in kept else value
+            for column, value in values.items()
+            if column != "remote_id"
+        }
+        listed = ", ".join(f"{column} = {value}" for column, value in {**sets, "tombstone": "null"}.items())
+        transaction.execute(
+            f"update crosstie.{name} as e set {listed} from crosstie.{stage} g"
+            f" where e.remote_id = {values['remote_id']} and {due}"
+        )
+        transaction.execute(
+            f"insert into crosstie.{name} ({', '.join(values)}) select {', '.join(values.values())}"
+            f" from crosstie.{stage} g where {due} and not exists"
+            f" (select 1 from crosstie.{name} e where e.remote_id = {values['remote_id']})"
+        )
+
+
+def _key_of_text(dialect: Dialect, column: Column, sql: str) -> str:
+    """A local key's text as the key's own type."""
+    if dialect == "postgresql":
+        return f"cast({sql} as {postgresql_cast(column)})"
+    if column.type is ColumnType.INTEGER:
+        return f"cast({sql} as integer)"
+    return f"cast({sql} as real)" if column.type in (ColumnType.FLOAT, ColumnType.DECIMAL) else sql
