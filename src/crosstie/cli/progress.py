@@ -62,8 +62,7 @@ class Display:
     def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
         """The activity's counts, with the rate of what it read."""
         with self._lock:
-            facts = " · ".join(f"{number:,} {name}" for name, number in counts.items()) or "done"
-            self._line(f"  {activity:<{self._width}}  {facts}  ({duration(seconds)})")
+            self._line(f"  {activity:<{self._width}}  {facts(counts) or 'done'}  ({duration(seconds)})")
 
     def message(self, level: str, activity: str, text: str) -> None:
         """A warning or an error as it happens; the error that ends a run is said by the command itself."""
@@ -81,6 +80,12 @@ class Display:
     def _draw(self, text: str) -> None:
         click.echo(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", nl=False, color=True)
         self._open_line = True
+
+
+def facts(counts: Mapping[str, int]) -> str:
+    """`308 inserted · 46,769 unchanged`: what there was, or the first of nothing."""
+    shown = [(name, number) for name, number in counts.items() if number] or list(counts.items())[:1]
+    return " · ".join(f"{number:,} {name}" for name, number in shown)
 
 
 def bar(rows: int, expected: int | None) -> str:

@@ -14,6 +14,7 @@ import click
 
 from crosstie.cli import failures
 from crosstie.cli.output import emit_json, json_option, table, text
+from crosstie.cli.progress import Display, facts
 from crosstie.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def run(session: Session, target: str, restart: bool, verbose: bool, as_json: bo
 
     A definition file is applied first.
     A run that failed or was interrupted is gone on with; what it finished is not done again."""
-    from crosstie.cli.progress import Display
     from crosstie.workflow.watcher import Silent
 
     watcher = Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
@@ -187,7 +187,7 @@ def _show_run(one: Run, tasks: Sequence[Task], windows: Sequence[Window], messag
                 task.activity,
                 task.status,
                 task.attempt,
-                task.error_message or " · ".join(f"{count:,} {name}" for name, count in task.counts.items()),
+                task.error_message or facts(task.counts),
             )
             for task in tasks
         ],
