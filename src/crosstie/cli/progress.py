@@ -40,7 +40,7 @@ class Display:
         """The activity's name appears as soon as it works."""
         with self._lock:
             self._activity, self._began, self._drawn, self._loaded = activity, time.monotonic(), 0.0, ""
-            self._width = max(self._width, len(activity), 10)
+            self._width = max(self._width, len(activity), 14)
             if self._living:
                 self._draw(f"  {activity:<{self._width}}  …")
 

@@ -36,7 +36,7 @@ def test_plain_output_is_a_line_per_activity_and_warnings(capsys: pytest.Capture
     assert capsys.readouterr().out.splitlines() == [
         "contact-import  run 42",
         "  ! contacts: Rejected Contact 003",
-        "  contacts    48,210 rows · 1 rejected  (0.2 s)",
+        "  contacts        48,210 rows · 1 rejected  (0.2 s)",
     ]
 
 
@@ -49,4 +49,4 @@ def test_living_output_draws_over_its_own_line(capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().out
     assert shown.count("\n") == 1
     assert "██████████░░░░░░░░░░" in shown
-    assert shown.endswith("\r\x1b[K  contacts    done  (0.0 s)\n")
+    assert shown.endswith("\r\x1b[K  contacts        done  (0.0 s)\n")
