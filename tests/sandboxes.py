@@ -3,6 +3,7 @@
 import json
 import ssl
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from crosstie.sandbox import running
 
@@ -82,6 +85,53 @@ class Sandbox:
     def hide(self, *names: str) -> None:
         """Hides exactly these objects (`Lead`) and fields (`Contact.Email`) from the user; none shows all again."""
         self.control("hide", names=list(names))
+
+
+class Client:
+    """Requests to a sandbox, signed in with the token of sandbox.json; nothing is retried or followed."""
+
+    def __init__(self, sandbox: Sandbox, version: str = "v68.0") -> None:
+        self.sandbox = sandbox
+        self.base = f"/services/data/{version}"
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = str(sandbox.ca_file)
+
+    def send(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, signed_in: bool = True, **given: Any
+    ) -> requests.Response:
+        """A request to a path below BASE, or below the host when it begins with /services, /id or //."""
+        target = path if path.startswith(("/services", "/id", "//")) else self.base + path
+        known = self.sandbox.salesforce
+        signed = {"Authorization": f"Bearer {known['access_token']}"} if signed_in else {}
+        return self._session.request(
+            method, known["instance_url"] + target, headers=signed | (headers or {}), allow_redirects=False, **given
+        )
+
+    def get(self, path: str, **given: Any) -> requests.Response:
+        """GET."""
+        return self.send("GET", path, **given)
+
+    def query(self, text: str) -> Any:
+        """The JSON of a first page."""
+        answer = self.get("/query", params={"q": text})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def finished_bulk(self, job_id: str) -> str:
+        """The whole CSV of a bulk query job, waited for."""
+        for _ in range(600):
+            state = self.get(f"/jobs/query/{job_id}").json()["state"]
+            if state in ("JobComplete", "Failed", "Aborted"):
+                break
+            time.sleep(0.02)
+        answer = self.get(f"/jobs/query/{job_id}/results", params={"maxRecords": 1_000_000})
+        assert answer.status_code == 200, (state, answer.text)
+        return answer.content.decode()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-_SETTINGS = "CREATE TABLE IF NOT EXISTS sandbox_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+SETTINGS = "CREATE TABLE IF NOT EXISTS sandbox_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 
 
 class Database:
@@ -17,14 +17,12 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.changes = 0
-        """Counts committed write transactions of this process; what was rendered at one count is stale at the next."""
         self._idle: list[sqlite3.Connection] = []
         self._idle_lock = threading.Lock()
         self._write_lock = threading.RLock()
         self._writer = self.connect()
         self._writer.execute("PRAGMA journal_mode = WAL")
-        self._writer.execute(_SETTINGS)
+        self._writer.execute(SETTINGS)
 
     def connect(self) -> sqlite3.Connection:
         """A new connection without implicit transactions, usable from any one thread at a time; the caller closes."""
@@ -63,7 +61,6 @@ class Database:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-            self.changes += 1
 
     def setting(self, name: str, default: Any = None) -> Any:
         """The JSON value kept under `name`."""

@@ -34,6 +34,7 @@ FaultType = Literal[
     "expire_locators",
     "redirect",
     "foreign_next",
+    "no_next",
     "late",
 ]
 
@@ -46,7 +47,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     before the work, or after its commit. truncate: `bytes` fewer than Content-Length says. cut_gzip: the gzip stream
     ends `bytes` early, in correct framing. cut_csv: `rows` fewer than announced. wrong_count: `rows` more announced
     than there are. expire_session: every session ends. expire_locators: every query locator ends. redirect: 302 to
-    `location`. foreign_next: the next-page link names the host in `location`. late: what this request writes
+    `location`. foreign_next: the next-page link names the host in `location`. no_next: there is no
+    next-page link, although more follows. late: what this request writes
     becomes visible `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it.
     """
 

@@ -4,7 +4,7 @@ The package hard-codes `https://{domain}.salesforce.com` for signing in. Its cod
 on the session handed to it sends those hosts to the sandbox, with the Host header that the client meant.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +34,7 @@ class LoginHosts(HTTPAdapter):
         timeout: Any = None,
         verify: bool | str = True,
         cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
+        proxies: dict[str, str] | None = None,
     ) -> requests.Response:
         """Sends one request, to the sandbox if it was meant for a login host."""
         assert request.url is not None

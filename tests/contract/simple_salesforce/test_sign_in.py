@@ -128,17 +128,16 @@ def test_disabled_soap_login(sandbox: Sandbox, session: requests.Session) -> Non
 
 def test_oauth_refusals(sandbox: Sandbox, session: requests.Session) -> None:
     known = sandbox.sign_in("password")
-    right = {"username": known["username"], "password": known["password"] + known["security_token"]}
-    for wrong, error in (
-        ({"password": "wrong", "consumer_key": known["client_id"], "consumer_secret": known["client_secret"]},
-         ("invalid_grant", "authentication failure")),
-        ({"consumer_key": "unknown", "consumer_secret": known["client_secret"]},
-         ("invalid_client_id", "client identifier invalid")),
-        ({"consumer_key": known["client_id"], "consumer_secret": "wrong"},
-         ("invalid_client", "invalid client credentials")),
-    ):  # fmt: skip
+    password = known["password"] + known["security_token"]
+    for given, key, secret, error in (
+        ("wrong", known["client_id"], known["client_secret"], ("invalid_grant", "authentication failure")),
+        (password, "unknown", known["client_secret"], ("invalid_client_id", "client identifier invalid")),
+        (password, known["client_id"], "wrong", ("invalid_client", "invalid client credentials")),
+    ):
         with pytest.raises(SalesforceAuthenticationFailed) as caught:
-            Salesforce(**{**right, **wrong}, session=session)
+            Salesforce(
+                username=known["username"], password=given, consumer_key=key, consumer_secret=secret, session=session
+            )
         assert (caught.value.code, caught.value.auth_message) == error
 
 

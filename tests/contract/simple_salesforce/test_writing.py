@@ -220,9 +220,9 @@ def test_records_that_are_not_there(org: Org) -> None:
 def test_deleted_record_cannot_be_changed(org: Org) -> None:
     record_id = new_contact(org)
     org.Contact.delete(record_id)
-    for change in (lambda: org.Contact.update(record_id, {"LastName": "X"}), lambda: org.Contact.delete(record_id)):
+    for change, arguments in (org.Contact.update, ({"LastName": "X"},)), (org.Contact.delete, ()):
         with pytest.raises(SalesforceResourceNotFound) as caught:
-            change()
+            change(record_id, *arguments)
         assert (refusal(caught)["errorCode"], refusal(caught)["message"]) == ("ENTITY_IS_DELETED", "entity is deleted")
 
 

@@ -222,6 +222,8 @@ def _after(faults: list[Fault], response: Response) -> Response:
         elif fault.type == "foreign_next":
             body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
             response.parts = (body,)
+        elif fault.type == "no_next":
+            response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
     return response
 
 

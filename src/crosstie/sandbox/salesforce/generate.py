@@ -6,6 +6,7 @@ the recycle bin. Stamps spread over seven years before the clock's first instant
 a bulk load in which thousands share one second.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -90,9 +91,17 @@ def _seed_tables(connection: sqlite3.Connection) -> None:
 
 
 def _pick(table: str, column: str, salt: int) -> str:
-    """SQL: the column of a row of a seed table, chosen by the record's number and `salt`."""
-    rows = len(_SEEDS[table][1])
-    return f"(SELECT {column} FROM temp.{table} WHERE rowid = {_random(salt, rows)} + 1)"
+    """SQL: the column of a row of a seed table, chosen by the record's number and `salt`; `_joins` finds the row."""
+    return f"{table}_{salt}.{column}"
+
+
+def _joins(columns: str) -> str:
+    """The joins to the rows that `columns` name; each row is looked up once, however many columns it gives."""
+    picked = sorted(set(re.findall(r"\b([a-z]+)_(\d+)\.", columns)))
+    return " ".join(
+        f"CROSS JOIN temp.{table} AS {table}_{salt} ON {table}_{salt}.rowid = {_random(int(salt), len(_SEEDS[table][1]))} + 1"
+        for table, salt in picked
+    )
 
 
 def _random(salt: int, below: int) -> str:
@@ -138,16 +147,16 @@ def _fill(connection: sqlite3.Connection, table: str, prefix: str, count: int, c
         "SystemModstamp": f"strftime({STAMP}, m, 'unixepoch')",
     }
     chosen = common | columns
-    names = ", ".join(f'"{name}"' for name in chosen)
+    names, values = ", ".join(f'"{name}"' for name in chosen), ", ".join(chosen.values())
     connection.execute(
         f"""
         INSERT INTO "{table}" ({names})
-        WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {count}),
+        WITH RECURSIVE number(n) AS (SELECT 1 WHERE {count} > 0 UNION ALL SELECT n + 1 FROM number WHERE n < {count}),
         stamped(n, m) AS (
             SELECT n, {first} + CASE WHEN {loaded} THEN {block} ELSE {_random(1, SPAN_SECONDS)} END FROM number
         ),
         dated(n, m, c) AS (SELECT n, m, max({first}, m - {_random(2, 31536000)}) FROM stamped)
-        SELECT {", ".join(chosen.values())} FROM dated
+        SELECT {values} FROM dated {_joins(values)}
         """
     )
     connection.execute("INSERT OR REPLACE INTO sandbox_sequence VALUES (?, ?)", (table, count))
@@ -209,7 +218,7 @@ def _account_columns(accounts: int) -> dict[str, str]:
         "ERP_Id__c": "CASE WHEN n % 10 <> 4 THEN 'A-' || printf('%07d', n) END",
         "CleanStatus": "'Pending'",
         "AccountSource": _values(("Web", "Other", None), 11),
-        "ns__LinkedAccount__c": "NULL",
+        "ns__LinkedAccount__c": _id("001"),
         **_address("Billing", 12),
     }
 

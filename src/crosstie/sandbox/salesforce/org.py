@@ -1,6 +1,8 @@
 """The org: everything the areas of the Salesforce sandbox share."""
 
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,14 +86,13 @@ class Org:
 
     def __init__(self, state_dir: Path, *, records: int) -> None:
         self.state_dir = state_dir
+        self._describes = org_describes()
+        _generate(state_dir / "salesforce.sqlite", Catalog.from_describes(self._describes), records)
         self.database = Database(state_dir / "salesforce.sqlite")
         self.counters = Counters()
         self.plan = FaultPlan()
         self.instance_url = ""
         self.user_zone = ZoneInfo("Europe/Paris")
-        self._describes = org_describes()
-        if not self.database.setting("generated"):
-            self._generate(records)
         self.clock = SandboxClock(self.database)
         self.switches = msgspec.convert(self.database.setting("switches", {}), Switches)
         self.hidden: frozenset[str] = frozenset(self.database.setting("hidden", []))
@@ -99,16 +100,6 @@ class Org:
         self.catalog = Catalog.from_describes(self.described)
         self.full_catalog = Catalog.from_describes(self._describes)
         self.api_usage = ApiUsage()
-
-    def _generate(self, records: int) -> None:
-        """All or nothing: a start that was killed leaves an empty database and the next one begins again."""
-        catalog = Catalog.from_describes(self._describes)
-        with self.database.writing() as connection:
-            schema.create_tables(connection, catalog)
-            generate.generate(connection, records)
-            schema.create_indexes(connection, catalog)
-            self.database.keep_setting("generated", {"records": records})
-            self.database.keep_setting("data_version", 1)
 
     @property
     def metadata_changed(self) -> datetime:
@@ -185,3 +176,24 @@ def stamp(instant: datetime) -> str:
 def read_stamp(text: str) -> datetime:
     """The instant of a stored stamp."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
+
+
+def _generate(path: Path, catalog: Catalog, records: int) -> None:
+    """Makes a new org's file, beside its place and without a journal; it is moved there when it is complete.
+
+    A start that was killed leaves a rest that the next one removes.
+    """
+    if path.exists():
+        return
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -64000")
+        connection.execute("BEGIN")
+        schema.create_tables(connection, catalog)
+        generate.generate(connection, records)
+        schema.create_indexes(connection, catalog)
+        connection.execute("COMMIT")
+    unfinished.rename(path)

@@ -312,6 +312,9 @@ def _derived(
 
     if sobject.name in ("Contact", "Lead", "User"):
         return {"Name": " ".join(part for part in (value("FirstName"), value("LastName")) if part)}
+    if sobject.name == "Account":
+        # A recorded field that is never null: an account without another one is linked to itself.
+        return {"ns__LinkedAccount__c": value("ns__LinkedAccount__c") or record_id}
     if sobject.name == "Case":
         return {"IsClosed": int(value("Status") == "Closed")}
     if sobject.name == "Opportunity":

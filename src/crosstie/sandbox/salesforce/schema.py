@@ -7,6 +7,7 @@ The storage convention: values are the canonical wire text where text is the wir
 import sqlite3
 from collections.abc import Iterable
 
+from crosstie.sandbox.database import SETTINGS
 from crosstie.sandbox.salesforce.catalog import Catalog, Field, SObject
 
 COLUMN_TYPES = {"boolean": "INTEGER", "int": "INTEGER", "long": "INTEGER", "base64": "BLOB"} | dict.fromkeys(
@@ -22,6 +23,8 @@ OWN_TABLES = (
     "CREATE TABLE sandbox_session (token TEXT PRIMARY KEY, kind TEXT NOT NULL, user_id TEXT NOT NULL,"
     " client_id TEXT, refresh_token TEXT) WITHOUT ROWID",
     "CREATE TABLE sandbox_bulk_job (id TEXT PRIMARY KEY, job TEXT NOT NULL) WITHOUT ROWID",
+    SETTINGS,
+    "INSERT INTO sandbox_setting VALUES ('data_version', '1')",
 )
 
 
@@ -55,6 +58,7 @@ def create_indexes(connection: sqlite3.Connection, catalog: Catalog) -> None:
         connection.execute(f"CREATE UNIQUE INDEX {quoted(item.name + '_Id')} ON {quoted(item.name)} (Id)")
         for columns, suffix in _indexed(item):
             connection.execute(f"CREATE INDEX {quoted(f'{item.name}_{suffix}')} ON {quoted(item.name)} ({columns})")
+    connection.execute("PRAGMA analysis_limit = 1000")
     connection.execute("ANALYZE")
 
 
