@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crosstie.db.database import Transaction
 from crosstie.db.text_forms import FORMS
+from crosstie.errors import DatabaseError
 
 # Changes with the statements below, so that a database made by an earlier Crosstie is brought up to date.
 FUNCTIONS_VERSION = 1
@@ -27,19 +29,28 @@ _SQL_TYPES = {
     "instant": "timestamptz",
 }
 
-COLLATIONS_QUERY = "SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)"
+def install_functions(transaction: Transaction) -> None:
+    """Creates or replaces all functions in the namespace `crosstie`, which must exist.
+
+    Raises DatabaseError where the server has no locale that can lower and upper text."""
+    found = transaction.rows("SELECT collname FROM pg_collation WHERE collencoding IN (-1, 6)")
+    for statement in function_statements(case_collation([str(name) for (name,) in found])):
+        transaction.execute(statement)
 
 
 def case_collation(available: Sequence[str]) -> str:
-    """The collation under which lower() and upper() know all of Unicode, of those that COLLATIONS_QUERY gives.
+    """The collation under which lower() and upper() know all of Unicode, of those that the server has.
 
-    Raises LookupError when the server has none of them."""
+    Raises DatabaseError when it has none."""
     for name in _COLLATIONS:
         if name in available:
             return name
     others = sorted(name for name in available if name.lower().endswith((".utf8", ".utf-8")))
     if not others:
-        raise LookupError("The PostgreSQL server has no UTF-8 locale, so that it cannot lower or upper text.")
+        raise DatabaseError(
+            "The PostgreSQL server has no UTF-8 locale, so that it cannot lower or upper text.",
+            hint="Install one on the server (C.UTF-8 is enough) and run pg_import_system_collations.",
+        )
     return others[0]
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from crosstie.db.expressions.nodes import (
     MOMENTS,
     NUMBERS,
+    UNKNOWN_SCALE,
     ZONE,
     LiteralNode,
     Node,
@@ -48,7 +49,7 @@ def become(node: Node, type: ColumnType) -> Node:
     if node.type == type:
         return node
     if isinstance(node, NullNode | VariableNode):
-        return replace(node, type=type)
+        return replace(node, type=type, scale=UNKNOWN_SCALE if isinstance(node, VariableNode) and type is DECIMAL else 0)
     if isinstance(node, LiteralNode):
         if node.type == TEXT:
             value = read_literal(str(node.value), type)

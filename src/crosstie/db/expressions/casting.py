@@ -15,7 +15,7 @@ from crosstie.db.expressions.agreement import (
     become,
     fits,
 )
-from crosstie.db.expressions.nodes import ZONE, LiteralNode, Node, NullNode, VariableNode, literal, operation, shown
+from crosstie.db.expressions.nodes import UNKNOWN_SCALE, ZONE, LiteralNode, Node, NullNode, VariableNode, literal, operation, shown
 from crosstie.db.expressions.values import read_literal
 from crosstie.errors import MappingError
 from crosstie.model import ColumnType
@@ -60,7 +60,8 @@ def cast_to(node: Node, type: ColumnType, where: str, *, lenient: bool = False) 
     known = _CASTS.get((node.type or TEXT, type))
     if known is not None:
         name, zoned = known
-        return operation(name, type, node, *([ZONE] if zoned else []))
+        scale = UNKNOWN_SCALE if name == "float_as_decimal" else 0
+        return operation(name, type, node, *([ZONE] if zoned else []), scale=scale)
     if fits(node, type):
         return become(node, type)
     hint = "Convert it to a decimal first." if node.type is FLOAT else ""
@@ -75,7 +76,8 @@ def _read(node: Node, type: ColumnType, where: str, lenient: bool) -> Node:
         if lenient:
             return NullNode(type=type)
         raise MappingError(f"{where}: {shown(node)} cannot be read as {type.value}.")
-    return operation(f"{'try' if lenient else 'to'}_{type.value}", type, node)
+    scale = UNKNOWN_SCALE if type is DECIMAL else 0
+    return operation(f"{'try' if lenient else 'to'}_{type.value}", type, node, scale=scale)
 
 
 # What may stand after `as` in a cast.

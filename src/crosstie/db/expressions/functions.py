@@ -133,7 +133,7 @@ def _round(where: str, given: Sequence[Node]) -> Node:
 
 def exact(value: Node) -> Node:
     """A number as a decimal; a float by its 15 significant digits."""
-    return operation("float_as_decimal", DECIMAL, value) if value.type is FLOAT else value
+    return cast_to(value, DECIMAL, "number") if value.type is FLOAT else value
 
 
 def _whole(name: str) -> Build:

@@ -11,6 +11,8 @@ from crosstie.model import Column, ColumnType
 Literal = str | int | float | bool | Decimal | date | datetime | time
 
 NUMBERS = (ColumnType.INTEGER, ColumnType.DECIMAL, ColumnType.FLOAT)
+# Decimals that a value may have when nobody said how many; the most that SQLite keeps.
+UNKNOWN_SCALE = 15
 MOMENTS = (ColumnType.DATE, ColumnType.WALL_CLOCK, ColumnType.INSTANT)
 
 

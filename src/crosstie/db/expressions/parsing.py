@@ -19,6 +19,7 @@ from crosstie.db.expressions.marking import MARK, VARIABLE, Marked, mark
 from crosstie.db.expressions.nodes import (
     MOMENTS,
     NUMBERS,
+    UNKNOWN_SCALE,
     LiteralNode,
     Node,
     NullNode,
@@ -237,7 +238,7 @@ class _Reader:
         scale = {
             "add": max(one.scale, other.scale),
             "subtract": max(one.scale, other.scale),
-            "multiply": one.scale + other.scale,
+            "multiply": min(one.scale + other.scale, 2 * UNKNOWN_SCALE),
             "divide": DIVISION_SCALE,
         }[name]
         return operation(f"{name}_{_KINDS[one.type]}", one.type, one, other, scale=scale if one.type is DECIMAL else 0)

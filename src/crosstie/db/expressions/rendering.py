@@ -152,12 +152,12 @@ _VARIADIC = {"and", "or", "case", "in", "not_in"}
 
 @dataclass(slots=True, kw_only=True)
 class Renderer:
-    """Writes one expression; remembers which parameter stands for what."""
+    """Writes one expression; the same value twice is one parameter."""
 
     dialect: Dialect
     qualifiers: Mapping[str, str]
     prefix: str
-    bound: dict[str, Node] = field(default_factory=dict)
+    _names: dict[Node, str] = field(default_factory=dict, init=False)
 
     def write(self, node: Node, *, top: bool = False) -> str:
         """The SQL of a node. A column at the top is left bare, so that its own type comes through."""
@@ -185,12 +185,13 @@ class Renderer:
         return text if plain else f"CAST({text} AS text)"
 
     def _parameter(self, node: Node) -> str:
-        for name, known in self.bound.items():
-            if known == node:
-                return f":{name}"
-        name = f"{self.prefix}{len(self.bound)}"
-        self.bound[name] = node
+        name = self._names.setdefault(node, f"{self.prefix}{len(self._names)}")
         return f":{name}"
+
+    @property
+    def bound(self) -> dict[str, Node]:
+        """What each parameter stands for."""
+        return {name: node for node, name in self._names.items()}
 
     def _typed(self, text: str, node: Node) -> str:
         if self.dialect == "sqlite":
