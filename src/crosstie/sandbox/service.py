@@ -36,6 +36,8 @@ class SandboxService:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._state_dir = state_dir
         self._lock_file = _lock(state_dir)
+        # Who waits for the file must not find that of the last run.
+        (state_dir / INFO_FILE).unlink(missing_ok=True)
         ca_file, server_file = ensure_certificates(state_dir)
         self._org = Org(state_dir, records=records)
         key_file = state_dir / "jwt_key.pem"

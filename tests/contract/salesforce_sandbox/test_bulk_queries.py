@@ -99,8 +99,8 @@ def test_delimiters_and_line_endings(client: Client, delimiter: str, character: 
 
 def test_every_type_in_csv(client: Client) -> None:
     names = [
-        "Id", "Active__c", "Count__c", "Weight__c", "Share__c", "Price__c", "Built__c", "Seen__c", "Opens__c", "Tags__c",
-        "Place__Latitude__s", "Contact__r.Name", "Story__c",
+        "Id", "Active__c", "Count__c", "Weight__c", "Share__c", "Price__c", "Built__c", "Seen__c", "Opens__c",
+        "Tags__c", "Place__Latitude__s", "Contact__r.Name", "Story__c",
     ]  # fmt: skip
     query = f"SELECT {', '.join(names)} FROM Gadget__c"
     rows = list(csv.DictReader(io.StringIO(client.finished_bulk(create(client, query)), newline="")))
@@ -213,12 +213,13 @@ def test_queries_that_bulk_refuses(client: Client, query: str, code: str) -> Non
 
 def test_requests_that_are_refused(sandbox: Sandbox, client: Client) -> None:
     query = "SELECT Id FROM Contact"
-    for body in (
+    bodies: list[Any] = [
         {"operation": "insert", "query": query},
         {"operation": "query", "query": query, "columnDelimiter": "SPACE"},
         {"operation": "query", "query": 3},
         [],
-    ):
+    ]
+    for body in bodies:
         assert refused(client.send("POST", "/jobs/query", json=body)) == (400, "API_ERROR")
     sandbox.switches(bulk_unsupported=["Contact"])
     answer = client.send("POST", "/jobs/query", json={"operation": "query", "query": query})

@@ -265,7 +265,6 @@ class BulkQueries:
         if rendered is not None:
             job.rows = rendered.rows
             job.milliseconds = int((time.monotonic() - started) * 1000)
-            job.result = rendered.folder.name
             self._end(job, "JobComplete")
 
     def _render(self, job: Job) -> Rendered | None:
@@ -274,7 +273,9 @@ class BulkQueries:
             result = self._compiled(connection, job.query, include_deleted=job.operation == "queryAll")
             key = self._results.key(result, delimiter, line_ending)
             with self._lock:
-                self._results.sweep({key, *(one.result for one in self._jobs.values() if one.result)})
+                # Named before it is there: the sweep of another job must leave it alone.
+                job.result = key
+                self._results.sweep({one.result for one in self._jobs.values() if one.result})
             return self._results.render(
                 key, result, delimiter, line_ending, lambda: self._closing.is_set() or job.state == "Aborted"
             )

@@ -36,7 +36,7 @@ class Changes:
         self._org.database.keep_setting("change_turn", turn)
         with self._org.database.writing() as connection:
             ids = self._some_ids(connection, sobject, count, turn)
-            if late:
+            if late or {"FirstName", "LastName"} & set(chosen):
                 writer = Writer(user_id=OTHER_USER_ID, late=late, holds_back=holds_back)
                 for record_id in ids:
                     given = {field: self._value(sobject, field, turn, record_id) for field in chosen}

@@ -99,7 +99,8 @@ def _joins(columns: str) -> str:
     """The joins to the rows that `columns` name; each row is looked up once, however many columns it gives."""
     picked = sorted(set(re.findall(r"\b([a-z]+)_(\d+)\.", columns)))
     return " ".join(
-        f"CROSS JOIN temp.{table} AS {table}_{salt} ON {table}_{salt}.rowid = {_random(int(salt), len(_SEEDS[table][1]))} + 1"
+        f"CROSS JOIN temp.{table} AS {table}_{salt}"
+        f" ON {table}_{salt}.rowid = {_random(int(salt), len(_SEEDS[table][1]))} + 1"
         for table, salt in picked
     )
 
