@@ -12,10 +12,10 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.crm.answers import Body, answer
 
 from crosstie.crm.http import Call, Hosts, HttpSession, Inflater, Retries, https_url, retry_after
 from crosstie.errors import AuthError, ConfigError, ProtocolError, UnavailableError
-from tests.unit.crm.answers import Body, answer
 
 HOME = "https://acme.my.salesforce.com"
 QUICK = Retries(attempts=4, budget=timedelta(seconds=5), first_wait=timedelta(), longest_wait=timedelta())

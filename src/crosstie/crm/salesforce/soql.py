@@ -237,7 +237,7 @@ def _window(remote: RemoteObject, window: IndexRange) -> str:
         raise RequestError(f"{remote.name}.{field.name} ({field.wire_type}) is no instant and can't be an index.")
     before_end = f"{field.name} < {instant_literal(window.end)}"
     if window.start is None:
-        return f"({field.name} = null OR {before_end})" if field.nullable else before_end
+        return f"({field.name} = null OR {before_end})"
     return f"({field.name} >= {instant_literal(window.start)} AND {before_end})"
 
 

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.crm.salesforce.objects import CONTACT
 
 from crosstie.crm.connector import Comparison, Group, Operator, Order, RemoteQuery, Value
 from crosstie.crm.salesforce import soql
 from crosstie.crm.salesforce.soql import Keyset, Part
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import IndexRange
-from tests.unit.crm.salesforce.objects import CONTACT
 
 QUERY = RemoteQuery(object=CONTACT, fields=("Id", "Email"))
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -176,7 +176,8 @@ def test_names_come_in_the_spelling_of_the_crm() -> None:
 
 def test_a_window_has_two_ends_and_the_first_read_includes_rows_without_a_stamp() -> None:
     assert soql.render(replace(QUERY, window=WINDOW), ("Id",)) == (
-        "SELECT Id FROM Contact WHERE (SystemModstamp >= 2026-11-22T08:00:00Z AND SystemModstamp < 2026-11-23T08:00:00Z)"
+        "SELECT Id FROM Contact"
+        " WHERE (SystemModstamp >= 2026-11-22T08:00:00Z AND SystemModstamp < 2026-11-23T08:00:00Z)"
     )
     first = replace(QUERY, window=replace(WINDOW, start=None))
     assert soql.render(first, ("Id",)).endswith("(SystemModstamp = null OR SystemModstamp < 2026-11-23T08:00:00Z)")

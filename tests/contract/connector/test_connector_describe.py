@@ -1,0 +1,114 @@
+"""Discovery: every field type, compounds by their parts, asked again only when something changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosstie.crm.salesforce.connector import SalesforceConnector
+from crosstie.errors import MappingError
+from crosstie.model import FieldType, RemoteObject
+from tests.contract.connector.conftest import Opener
+from tests.sandboxes import Sandbox
+
+
+@pytest.fixture
+def gadget(connector: SalesforceConnector) -> RemoteObject:
+    """The object with every field type."""
+    return connector.describe("Gadget__c")
+
+
+def test_the_list_of_objects_names_standard_and_custom_ones(connector: SalesforceConnector) -> None:
+    objects = {one.name: one for one in connector.objects()}
+    assert not objects["Contact"].custom
+    assert objects["Gadget__c"].custom
+    assert all(one.readable for one in objects.values())
+
+
+def test_every_wire_type_has_a_meaning(connector: SalesforceConnector, gadget: RemoteObject) -> None:
+    wanted = {
+        "id": FieldType.ID,
+        "reference": FieldType.REFERENCE,
+        "string": FieldType.TEXT,
+        "textarea": FieldType.TEXT,
+        "phone": FieldType.TEXT,
+        "url": FieldType.TEXT,
+        "email": FieldType.TEXT,
+        "encryptedstring": FieldType.TEXT,
+        "picklist": FieldType.ENUMERATION,
+        "multipicklist": FieldType.SET,
+        "boolean": FieldType.BOOLEAN,
+        "int": FieldType.INTEGER,
+        "double": FieldType.DECIMAL,
+        "percent": FieldType.DECIMAL,
+        "currency": FieldType.DECIMAL,
+        "date": FieldType.DATE,
+        "datetime": FieldType.DATETIME,
+        "time": FieldType.TIME,
+        "location": FieldType.COMPOUND,
+    }
+    fields = [field for field in gadget.fields if not field.part_of]
+    assert {field.wire_type: field.type for field in fields}.items() >= wanted.items()
+
+
+def test_compounds_are_offered_as_their_parts(connector: SalesforceConnector) -> None:
+    contact = connector.describe("Contact")
+    address = contact.field("MailingAddress")
+    assert address is not None
+    assert address.type is FieldType.COMPOUND
+    assert {"MailingStreet", "MailingCity", "MailingLatitude"} <= set(address.parts)
+    parts = [contact.field(name) for name in address.parts]
+    assert all(part is not None and part.part_of == "MailingAddress" for part in parts)
+    latitude = contact.field("MailingLatitude")
+    assert latitude is not None
+    assert latitude.type is FieldType.FLOAT
+    name = contact.field("Name")
+    assert name is not None
+    assert name.type is FieldType.TEXT
+    assert "FirstName" in name.parts
+
+
+def test_what_an_import_needs_to_know(connector: SalesforceConnector) -> None:
+    contact = connector.describe("contact")
+    assert (contact.name, contact.key) == ("Contact", "Id")
+    assert contact.index_fields[:2] == ("LastModifiedDate", "SystemModstamp")
+    assert contact.safe_index == "SystemModstamp"
+    assert contact.tracks_deletions
+    key = contact.field("ERP_Id__c")
+    assert key is not None
+    assert key.external_id
+    assert key.unique
+    assert key.custom
+    interests = contact.field("Interests__c")
+    assert interests is not None
+    assert [value.name for value in interests.values][:2] == ["Cycling", "Café & Küche"]
+    owner = contact.field("AccountId")
+    assert owner is not None
+    assert (owner.reference_to, owner.relationship) == (("Account",), "Account")
+
+
+def test_an_unchanged_description_is_not_sent_again(connector: SalesforceConnector, sandbox: Sandbox) -> None:
+    known = connector.describe("Contact")
+    before = sandbox.counters()["bytes"]
+    assert connector.describe("Contact", known=known) is known
+    assert sandbox.counters()["bytes"] - before < 5_000
+
+
+def test_a_hidden_field_changes_the_description(open_connector: Opener, sandbox: Sandbox) -> None:
+    connector = open_connector()
+    known = connector.describe("Contact")
+    sandbox.hide("Contact.Birthdate")
+    seen = open_connector().describe("Contact")
+    assert seen.field("Birthdate") is None
+    assert seen.fingerprint.partition("@")[0] != known.fingerprint.partition("@")[0]
+
+
+@pytest.mark.parametrize("name", ["Contract__c", "Con/tact", "../limits"])
+def test_an_unknown_object_is_named(connector: SalesforceConnector, name: str) -> None:
+    with pytest.raises(MappingError, match="no object"):
+        connector.describe(name)
+
+
+def test_a_hidden_object_is_named(connector: SalesforceConnector, sandbox: Sandbox) -> None:
+    sandbox.hide("Lead")
+    with pytest.raises(MappingError, match="no object “Lead”"):
+        connector.describe("Lead")
