@@ -35,8 +35,10 @@ def run(
 ) -> Result:
     """Compile a query and make it ready to be read from `connection`, which gets the functions it needs.
 
-    `now` (aware) and `user_zone` decide what TODAY and the other date literals mean; `include_deleted` is queryAll
-    (as ALL ROWS in the query, it reaches child subqueries and semi-joins too), `bulk` a Bulk API 2.0 query job. Raises SoqlError with Salesforce's code and message.
+    `now` (aware) and `user_zone` decide what TODAY and the other date literals mean. `include_deleted` is queryAll:
+    like ALL ROWS in the query, it reaches child subqueries and semi-joins too. `bulk` is a Bulk API 2.0 query job.
+    The groups of a grouped query are read at once (at most 2,000 are allowed), everything else when it is asked for.
+    Raises SoqlError with Salesforce's code and message.
     """
     query = parse(text)
     context = Context(
@@ -50,7 +52,4 @@ def run(
     compiled = QueryCompiler.of_root(context, query).compiled()
     register(connection)
     result = Result(connection=connection, compiled=compiled)
-    if result.grouped and not result.counting and result.total_size > MAX_GROUPS:
-        message = "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch"
-        raise SoqlError("EXCEEDED_ID_LIMIT", message)
-    return result
+    return result.with_groups(MAX_GROUPS) if result.grouped and not result.counting else result

@@ -51,8 +51,7 @@ def compare(context: Context, value: Value, operator: str, literal: Literal) -> 
         return _in_days(context, value, operator, literal)
     if operator == "=":
         return member(context, value, (literal,))
-    operand = _operand(context, value, literal)
-    return value.folded + Sql(f" {operator} ?", (operand,))
+    return value.folded + Sql(f" {operator} ?", (operand(context, value, literal),))
 
 
 def member(context: Context, value: Value, literals: tuple[Literal, ...]) -> Sql:
@@ -65,7 +64,7 @@ def member(context: Context, value: Value, literals: tuple[Literal, ...]) -> Sql
         elif literal.kind == "keyword":
             parts.append(_in_days(context, value, "=", literal))
         else:
-            plain.append(_operand(context, value, literal))
+            plain.append(operand(context, value, literal))
     if plain:
         parts.append(_equals_any(value, list(dict.fromkeys(plain))))
     return parts[0] if len(parts) == 1 else Sql("(") + sql_join(" OR ", parts) + Sql(")")
@@ -123,7 +122,7 @@ def _null_test(value: Value) -> Sql:
     return value.sql + Sql(" IS NULL")
 
 
-def _operand(context: Context, value: Value, literal: Literal) -> Any:
+def operand(context: Context, value: Value, literal: Literal) -> Any:
     """The literal as it is stored (folded for text), checked against the type of the value."""
     if literal.kind == "keyword":
         raise _unexpected(context, literal)

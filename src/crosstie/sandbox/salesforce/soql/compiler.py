@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.soql import expressions
+from crosstie.sandbox.salesforce.soql.bounds import implied
 from crosstie.sandbox.salesforce.soql.conditions import ConditionCompiler
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.expressions import Value, value_of
@@ -115,7 +116,8 @@ class QueryCompiler:
             return self._compiled_grouped(where)
         selection = self._selection()
         order = self._order(query.order_by, self._value)
-        order = order if not order.text else order + Sql(f', {self.scope.root.targets[0].alias}."Id"')
+        by_id = f', {self.scope.root.targets[0].alias}."Id"'
+        order = order + Sql(by_id) if order.text and not order.text.endswith(by_id) else order
         return self._finished(
             items=tuple(selection.items),
             output=selection.output,
@@ -177,6 +179,7 @@ class QueryCompiler:
                 scope=self.scope, value=self._value, semi_join=None if self.inner else self._semi_join
             )
             parts.append(compiler.condition(self.query.where))
+            parts.extend(implied(self.context, self._value, self.query.where))
         if self.scope.sobject.field("IsDeleted") and not self.context.include_deleted:
             # The plus sign keeps SQLite from choosing an index for a condition that nearly every row meets.
             parts.append(Sql(f'+{self.scope.root.targets[0].alias}."IsDeleted" = 0'))

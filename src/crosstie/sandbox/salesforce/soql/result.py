@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from crosstie.sandbox.salesforce.soql.compiler import Compiled
 from crosstie.sandbox.salesforce.soql.csv_lines import csv_statement
+from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.layout import Children, Entry, Node, SelectItem, TypeofNode
 from crosstie.sandbox.salesforce.soql.scope import Sql
 
@@ -27,6 +29,17 @@ class Result:
 
     connection: sqlite3.Connection
     compiled: Compiled
+    groups: tuple[Row, ...] | None = None
+
+    def with_groups(self, most: int) -> Result:
+        """The same result with its groups read. Raises EXCEEDED_ID_LIMIT when there are more than `most`."""
+        groups = tuple(itertools.islice(self._rows(self.compiled.statement), most + 1))
+        if len(groups) > most:
+            message = (
+                "Aggregate query does not support queryMore(), use LIMIT to restrict the results to a single batch"
+            )
+            raise SoqlError("EXCEEDED_ID_LIMIT", message)
+        return replace(self, groups=groups)
 
     @property
     def object_name(self) -> str:
@@ -66,6 +79,8 @@ class Result:
     @cached_property
     def total_size(self) -> int:
         """The number of rows, LIMIT and OFFSET included; counted once."""
+        if self.groups is not None:
+            return len(self.groups)
         statement = self.compiled.statement if self._counted_by_sql else self.compiled.count_statement
         return int(next(self._rows(statement))[0])
 
@@ -75,6 +90,8 @@ class Result:
 
     def rows(self) -> Iterator[Row]:
         """Every row, streamed: only as many are in memory as the caller keeps. Nothing for COUNT()."""
+        if self.groups is not None:
+            return iter(self.groups)
         return iter(()) if self.compiled.counting else self._rows(self.compiled.statement)
 
     def ids(self) -> Iterator[str]:
