@@ -65,16 +65,15 @@ def test_a_wrong_definition_is_refused_before_anything_happens(project: Project,
     before = project.tables()
     file = project.workflow(change)
 
-    validated = project.crosstie("workflow", "validate", file, expect=2)
     ran = project.crosstie("run", file, expect=2)
 
     for word in (f"{file}:", *words):
-        assert word in validated.err
-    assert ran.err == validated.err
+        assert word in ran.err
     assert project.tables() == before
-    assert project.crosstie("log", "--json").json == []
+    assert project.rows("select * from crosstie.run") == []
     mistakes = project.crosstie("workflow", "validate", file, "--json", expect=2).json["mistakes"]
-    assert all(mistake["line"] > 1 for mistake in mistakes)
+    assert mistakes
+    assert all(mistake["line"] > 1 and mistake["message"] in ran.err for mistake in mistakes)
 
 
 def test_every_mistake_is_reported_at_once(project: Project) -> None:
@@ -134,7 +133,7 @@ def test_wrong_credentials(project: Project, sandbox: Sandbox) -> None:
 
     assert "not-the-secret" not in checked.out + checked.err + refused.out + refused.err
     assert "salesforce" in refused.err
-    assert "crosstie account edit salesforce" in refused.err
+    assert "client_credentials" in refused.err
     assert project.tables() == before
     project.crosstie(
         *("account", "edit", "salesforce", "--secret-stdin", "client_secret"),
