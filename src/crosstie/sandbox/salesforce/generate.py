@@ -108,7 +108,9 @@ def _joins(columns: str) -> str:
 def _random(salt: int, below: int) -> str:
     """SQL: a number from 0 to below - 1, scattered by Knuth's multiplicative hash, another for each `salt`."""
     multiplier = (2654435761 * (2 * salt + 1)) & 0xFFFFFFFF
-    return f"(((((n * {multiplier} + {salt * 40503}) & 4294967295) * 2246822519 & 4294967295) >> 7) % {below})"
+    # The low bits of such a hash repeat soon; where the range leaves room they are dropped.
+    shift = 7 if below < 1 << 20 else 2
+    return f"(((((n * {multiplier} + {salt * 40503}) & 4294967295) * 2246822519 & 4294967295) >> {shift}) % {below})"
 
 
 def _id(prefix: str) -> str:

@@ -73,6 +73,8 @@ def test_every_value_fits_its_field(org: sqlite3.Connection) -> None:
 
 def test_stamps_spread_and_cluster(org: sqlite3.Connection) -> None:
     first, last = org.execute("SELECT min(SystemModstamp), max(SystemModstamp) FROM Contact").fetchone()
+    years = dict(org.execute("SELECT substr(SystemModstamp, 1, 4), count(*) FROM Contact GROUP BY 1").fetchall())
+    assert min(years[str(year)] for year in range(2020, 2027)) > RECORDS // 40
     assert first < "2020-06" and "2026-09" < last < "2026-11-23T08"
     (cluster,) = org.execute(
         "SELECT max(n) FROM (SELECT count(*) AS n FROM Contact GROUP BY SystemModstamp)"
