@@ -67,7 +67,7 @@ def member(context: Context, value: Value, literals: tuple[Literal, ...]) -> Sql
             plain.append(operand(context, value, literal))
     if plain:
         parts.append(_equals_any(value, list(dict.fromkeys(plain))))
-    return parts[0] if len(parts) == 1 else Sql("(") + sql_join(" OR ", parts) + Sql(")")
+    return parts[0] if len(parts) == 1 else Sql("(") + balanced(" OR ", parts) + Sql(")")
 
 
 def _equals_any(value: Value, operands: list[Any]) -> Sql:
@@ -96,7 +96,7 @@ def includes(context: Context, value: Value, literals: tuple[Literal, ...]) -> S
             raise wrong_type(context, value, literal)
         chosen = (value_set(literal.value) or "").split(";")
         parts = [Sql("instr(") + wrapped + Sql(", ?) > 0", (f";{part};",)) for part in chosen]
-        choices.append(Sql("(") + sql_join(" AND ", parts) + Sql(")"))
+        choices.append(Sql("(") + balanced(" AND ", parts) + Sql(")"))
     return Sql("(") + balanced(" OR ", choices) + Sql(")")
 
 

@@ -10,11 +10,10 @@ from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.soql import expressions
 from crosstie.sandbox.salesforce.soql.bounds import implied
 from crosstie.sandbox.salesforce.soql.conditions import ConditionCompiler
-from crosstie.sandbox.salesforce.soql.errors import SoqlError
+from crosstie.sandbox.salesforce.soql.errors import SoqlError, too_complicated
 from crosstie.sandbox.salesforce.soql.expressions import Value, value_of
 from crosstie.sandbox.salesforce.soql.grouping import Grouping, is_grouped
 from crosstie.sandbox.salesforce.soql.layout import Children, Node, Output, SelectItem
-from crosstie.sandbox.salesforce.soql.reader import too_complicated
 from crosstie.sandbox.salesforce.soql.scope import (
     Column,
     Context,
@@ -29,6 +28,8 @@ from crosstie.sandbox.salesforce.soql.selection import Selection, bulk_refusal
 from crosstie.sandbox.salesforce.soql.syntax import Call, Ordering, Path, Query, Selected, SemiJoin
 
 MAX_PARAMETERS = 32_000
+MAX_SQL_CHARACTERS = 900_000
+MAX_CHILD_LEVELS = 4
 _MAX_LIMIT = 2**31 - 1
 
 
@@ -83,6 +84,7 @@ class QueryCompiler:
     query: Query
     scope: Scope
     inner: bool = False
+    level: int = 0
 
     @classmethod
     def of_root(cls, context: Context, query: Query) -> QueryCompiler:
@@ -168,7 +170,8 @@ class QueryCompiler:
             order=order,
             paging=self._paging(),
         )
-        if len(compiled.statement.params) > MAX_PARAMETERS:
+        statement = compiled.statement
+        if len(statement.params) > MAX_PARAMETERS or len(statement.text) > MAX_SQL_CHARACTERS:
             raise too_complicated()
         return compiled
 
@@ -230,6 +233,9 @@ class QueryCompiler:
         key = child.field(relationship.field) if child is not None and relationship is not None else None
         if relationship is None or child is None or key is None:
             raise unknown_children(self.context, name, path.at)
+        if self.level >= MAX_CHILD_LEVELS:
+            message = "In each specified relationship, no more than five levels of parent-to-child can be specified."
+            raise self.context.error("MALFORMED_QUERY", at, message)
         if is_grouped(query) or len(query.sources) > 1:
             message = "Aggregate expressions are not supported in child relationship queries"
             raise self.context.error("MALFORMED_QUERY", at, message)
@@ -237,7 +243,7 @@ class QueryCompiler:
         if query.sources[0].alias is not None:
             scope.aliases[query.sources[0].alias.lower()] = ()
         scope.aliases.setdefault(name.lower(), ())
-        compiler = QueryCompiler(context=self.context, query=query, scope=scope)
+        compiler = QueryCompiler(context=self.context, query=query, scope=scope, level=self.level + 1)
         return str(relationship.relationship_name), compiler.as_children(key.name)
 
     def as_children(self, key: str) -> Children:

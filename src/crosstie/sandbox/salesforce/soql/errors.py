@@ -34,3 +34,11 @@ def located(code: str, text: str, at: int, message: str) -> SoqlError:
         end += 1
     place = f"ERROR at Row:{row}:Column:{at - line_start + 1}"
     return SoqlError(code, f"\n{text[start:end]}\n{' ' * (at - start)}^\n{place}\n{message}")
+
+
+def too_complicated() -> SoqlError:
+    """The error for a query beyond the limits of what can be planned."""
+    return SoqlError(
+        "QUERY_TOO_COMPLICATED",
+        "Query is either selecting too many fields or the filter conditions are too complicated.",
+    )

@@ -108,7 +108,17 @@ class _TextMax(_TextMin):
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Give a connection the functions that compiled queries call. Calling it again changes nothing."""
+    """Give a connection the functions that compiled queries call. Calling it again changes nothing.
+
+    SQLite refuses to define a function again while a statement runs on the connection, so it is asked first.
+    """
+    try:
+        connection.execute("SELECT soql_fold('')")
+    except sqlite3.OperationalError:
+        _define(connection)
+
+
+def _define(connection: sqlite3.Connection) -> None:
     connection.create_function("soql_fold", 1, fold, deterministic=True)
     connection.create_function("soql_set", 1, value_set, deterministic=True)
     connection.create_function("soql_local", 2, local_time, deterministic=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosstie.sandbox.salesforce.soql import lexer
-from crosstie.sandbox.salesforce.soql.errors import SoqlError, located
+from crosstie.sandbox.salesforce.soql.errors import SoqlError, located, too_complicated
 from crosstie.sandbox.salesforce.soql.lexer import Token
 from crosstie.sandbox.salesforce.soql.syntax import Call, Literal, Operand, Path
 
@@ -49,7 +49,7 @@ class TokenReader:
     def unexpected(self, token: Token | None = None) -> SoqlError:
         """The error for a token that can't stand where it stands."""
         token = token or self.current
-        if token.text == ":" or (token.kind == lexer.KEYWORD_N and ":" in token.text and token is self.current):
+        if token.text == ":":
             return located("MALFORMED_QUERY", self.text, token.at, "Bind variables only allowed in Apex code")
         return located("MALFORMED_QUERY", self.text, token.at, f"unexpected token: '{token.text}'")
 
@@ -98,14 +98,6 @@ class TokenReader:
     def shallower(self) -> None:
         """Leave a nested part."""
         self._depth -= 1
-
-
-def too_complicated() -> SoqlError:
-    """The error for a query beyond the limits of what can be planned."""
-    return SoqlError(
-        "QUERY_TOO_COMPLICATED",
-        "Query is either selecting too many fields or the filter conditions are too complicated.",
-    )
 
 
 class OperandParser(TokenReader):

@@ -10,10 +10,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from crosstie.sandbox.salesforce.catalog import Catalog, Field, SObject
-from crosstie.sandbox.salesforce.soql.errors import SoqlError, located
+from crosstie.sandbox.salesforce.soql.errors import SoqlError, located, too_complicated
 from crosstie.sandbox.salesforce.soql.syntax import Path
 
 MAX_PARENT_LEVELS = 5
+MAX_JOINS = 60
+"""SQLite joins 64 tables; Salesforce allows 55 child-to-parent relationships."""
 NAME_OBJECT_FIELDS = frozenset(
     {"id", "name", "firstname", "lastname", "email", "phone", "title", "alias", "username", "isactive"}
 )
@@ -214,6 +216,8 @@ class Scope:
         for sobject in targets:
             alias = f"t{next(self.context.aliases)}"
             key = node.column(reference.name)
+            if len(self.joins) >= MAX_JOINS:
+                raise too_complicated()
             self.joins.append(f'LEFT JOIN {quoted(sobject.table)} AS {alias} ON {alias}."Id" = {key}')
             joined.append(Target(sobject=sobject, alias=alias))
         parent = Parent(path=path, targets=tuple(joined), polymorphic=reference.polymorphic)
