@@ -148,7 +148,7 @@ class Context:
     connector: Callable[[str], Connector]
     scope: Callable[[], ScriptScope]
     progress: Callable[[int, int | None], None]
-    stopped: Callable[[], bool]
+    run_started: datetime
     attempt: int = 1
 
     @property

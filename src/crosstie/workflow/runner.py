@@ -96,9 +96,9 @@ class _Passage:
         self.meter = _Meter()
         self.run = 0
         self.epoch = 0
+        self.started = surroundings.clock.now()
         self.rejects = 0
         self.calls_before = 0
-        self.rows_before = 0
 
     def go(self, *, restart: bool) -> RunReport:
         began = time.monotonic()
@@ -127,7 +127,8 @@ class _Passage:
             unfinished = latest is not None and latest.status in state.RESUMABLE
             if latest is not None and unfinished and not restart:
                 self.run = latest.id
-                self.calls_before, self.rows_before = latest.api_calls, latest.remote_rows
+                self.started = latest.started_at
+                self.calls_before = latest.api_calls
             else:
                 if latest is not None and unfinished:
                     windows.abandon(transaction, latest.id, now)
@@ -222,7 +223,7 @@ class _Passage:
             progress=lambda rows, expected: self.around.watcher.rows(
                 event.target, rows, expected, self.calls_before + self.meter.now()[0]
             ),
-            stopped=lambda: False,
+            run_started=self.started,
             attempt=attempt,
         )
 

@@ -110,6 +110,8 @@ def _plan(activity: CrmImport, context: Context, connector: Connector, remote: R
         query = replace(query, window=IndexRange(field=window.field, start=window.read_from, end=window.end))
     with context.db.reading() as transaction:
         last = windows.last_confirmed_rows(transaction, window.option) if window.start is not None else None
+    if last is not None and last >= connector.limits(remote.name).bulk_from_rows:
+        last = None  # a large window says nothing of the next one
     lineage = shape.lineage
     return _Plan(
         remote=remote,
@@ -124,9 +126,10 @@ def _plan(activity: CrmImport, context: Context, connector: Connector, remote: R
 
 
 def _condition(activity: CrmImport, context: Context, remote: RemoteObject) -> Condition | None:
+    """The filter with its values, which are evaluated as of the run's beginning: a resumed read asks for the same."""
     if activity.filter is None:
         return None
-    scope = context.scope()
+    scope = replace(context.scope(), now=context.run_started)
     return build_condition(activity.filter, remote, lambda source: evaluate(source, scope))
 
 

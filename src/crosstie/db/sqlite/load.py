@@ -77,7 +77,8 @@ class SqliteLoad:
         self._many = road == "child" or (road == "auto" and (expected_rows or 0) >= CHILD_FROM_ROWS)
         self._rows = 0
         self._own: OwnLoad | None = None
-        self._child: ChildLoad | None = None
+        # Its start takes as long as loading some 50,000 rows: begun now, it passes while the first batch is fetched.
+        self._child = self._new_child() if self._many else None
 
     def write(self, batch: pa.RecordBatch) -> None:
         """See `Load`. Raises what went wrong with an earlier batch, too."""
@@ -94,12 +95,15 @@ class SqliteLoad:
         if self._many and not any(isinstance(column, list) for column in stored):
             self.commit()  # the child waits for the turn that we may have
             if self._child is None:
-                self._child = ChildLoad(self._connections, self._table, self._columns, self._purpose)
+                self._child = self._new_child()
             self._child.write(stored)
         else:
             if self._own is None:
                 self._own = OwnLoad(self._connections, self._table, len(self._columns), self._purpose)
             self._own.write(stored, batch.num_rows)
+
+    def _new_child(self) -> ChildLoad:
+        return ChildLoad(self._connections, self._table, self._columns, self._purpose)
 
     def commit(self) -> None:
         """Ends the open slice, so that nothing is held while nothing comes."""
@@ -191,7 +195,8 @@ class ChildLoad:
             start_new_session=True,  # Ctrl-C is ours to handle
         )
         assert self._process.stdin is not None
-        self._sink = pa.PythonFile(self._process.stdin, mode="w")
+        self._pipe = self._process.stdin
+        self._sink = pa.PythonFile(self._pipe, mode="w")
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
 
     def write(self, stored: Sequence[pa.Array]) -> None:
@@ -203,6 +208,7 @@ class ChildLoad:
             if self._writer is None:
                 self._writer = pa.ipc.new_stream(self._sink, batch.schema)
             self._writer.write_batch(batch)
+            self._pipe.flush()
         except OSError:
             self.finish()
             raise DatabaseError(
@@ -210,10 +216,12 @@ class ChildLoad:
             ) from None
 
     def finish(self) -> None:
-        """Ends the stream and waits for the answer; DatabaseError when it is not good."""
+        """Ends the stream and waits for the answer; DatabaseError when it is not good. Without a batch there is none."""
+        if self._writer is None:
+            self.kill()
+            return
         with contextlib.suppress(OSError):  # the child is gone: its answer says why
-            if self._writer is not None:
-                self._writer.close()
+            self._writer.close()
         self._close_pipe()
         out, err = self._answers()
         if self._process.returncode == 0:
@@ -232,15 +240,15 @@ class ChildLoad:
         )
 
     def kill(self) -> None:
-        """Stops the child at once."""
-        self._process.kill()
-        self._close_pipe()
-        self._answers()
+        """Stops the child at once, if it has not ended."""
+        if self._process.returncode is None:
+            self._process.kill()
+            self._close_pipe()
+            self._answers()
 
     def _close_pipe(self) -> None:
         with contextlib.suppress(OSError):  # what is still buffered has no reader
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+            self._pipe.close()
         self._process.stdin = None
 
     def _answers(self) -> tuple[bytes, bytes]:
