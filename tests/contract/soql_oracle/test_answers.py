@@ -15,16 +15,16 @@ from .evaluator import Evaluator
 from .org import CATALOG, Rows, load
 from .queries import Aggregate, Query, written
 
-_SETTINGS = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+_THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=_SLOW)
+_BRIEF = settings(max_examples=50, deadline=None, suppress_health_check=_SLOW)
 
 
 def _run(rows: Rows, query: Query, now: datetime, zone: ZoneInfo) -> soql.Result:
     return soql.run(load(rows), CATALOG, written(query), now=now, user_zone=zone)
 
 
-@_SETTINGS
+@_THOROUGH
 @given(strategies.rows(), strategies.queries(), strategies.nows, strategies.zones)
 def test_records_equal_the_plain_evaluation(rows: Rows, query: Query, now: datetime, zone: ZoneInfo) -> None:
     result = _run(rows, query, now, zone)
@@ -36,7 +36,7 @@ def test_records_equal_the_plain_evaluation(rows: Rows, query: Query, now: datet
     assert result.total_size == len(expected)
 
 
-@_SETTINGS
+@_THOROUGH
 @given(strategies.rows(), strategies.grouped_queries(), strategies.nows, strategies.zones)
 def test_groups_equal_the_plain_evaluation(rows: Rows, query: Query, now: datetime, zone: ZoneInfo) -> None:
     result = _run(rows, query, now, zone)
@@ -49,7 +49,7 @@ def test_groups_equal_the_plain_evaluation(rows: Rows, query: Query, now: dateti
         assert answered == expected, (written(query), result.sql)
 
 
-@_SETTINGS
+@_BRIEF
 @given(strategies.rows(), strategies.queries(), strategies.nows, strategies.zones)
 def test_count_is_the_number_of_records(rows: Rows, query: Query, now: datetime, zone: ZoneInfo) -> None:
     counted = written(Query(query.owner, (), query.condition)).replace("SELECT ", "SELECT COUNT()", 1)
@@ -59,7 +59,7 @@ def test_count_is_the_number_of_records(rows: Rows, query: Query, now: datetime,
     assert list(result.rows()) == []
 
 
-@_SETTINGS
+@_BRIEF
 @given(strategies.rows(), strategies.queries(), strategies.nows, strategies.zones)
 def test_rows_fetched_by_their_ids_are_the_rows_of_the_query(
     rows: Rows, query: Query, now: datetime, zone: ZoneInfo
