@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 16_384
 """Salesforce's front end: longer URIs are answered 414, more headers 431 (fact sheet 2.4)."""
+_LINE_LIMIT = MAX_HEAD_BYTES + 64
+"""A request line that is longer, method and protocol included, has too long a URI."""
 IDLE_SECONDS = 300.0
 SEND_BYTES = 1 << 20
 
@@ -200,15 +202,13 @@ def read_request(reader: BufferedReader) -> Request | None:
 
     Raises RefusedHead for a head that is too long or malformed.
     """
-    line = reader.readline(MAX_HEAD_BYTES + 32)
+    line = reader.readline(_LINE_LIMIT)
     while line in (b"\r\n", b"\n"):
-        line = reader.readline(MAX_HEAD_BYTES + 32)
+        line = reader.readline(_LINE_LIMIT)
     if not line:
         return None
     pieces = line.split()
-    if (len(line) > MAX_HEAD_BYTES and not line.endswith(b"HTTP/1.1\r\n")) or (
-        len(pieces) > 1 and len(pieces[1]) > MAX_HEAD_BYTES
-    ):
+    if not line.endswith(b"\n") or (len(pieces) > 1 and len(pieces[1]) > MAX_HEAD_BYTES):
         raise RefusedHead(414, "URI Too Long")
     if len(pieces) != 3 or not pieces[2].startswith(b"HTTP/1."):
         raise RefusedHead(400, "Bad Request")
@@ -240,9 +240,9 @@ def make_request(method: str, target: str, headers: Mapping[str, str], body: byt
 def _read_headers(reader: BufferedReader, head_bytes: int) -> dict[str, str]:
     headers: dict[str, str] = {}
     while True:
-        line = reader.readline(MAX_HEAD_BYTES + 2)
+        line = reader.readline(_LINE_LIMIT)
         head_bytes += len(line)
-        if head_bytes > MAX_HEAD_BYTES + 32:
+        if head_bytes > MAX_HEAD_BYTES or not line.endswith(b"\n"):
             raise RefusedHead(431, "Request Header Fields Too Large")
         if line in (b"\r\n", b"\n"):
             return headers
