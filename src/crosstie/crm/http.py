@@ -64,6 +64,10 @@ def host_and_port(url: str) -> str:
         return ""
 
 
+def _shown(url: str) -> str:
+    return host_and_port(url).removesuffix(":443") or "a broken address"
+
+
 def https_url(host: str) -> str:
     """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes."""
     text = host.strip().removesuffix("/")
@@ -318,7 +322,7 @@ class HttpSession:
             stream.close()
             url = self.follow(urljoin(url, target), base=url, what=call.what)
             if call.method != "GET":
-                raise ProtocolError(f"“{call.what}” was redirected to {host_and_port(url)}; a write is not sent there.")
+                raise ProtocolError(f"“{call.what}” was redirected to {_shown(url)}; a write is not sent there.")
         raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.")
 
     def follow(self, target: str, *, base: str, what: str) -> str:
@@ -326,7 +330,7 @@ class HttpSession:
         url = urljoin(base, target)
         if not self.hosts.allows(url):
             raise ProtocolError(
-                f"The answer to “{what}” points to {host_and_port(url) or 'a broken address'}, "
+                f"The answer to “{what}” points to {_shown(url)}, "
                 "a host that this account does not allow. It was not followed; no token was sent there.",
                 hint="If the org has really moved, add that host to the account's allowed hosts.",
             )
@@ -334,7 +338,7 @@ class HttpSession:
 
     def _once(self, call: Call, url: str) -> Stream:
         if not self.hosts.allows(url):
-            raise ProtocolError(f"“{call.what}” would go to {host_and_port(url)}, which this account does not allow.")
+            raise ProtocolError(f"“{call.what}” would go to {_shown(url)}, which this account does not allow.")
         request_id = uuid.uuid4().hex
         request = self._client.build_request(
             call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
@@ -401,7 +405,7 @@ def _trust(ca_file: str) -> ssl.SSLContext:
 
 
 def _broken(error: Exception, what: str, url: str) -> ConnectorError:
-    host = host_and_port(url)
+    host = _shown(url)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""The connectors and their sandboxes. The suite is written against the Protocol; what a CRM calls things is a Subject."""
+"""The connectors and their sandboxes; the suite is written against the Protocol."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.sandboxes import Sandbox, running_sandbox
 
 from crosstie.crm.connector import Connector, Partition, RemoteQuery
 from crosstie.crm.http import Retries
 from crosstie.crm.salesforce.bulk import Patience
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.settings import SalesforceSettings
-from tests.sandboxes import Sandbox, running_sandbox
 
 RECORDS = 4_500
 QUICK = Retries(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from tests.contract.connector.conftest import Opener
+from tests.sandboxes import Sandbox
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.errors import MappingError
 from crosstie.model import FieldType, RemoteObject
-from tests.contract.connector.conftest import Opener
-from tests.sandboxes import Sandbox
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from tests.contract.connector.conftest import RECORDS, Read, read
+from tests.sandboxes import Sandbox
 
 from crosstie.crm.connector import Comparison, Condition, Group, Operator, Order, RemoteQuery, Road
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import FieldType, IndexRange, RemoteObject
-from tests.contract.connector.conftest import RECORDS, Read, read
-from tests.sandboxes import Sandbox
 
 ROADS = (Road.PAGES, Road.BULK)
 FIELDS = ("Id", "LastName", "Email", "Interests__c", "Score__c", "IsEmailBounced", "Birthdate", "SystemModstamp")
@@ -119,8 +119,8 @@ CASES: list[tuple[Condition, Test]] = [
         lambda row: str(row["LastName"]).lower() == "o'brien",
     ),
     (
-        Comparison(field="LastName", operator=Operator.NOT_EQUAL, value="Müller"),
-        lambda row: str(row["LastName"]).lower() != "müller",
+        Comparison(field="LastName", operator=Operator.NOT_EQUAL, value="Lefèvre"),
+        lambda row: str(row["LastName"]).lower() != "lefèvre",
     ),
     (Comparison(field="LastName", operator=Operator.STARTS_WITH, value="m"), like("^m", "LastName")),
     (Comparison(field="LastName", operator=Operator.CONTAINS, value="'"), like("'", "LastName")),
@@ -162,8 +162,8 @@ CASES: list[tuple[Condition, Test]] = [
         lambda row: bool({"Música", "Sports, indoor"} & set(str(row["Interests__c"]).split(";"))),
     ),
     (
-        Comparison(field="LastName", operator=Operator.ONE_OF, value=["Müller", "Yamada", "山田"]),
-        lambda row: str(row["LastName"]).lower() in {"müller", "yamada", "山田"},
+        Comparison(field="LastName", operator=Operator.ONE_OF, value=["Lefèvre", "Nobody", "山田"]),
+        lambda row: str(row["LastName"]).lower() in {"lefèvre", "nobody", "山田"},
     ),
     (
         Group(
@@ -206,7 +206,18 @@ def read_pages(connector: SalesforceConnector, contact: RemoteObject) -> Read:
 def test_no_value_breaks_out_of_the_query(
     connector: SalesforceConnector, contact: RemoteObject, sandbox: Sandbox
 ) -> None:
-    names = ["' OR Id != '", "\\", "\\' OR Id != null --", 'a"b', "line\nbreak", "tab\there", "%", "_", "😀'漢", "100%_'"]
+    names = [
+        "' OR Id != '",
+        "\\",
+        "\\' OR Id != null --",
+        'a"b',
+        "line\nbreak",
+        "tab\there",
+        "%",
+        "_",
+        "😀'漢",
+        "100%_'",
+    ]
     ids = sandbox.insert("Contact", [{"LastName": name} for name in names])
     for name, wanted in zip(names, ids, strict=True):
         for operator in (Operator.EQUAL, Operator.STARTS_WITH, Operator.CONTAINS):

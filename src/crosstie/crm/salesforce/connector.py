@@ -229,7 +229,7 @@ class SalesforceConnector:
         if expected >= BULK_FROM_ROWS:
             return Road.BULK, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
         columns = [one.path for one in soql.selected(query)]
-        if not soql.fits_uri(soql.render(query, columns, order=soql.keyset_order(query))):
+        if not soql.fits_uri(query, columns, soql.keyset_order(query)):
             return self._long_query(query, columns, expected)
         return Road.PAGES, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
 

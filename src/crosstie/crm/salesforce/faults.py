@@ -95,7 +95,7 @@ def _limit(answer: Answer, account: str, message: str) -> ConnectorError:
             hint="Run it again later, or let fewer imports run at a time.",
             code=QUOTA,
             request_id=answer.request_id,
-            retry_after=answer.retry_after() or timedelta(seconds=5),
+            retry_after=answer.retry_after(),
         )
     return UnavailableError(
         f"Salesforce refused “{answer.what}”: this org has used its API calls of the last 24 hours. {message}".strip(),

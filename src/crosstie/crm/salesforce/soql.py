@@ -299,6 +299,19 @@ def render(
     order: Sequence[str] = (),
 ) -> str:
     """The SOQL. `columns` None counts. `order` holds finished criteria. Raises RequestError when it gets too long."""
+    text = _text(query, columns, part=part, keyset=keyset, order=order)
+    if len(text) > QUERY_CHARACTERS:
+        raise RequestError(
+            f"The query on {query.object.name} has {len(text):,} characters; Salesforce allows {QUERY_CHARACTERS:,}.",
+            hint="Ask for fewer fields or a shorter filter.",
+            code="QUERY_TOO_LONG",
+        )
+    return text
+
+
+def _text(
+    query: RemoteQuery, columns: Sequence[str] | None, *, part: Part, keyset: Keyset | None, order: Sequence[str]
+) -> str:
     remote = query.object
     conditions = []
     if query.window is not None:
@@ -315,12 +328,6 @@ def render(
         text += f" WHERE {' AND '.join(conditions)}"
     if order:
         text += f" ORDER BY {','.join(order)}"
-    if len(text) > QUERY_CHARACTERS:
-        raise RequestError(
-            f"The query on {remote.name} has {len(text):,} characters; Salesforce allows {QUERY_CHARACTERS:,}.",
-            hint="Ask for fewer fields or a shorter filter.",
-            code="QUERY_TOO_LONG",
-        )
     return text
 
 
@@ -379,9 +386,9 @@ def encoded(text: str) -> str:
     return quote_plus(text, safe="(),:=!'*")
 
 
-def fits_uri(text: str) -> bool:
-    """Whether the SOQL can travel in a URL."""
-    return len(encoded(text)) + HEADER_BYTES <= URI_BYTES
+def fits_uri(query: RemoteQuery, columns: Sequence[str] | None, order: Sequence[str] = ()) -> bool:
+    """Whether the query can travel in a URL as a whole."""
+    return len(encoded(_text(query, columns, part=WHOLE, keyset=None, order=order))) + HEADER_BYTES <= URI_BYTES
 
 
 def parts(query: RemoteQuery, columns: Sequence[str] | None, order: Sequence[str]) -> tuple[Part, ...]:
@@ -390,13 +397,18 @@ def parts(query: RemoteQuery, columns: Sequence[str] | None, order: Sequence[str
     Raises RequestError (code QUERY_TOO_LONG) when even one value at a time does not fit."""
     comparison: Comparison | None = None
     if query.ids is None:
-        if fits_uri(render(query, columns, order=order)):
+        if fits_uri(query, columns, order):
             return (WHOLE,)
         comparison = _long_list(query)
     elif not query.ids:
         return ()
     shell = replace(query, ids=None, condition=_without(query.condition, comparison) if comparison else query.condition)
-    room = URI_BYTES - HEADER_BYTES - len(encoded(render(shell, columns, order=order))) - _KEYSET_BYTES
+    room = (
+        URI_BYTES
+        - HEADER_BYTES
+        - len(encoded(_text(shell, columns, part=WHOLE, keyset=None, order=order)))
+        - _KEYSET_BYTES
+    )
     if (query.ids is None and comparison is None) or room < LITERAL_CHARACTERS // 10:
         raise RequestError(
             f"The query on {query.object.name} is too long for a URL ({URI_BYTES:,} bytes with headers).",
