@@ -43,7 +43,7 @@ DATE = st.deferred(lambda: DATES)
 INSTANT = st.deferred(lambda: INSTANTS)
 ARITHMETIC = st.sampled_from(["+", "-", "*", "/"])
 INTEGERS = st.one_of(
-    st.sampled_from(["n", "m", "id", "null", "length(name)", "$(vars/@number)"]),
+    st.sampled_from(["n", "m", "id", "nullif(n, n)", "length(name)", "cast($(vars/@number) as integer)"]),
     st.integers(-(10**6), 10**6).map(str),
     _infix(INTEGER, ARITHMETIC, INTEGER),
     _call("abs", INTEGER),

@@ -91,7 +91,14 @@ def unify(nodes: Sequence[Node], where: str, *, otherwise: ColumnType = TEXT) ->
     type = common_type(nodes)
     if type is None:
         raise mismatch(nodes, where)
+    if type is INTEGER and any(_unknown_number(node) for node in nodes):
+        type = DECIMAL
     return [become(node, type) for node in nodes]
+
+
+def _unknown_number(node: Node) -> bool:
+    """A number in a variable may have decimals, whatever it is compared with."""
+    return isinstance(node, VariableNode) and node.type is None
 
 
 def mismatch(nodes: Sequence[Node], where: str) -> MappingError:
@@ -119,6 +126,8 @@ def want(node: Node, types: Sequence[ColumnType], where: str) -> Node:
     """The node as the first of `types` that it can be. Raises MappingError."""
     if node.type in types:
         return node
+    if _unknown_number(node) and DECIMAL in types:
+        return become(node, DECIMAL)
     for type in types:
         if fits(node, type):
             return become(node, type)
