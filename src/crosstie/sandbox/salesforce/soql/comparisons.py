@@ -181,16 +181,16 @@ def _in_days(context: Context, value: Value, operator: str, literal: Literal) ->
     """A comparison with a date literal: `=` is inside its days, `<` before the first, `>` after the last."""
     try:
         covered = dates.days(literal.text, context.now, context.user_zone)
+        if covered is None:
+            raise _unexpected(context, literal)
+        if value.kind == expressions.DATETIME:
+            start, end = (dates.midnight(day, context.user_zone) for day in covered)
+        elif value.kind == expressions.DATE:
+            start, end = (day.isoformat() for day in covered)
+        else:
+            raise wrong_type(context, value, literal)
     except (ValueError, OverflowError):
         raise context.error("MALFORMED_QUERY", literal.at, f"Invalid date literal: {literal.text}") from None
-    if covered is None:
-        raise _unexpected(context, literal)
-    if value.kind == expressions.DATETIME:
-        start, end = (dates.midnight(day, context.user_zone) for day in covered)
-    elif value.kind == expressions.DATE:
-        start, end = (day.isoformat() for day in covered)
-    else:
-        raise wrong_type(context, value, literal)
     if operator == "=":
         return Sql("(") + value.sql + Sql(" >= ? AND ", (start,)) + value.sql + Sql(" < ?)", (end,))
     boundary = start if operator in ("<", ">=") else end

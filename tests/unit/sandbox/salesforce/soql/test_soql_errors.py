@@ -61,6 +61,12 @@ MALFORMED = [
     ("SELECT LastName FROM Contact WHERE LOWER(LastName) = 'a'", 36, "Invalid aggregate function: LOWER"),
     ("SELECT Id FROM Contact WHERE Birthdate = 2026-02-30", 42, "Invalid date: 2026-02-30"),
     ("SELECT Id FROM Contact WHERE Birthdate = LAST_N_DAYS:999999", 42, "Invalid date literal: LAST_N_DAYS:999999"),
+    ("SELECT Id FROM Contact WHERE SystemModstamp > N_YEARS_AGO:2025", 47, "Invalid date literal: N_YEARS_AGO:2025"),
+    (
+        "SELECT Id FROM Contact WHERE SystemModstamp > 0001-01-01T00:00:00+01:00",
+        47,
+        "Invalid dateTime: 0001-01-01T00:00:00+01:00",
+    ),
     (
         "SELECT Id FROM Account WHERE Id IN (SELECT ParentId FROM Account)",
         30,
