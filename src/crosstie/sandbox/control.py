@@ -87,9 +87,9 @@ class Hide(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Latency(msgspec.Struct, forbid_unknown_fields=True):
-    """latency: seconds for every request from now on."""
+    """latency: of every request from now on; a new connection takes it twice more."""
 
-    seconds: float
+    milliseconds: float
 
 
 class Reset(msgspec.Struct, forbid_unknown_fields=True):
@@ -115,7 +115,7 @@ class Control:
             "counters": (Reset, lambda given: org.counters.read(reset=given.reset)),
             "faults": (Faults, lambda given: org.plan.replace(given.rules)),
             "hide": (Hide, lambda given: org.hide(given.names)),
-            "latency": (Latency, lambda given: set_latency(given.seconds)),
+            "latency": (Latency, lambda given: set_latency(given.milliseconds / 1000)),
             "change": (
                 Touch,
                 lambda given: {
