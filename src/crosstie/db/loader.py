@@ -13,8 +13,8 @@ import json
 import re
 import sys
 import time
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import IO
 
 import adbc_driver_manager as adbc
 import adbc_driver_sqlite
@@ -105,15 +105,16 @@ class Loader:
             answers.read_all()
 
 
-def load(database: Path, table: str, purpose: str, stream: IO[bytes]) -> int:
+def load(database: Path, table: str, purpose: str, stream: BufferedReader) -> int:
     """Loads the whole stream; the number of rows. What was committed before an error stays."""
     loader = Loader(database, table, purpose)
     try:
         feeder = Feeder("loader", loader.write, loader.commit, idle_seconds=IDLE_SECONDS)
         try:
-            with pa.ipc.open_stream(stream) as batches:
-                for batch in batches:
-                    feeder.write(batch)
+            if stream.peek(1):  # else nothing was sent at all
+                with pa.ipc.open_stream(stream) as batches:
+                    for batch in batches:
+                        feeder.write(batch)
         except BaseException:
             feeder.abandon()
             raise
@@ -128,7 +129,7 @@ def main() -> int:
     file, table, purpose = sys.argv[1:]
     answer: dict[str, object]
     try:
-        answer = {"rows": load(Path(file), table, purpose, sys.stdin.buffer)}
+        answer = {"rows": load(Path(file), table, purpose, BufferedReader(FileIO(0)))}
     except (adbc.Error, OSError, pa.ArrowException) as error:
         code = next((code for pattern, code in _CODES if pattern.search(str(error))), "LOADER")
         answer = {"code": code, "message": str(error)}

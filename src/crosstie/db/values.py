@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from crosstie.db.columns import arrow_type
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
 
 # memchr over the text of a whole column
 _NUL = re.compile(b"\0")
-_FIRST_YEAR, _LAST_YEAR = datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999999)  # noqa: DTZ001
+# 0001-01-01 to 9999-12-31, counted from 1970-01-01.
+_DAYS = (-719_162, 2_932_896)
+_MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _DATED = (ColumnType.DATE, ColumnType.INSTANT, ColumnType.WALL_CLOCK)
 
 
@@ -66,14 +67,10 @@ def _check_years(name: str, array: pa.Array) -> None:
 
     if array.null_count == len(array):
         return
-    first, last = (pa.scalar(limit).cast(pa.timestamp("us")) for limit in (_FIRST_YEAR, _LAST_YEAR))
-    limits = pa.array([first.value, last.value], pa.int64()).cast(pa.timestamp("us"))
-    if pa.types.is_date32(array.type):
-        numbers, bounds = array.cast(pa.int32()), limits.cast(pa.date32()).cast(pa.int32())
-    else:
-        numbers, bounds = array.cast(pa.int64()), limits.cast(pa.int64())
+    days = pa.types.is_date32(array.type)
+    numbers = array.cast(pa.int32() if days else pa.int64())
+    low, high = _DAYS if days else _MICROSECONDS
     found = pc.min_max(numbers).as_py()
-    low, high = bounds.to_pylist()
     for value in (found["min"], found["max"]):
         if not low <= value <= high:
             raise unloadable(name, value, "it lies outside the years 1 to 9999")

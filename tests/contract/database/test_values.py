@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crosstie.db.columns import arrow_schema, arrow_type
 from crosstie.db.database import Database
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
+from tests.contract.database.rows import load, read
 
 WALL = partial(datetime, tzinfo=None)
 INSTANT = partial(datetime, tzinfo=UTC)
@@ -45,27 +45,6 @@ ROWS: list[tuple[Any, ...]] = [
     ("x" * 5000, -(2**63), Decimal("-12345678901.2345"), 5e-324, False, date(1969, 12, 31),
      INSTANT(1969, 12, 31, 23, 59, 59, 1), WALL(1900, 2, 28, 1, 2, 3, 4), time(1, 2, 3), "z", None),
 ]  # fmt: skip
-
-
-def batch_of(columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
-    arrays = [pa.array([row[i] for row in rows], arrow_type(column)) for i, column in enumerate(columns)]
-    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(tuple(columns)))
-
-
-def load(database: Database, columns: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> None:
-    database.create_work("w_1_1_1_ok", columns)
-    with database.load("w_1_1_1_ok", columns) as loading:
-        loading.write(batch_of(columns, rows))
-
-
-def read(database: Database, columns: Sequence[Column], order: str, **more: Any) -> list[tuple[Any, ...]]:
-    names = ", ".join(database.quote(column.name) for column in columns)
-    batches = database.read(f"select {names} from crosstie.w_1_1_1_ok order by {order}", None, columns, **more)
-    found = []
-    for batch in batches:
-        assert batch.schema == arrow_schema(tuple(columns))
-        found += list(zip(*[column.to_pylist() for column in batch.columns], strict=True))
-    return found
 
 
 def numbered(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

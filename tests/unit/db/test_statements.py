@@ -36,7 +36,7 @@ def test_the_namespace_is_a_prefix_on_sqlite(written: str, sqlite: str) -> None:
     ],
 )
 def test_named_values_are_found_outside_literals(written: str, postgresql: str, names: set[str]) -> None:
-    assert for_postgresql(written) == (postgresql, names)
+    assert for_postgresql(written) == (postgresql, frozenset(names))
 
 
 def test_identifiers_are_quoted() -> None:

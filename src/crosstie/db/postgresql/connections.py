@@ -13,7 +13,7 @@ import psycopg
 from psycopg import ClientCursor
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import ConnStatus, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import NumericLoader
 
 from crosstie.db.database import Dialect, Params
@@ -25,6 +25,25 @@ OLDEST_SERVER = 140000
 IDLE_CONNECTIONS = 8
 # What a purpose may show in pg_stat_activity: the server keeps 63 bytes.
 _SHOWN_PURPOSE = 50
+
+# A user named like our namespace has it in the search path ("$user"); people's tables must not be looked for there,
+# or made there.
+_SEARCH_PATH = """
+select set_config('search_path', coalesce(
+    (select string_agg(trim(part), ', ' order by position)
+        from unnest(string_to_array(current_setting('search_path'), ',')) with ordinality as parts(part, position)
+        where trim(both ' "' from part) <> 'crosstie'
+            and (trim(both ' "' from part) <> '$user' or current_user <> 'crosstie')),
+    'public'), false)
+"""
+
+# What every session of ours begins with, those of ADBC too.
+SESSION = (
+    "set timezone = 'UTC'",
+    "set synchronous_commit = on",
+    "set client_min_messages = warning",
+    _SEARCH_PATH,
+)
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -127,8 +146,8 @@ class Connections:
         self._guard = threading.Lock()
         self._closed = False
 
-    def open(self, **settings: str) -> Connection:
-        """A new connection outside any transaction; a commit on it is durable when it returns, unless set otherwise."""
+    def open(self) -> Connection:
+        """A new connection outside any transaction; a commit on it is durable when it returns."""
         with in_our_words(self.place, self.secret):
             connection = psycopg.connect(
                 self.conninfo, autocommit=True, connect_timeout=15, keepalives=1, keepalives_idle=15
@@ -137,8 +156,7 @@ class Connections:
             encoding = connection.info.parameter_status("server_encoding") or "?"
             refuse_unfit(self.place, connection.info.server_version, encoding)
             with in_our_words(self.place):
-                wanted = {"timezone": "UTC", "synchronous_commit": "on", "client_min_messages": "warning", **settings}
-                connection.execute("; ".join(f"set {name} = '{value}'" for name, value in wanted.items()).encode())
+                connection.execute("; ".join(SESSION).encode())
                 connection.adapters.register_loader("numeric", WholeNumberLoader)
         except BaseException:
             connection.close()
@@ -217,7 +235,7 @@ def refuse_unfit(place: str, server_version: int, encoding: str) -> None:
     `server_version` is libpq's number, like 150018 for 15.18."""
     if server_version < OLDEST_SERVER:
         raise DatabaseError(
-            f"PostgreSQL {place} is version {server_version // 10000}; Crosstie needs {OLDEST_SERVER // 10000} or newer.",
+            f"PostgreSQL {place} is version {server_version // 10000}; Crosstie needs {OLDEST_SERVER // 10000} or later.",
             hint="Upgrade the server, or use a SQLite database.",
             code="OLD_SERVER",
         )
@@ -230,13 +248,8 @@ def refuse_unfit(place: str, server_version: int, encoding: str) -> None:
 
 
 def _alive(connection: Connection) -> bool:
-    """Whether an idle connection is still one: the server says nothing to it unless it ends it."""
+    """Whether an idle connection is still one: the server says nothing to it unless to end it."""
     if connection.closed:
         return False
     readable, _, _ = select.select([connection.fileno()], [], [], 0)
-    if readable:
-        try:
-            connection.pgconn.consume_input()
-        except psycopg.Error:
-            return False
-    return connection.pgconn.status == ConnStatus.OK
+    return not readable

@@ -11,7 +11,7 @@ from psycopg import ClientCursor
 
 from crosstie.db.columns import arrow_schema, arrow_type, postgresql_cast
 from crosstie.db.database import Params
-from crosstie.db.postgresql.connections import Connections, bound
+from crosstie.db.postgresql.connections import SESSION, Connections, bound
 from crosstie.db.postgresql.errors import in_our_words
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
@@ -102,7 +102,16 @@ class Readers:
                     driver=adbc_driver_postgresql._driver_path(), uri=self._connections.conninfo
                 )
             database = self._database
-        return adbc.AdbcConnection(database)
+        connection = adbc.AdbcConnection(database)
+        try:
+            with contextlib.closing(adbc.AdbcStatement(connection)) as statement:
+                for setting in SESSION:
+                    statement.set_sql_query(setting)
+                    statement.execute_update()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _give_back(self, connection: Any) -> None:
         with self._guard:
