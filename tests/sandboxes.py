@@ -16,7 +16,6 @@ from typing import Any
 import requests
 
 from crosstie.sandbox import running
-from crosstie.sandbox.tls import SERVER_LIFETIME
 
 
 class ControlRefused(Exception):
@@ -136,11 +135,8 @@ class Client:
 
 
 @contextmanager
-def running_sandbox(
-    *, records: int = 1000, state: Path | None = None, port: int = 0, expired_certificate: bool = False
-) -> Iterator[Sandbox]:
+def running_sandbox(*, records: int = 1000, state: Path | None = None, port: int = 0) -> Iterator[Sandbox]:
     """A sandbox in a thread of this process; its state is thrown away unless a folder is given."""
-    lifetime = timedelta(days=-2) if expired_certificate else SERVER_LIFETIME
     with tempfile.TemporaryDirectory() as folder:
-        with running(state or Path(folder), records=records, port=port, certificate_lifetime=lifetime) as service:
+        with running(state or Path(folder), records=records, port=port) as service:
             yield Sandbox(info=service.info, ca_file=service.ca_file)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from crosstie.sandbox.salesforce.errors import STATUS_ERRORS, ApiError
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions, load_credentials, public_key_pem
 from crosstie.sandbox.salesforce.soap import LAST_LOGIN_VERSION
-from crosstie.sandbox.tls import SERVER_LIFETIME, ensure_certificates, server_context, write_private
+from crosstie.sandbox.tls import ensure_certificates, server_context, write_private
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +31,14 @@ class StateInUse(Exception):
 class SandboxService:
     """One sandbox on one port. `info` is what sandbox.json holds, secrets included."""
 
-    def __init__(
-        self,
-        state_dir: Path,
-        *,
-        records: int = 1000,
-        port: int = 0,
-        certificate_lifetime: timedelta = SERVER_LIFETIME,
-    ) -> None:
+    def __init__(self, state_dir: Path, *, records: int = 1000, port: int = 0) -> None:
         state_dir = state_dir.absolute()
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._state_dir = state_dir
         self._lock_file = _lock(state_dir)
         # Who waits for the file must not find that of the last run.
         (state_dir / INFO_FILE).unlink(missing_ok=True)
-        ca_file, server_file = ensure_certificates(state_dir, lifetime=certificate_lifetime)
+        ca_file, server_file = ensure_certificates(state_dir)
         self._org = Org(state_dir, records=records)
         key_file = state_dir / "jwt_key.pem"
         credentials = load_credentials(self._org.database, key_file)
@@ -170,14 +162,9 @@ def start(
 
 
 @contextmanager
-def running(
-    state_dir: Path, *, records: int = 1000, port: int = 0, certificate_lifetime: timedelta = SERVER_LIFETIME
-) -> Iterator[SandboxService]:
-    """A sandbox served by a thread of this process, for as long as the context lasts.
-
-    A negative `certificate_lifetime` is for tests of clients that meet an expired certificate.
-    """
-    service = SandboxService(state_dir, records=records, port=port, certificate_lifetime=certificate_lifetime)
+def running(state_dir: Path, *, records: int = 1000, port: int = 0) -> Iterator[SandboxService]:
+    """A sandbox served by a thread of this process, for as long as the context lasts."""
+    service = SandboxService(state_dir, records=records, port=port)
     thread = threading.Thread(target=service.serve_forever, daemon=True)
     thread.start()
     try:

@@ -31,18 +31,17 @@ def write_private(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def ensure_certificates(state_dir: Path, *, lifetime: timedelta = SERVER_LIFETIME) -> tuple[Path, Path]:
+def ensure_certificates(state_dir: Path) -> tuple[Path, Path]:
     """Returns the CA's PEM file and the server's PEM file (certificate, then key), made where they are missing.
 
-    The server certificate names localhost, 127.0.0.1 and ::1, and is renewed from the kept CA in its last month. A
-    negative `lifetime` makes one that has expired.
+    The server certificate names localhost, 127.0.0.1 and ::1, and is renewed from the kept CA in its last month.
     """
     ca_file, ca_key_file, server_file = state_dir / "ca.pem", state_dir / "ca_key.pem", state_dir / "server.pem"
     if not (ca_file.exists() and ca_key_file.exists()):
         _make_authority(ca_file, ca_key_file)
         server_file.unlink(missing_ok=True)
-    if not server_file.exists() or _nearly_over(server_file) or lifetime != SERVER_LIFETIME:
-        _make_server(ca_file, ca_key_file, server_file, lifetime)
+    if not server_file.exists() or _nearly_over(server_file):
+        _make_server(ca_file, ca_key_file, server_file)
     return ca_file, server_file
 
 
@@ -88,7 +87,7 @@ def _make_authority(ca_file: Path, ca_key_file: Path) -> None:
     ca_file.chmod(0o644)
 
 
-def _make_server(ca_file: Path, ca_key_file: Path, server_file: Path, lifetime: timedelta) -> None:
+def _make_server(ca_file: Path, ca_key_file: Path, server_file: Path) -> None:
     authority = x509.load_pem_x509_certificate(ca_file.read_bytes())
     authority_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), password=None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
@@ -106,8 +105,8 @@ def _make_server(ca_file: Path, ca_key_file: Path, server_file: Path, lifetime: 
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(min(now, now + lifetime) - timedelta(days=1))
-        .not_valid_after(now + lifetime)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + SERVER_LIFETIME)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)

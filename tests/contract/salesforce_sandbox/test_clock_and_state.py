@@ -1,7 +1,6 @@
 """The sandbox's clock, and what outlives a restart."""
 
 import stat
-import urllib.error
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -104,11 +103,3 @@ def test_unknown_actions_say_what_there_is(sandbox: Sandbox) -> None:
         sandbox.control("explode")
     with pytest.raises(ControlRefused):
         sandbox.switches(colour="red")
-
-
-def test_an_expired_certificate_and_its_renewal(tmp_path: Path) -> None:
-    with running_sandbox(records=10, state=tmp_path, expired_certificate=True) as sandbox:
-        with pytest.raises(urllib.error.URLError, match="certificate has expired"):
-            sandbox.now()
-    with running_sandbox(state=tmp_path) as sandbox:
-        assert sandbox.now()
