@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from crosstie.db.columns import postgresql_cast, postgresql_type, sqlite_type
 from crosstie.db.database import Database, Dialect, Transaction
 from crosstie.db.merge import Carried, Companion, Fragment, Target
+from crosstie.db.merge.staging import IGNORED
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.model import Column, ColumnType, Lineage
@@ -194,7 +195,7 @@ class Tying:
         tied = _key_of_text(self.target.dialect, key.column, "e.local_key")
         passed = ""
         if self.stamp is not None:
-            passed = f"e.tombstone is not null and {self.stamp.sql} <= e.tombstone"
+            passed = f"coalesce({self.stamp.sql} <= e.tombstone, false)"
         return Companion(
             joins=f" left join crosstie.{self.table.name} e on e.remote_id = {self.remote_id.sql}",
             key=(tied,) if self.takes_tied else (),
@@ -226,10 +227,11 @@ class Tying:
             raise DatabaseError(f"the tie table {self.table.name} has no column for {exchange.field}")
         return column.name
 
-    def write(self, transaction: Transaction, stage: str, *, empty: bool, rows: int) -> None:
-        """Writes the ties of the staged rows that were not refused; only differences."""
+    def write(self, transaction: Transaction, stage: str, local_key: str, *, empty: bool, rows: int) -> None:
+        """Writes the ties of the staged rows that were not refused; only differences. `local_key` is their key over
+        alias g, the stage; `rows` how many are new."""
         carried = iter(f"g.c_{number}" for number in range(1, len(self.carried()) + 1))
-        values = {"remote_id": next(carried), "local_key": "cast(g.k_1 as text)"}
+        values = {"remote_id": next(carried), "local_key": f"cast({local_key} as text)"}
         kept: dict[str, str] = {}
         if self.stamp is not None:
             values["stamp"] = next(carried)
@@ -271,7 +273,7 @@ class Tying:
     ) -> None:
         """Known ties are updated, the others added; the stage names only those that differ."""
         name = self.table.name
-        due = "g.fault is null and g.concerned"
+        due = f"g.fault is null and g.concerned and g.what <> '{IGNORED}'"
         sets = {
             column: f"case when {kept[column]} then {value} else e.{column} end" if column in kept else value
             for column, value in values.items()

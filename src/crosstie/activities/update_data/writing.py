@@ -213,7 +213,7 @@ class Update:
             merge.use(tying.companion(empty=empty))
         merged = merge.apply(transaction)
         if tying is not None:
-            tying.write(transaction, merge.stage, empty=empty, rows=merged.inserted)
+            tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
         self.refused, self.transaction = merged.rejected, transaction
         if merged.rejected:
             self._keep_refused(transaction, merge)

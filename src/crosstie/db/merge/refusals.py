@@ -68,7 +68,6 @@ def refuse_unreadable(
     staging: Staging,
     tables: tuple[str, str],
     has_twice: bool,
-    counted: Callable[[Transaction], int],
 ) -> None:
     """Stages row by row group, because a value of some row could not even be computed. Raises DatabaseError when the
     statement itself is at fault."""
@@ -84,13 +83,12 @@ def refuse_unreadable(
     transaction.execute(f"create index {numbers}_number on crosstie.{numbers} (number)")
     same = " and ".join(f"b.{name} = s.{key}" for name, key in zip(names.source, keys, strict=True))
     only = f" join crosstie.{numbers} b on b.number between :low and :high and {same}"
-    before = len(staging.faults)
+    staging.faults.clear()
     statement = staging.statement(stage, twice, has_twice=has_twice, only=only)
     faults = staging.faults
-    assert len(faults) >= before, "composing a statement only adds checks"
 
     def attempt(low: int, high: int) -> int:
-        params = {**staging.params(), "counted": counted(transaction), "low": low, "high": high}
+        params = {**staging.params(), "low": low, "high": high}
         return transaction.execute(statement, params)
 
     def refuse(number: int, error: DatabaseError) -> None:
@@ -111,7 +109,7 @@ def write_around_faults(
 ) -> None:
     """Writes what can be written. A value that another row holds is refused, unless that row gives it up in the same
     merge; therefore again, as long as something was written and something is still held up."""
-    pending = f"g.fault is null and g.number is null and g.what <> '{UNCHANGED}'"
+    pending = f"g.fault is null and g.number is null and g.what in ('{INSERTED}', '{UPDATED}')"
     while True:
         held = [number for number in _mark_not_unique(transaction, plan, stage, faults, pending) if number]
         written = _write(transaction, plan, stage, faults, statement, pending)

@@ -26,7 +26,7 @@ from crosstie.db.merge.target import TargetColumn
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType
 
-INSERTED, UPDATED, UNCHANGED = "inserted", "updated", "unchanged"
+INSERTED, UPDATED, UNCHANGED, IGNORED = "inserted", "updated", "unchanged", "ignored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,9 @@ class Staging:
         shown.append(f"{plan.companion.concerned or 'false'} as concerned")
         if plan.resolution.ambiguous:
             shown.append(f"{plan.resolution.ambiguous} as ambiguous")
-        passed = []
+        where = ""
+        if plan.companion.passed_over:
+            shown.append(f"{plan.companion.passed_over} as passed")
         if has_twice:
             same = " and ".join(
                 f"w.{name} = s.{quote_identifier(one)}" for one, name in zip(plan.source.key, names.source, strict=True)
@@ -157,10 +159,7 @@ class Staging:
             joins += f" left join crosstie.{twice} w on {same}"
             shown.append("w.place as place")
             if plan.ignores_same_target:
-                passed.append("w.place is null")
-        if plan.companion.passed_over:
-            passed.append(f"({plan.companion.passed_over}) is not true")
-        where = f" where {' and '.join(passed)}" if passed else ""
+                where = " where w.place is null"
         return f"select {', '.join(shown)} from {self.source_sql()}{joins}{where}"
 
     def _value(self, column: TargetColumn, has_row: bool) -> str:
@@ -191,7 +190,8 @@ class Staging:
             self._differs(self.plan.target.column(one), f"q.o_{place}", f"q.{name}")
             for place, (one, name) in enumerate(zip(self.plan.written, names.values, strict=True), 1)
         )
-        return f"case when q.fresh then '{INSERTED}' when {differs} then '{UPDATED}' else '{UNCHANGED}' end"
+        passed = f"when q.passed then '{IGNORED}' " if self.plan.companion.passed_over else ""
+        return f"case {passed}when q.fresh then '{INSERTED}' when {differs} then '{UPDATED}' else '{UNCHANGED}' end"
 
     def _differs(self, column: TargetColumn, old: str, new: str) -> str:
         if self.plan.target.dialect == "sqlite":
@@ -210,10 +210,7 @@ class Staging:
             if column.name in self.plan.written:
                 new = names.values[self.plan.written.index(column.name)]
             elif column.name == self.plan.target.counted:
-                new = (
-                    f":counted + sum(case when what = '{INSERTED}' and fault is null then 1 else 0 end)"
-                    " over (rows unbounded preceding)"
-                )
+                new = "null"  # numbered once it is known how many there are
             else:
                 new = self._default(column)
             fresh = f"what = '{INSERTED}' and fault is null"
@@ -221,11 +218,11 @@ class Staging:
         return keys
 
     def _fault(self, names: Names, has_twice: bool) -> str:
-        branches = []
+        branches = ["when q.passed then null"] if self.plan.companion.passed_over else []
         for condition, fault in self._checks(names, has_twice):
             self.faults.append(fault)
             branches.append(f"when {condition} then {len(self.faults)}")
-        return f"case {' '.join(branches)} end" if branches else "cast(null as integer)"
+        return f"case {' '.join(branches)} end" if self.faults else "cast(null as integer)"
 
     def _checks(self, names: Names, has_twice: bool) -> Iterator[tuple[str, Fault]]:
         plan = self.plan

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from crosstie.db.database import Database, Transaction
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
 from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
-from crosstie.db.merge.staging import INSERTED, UPDATED, Names, Staging, key_columns, stage_columns
+from crosstie.db.merge.staging import IGNORED, INSERTED, UPDATED, Names, Staging, key_columns, stage_columns
 from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
+
+# For the joins and sorts of one merge, on PostgreSQL; its own default is made for many small queries.
+WORK_MEMORY = "64MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Merge:
         self.twice = f"{private_name}_twice"
         self.names = Names.of(plan)
         self.staging = Staging(plan=plan, faults=[])
+        self.counted: int | None = None
 
     @property
     def faults(self) -> Sequence[Fault]:
@@ -70,10 +74,15 @@ class Merge:
         if plan.resolution.key and transaction.dialect == "postgresql":
             # What is compared now must still be true when it is written; SQLite has one writer at a time anyway.
             transaction.execute(f"lock table {plan.target.sql} in share row exclusive mode")
+        if transaction.dialect == "postgresql":
+            transaction.execute(f"set local work_mem = '{WORK_MEMORY}'")
         has_twice = self._find_twice(transaction)
         self._fill(transaction, has_twice)
-        self._write(transaction)
-        return self._counts(transaction)
+        found = self._staged(transaction)
+        self._number_new(transaction, found)
+        if not self._write(transaction, found):
+            found = self._staged(transaction)
+        return self._counts(transaction, found)
 
     def _find_twice(self, transaction: Transaction) -> bool:
         """Notes the rows that name the same row of the target; whether there are any."""
@@ -113,37 +122,50 @@ class Merge:
         )
 
     def _fill(self, transaction: Transaction, has_twice: bool) -> None:
-        params = {**self.staging.params(), "counted": self._counted(transaction)}
         statement = self.staging.statement(self.stage, self.twice, has_twice=has_twice)
         try:
             with transaction.savepoint():
-                transaction.execute(statement, params)
+                transaction.execute(statement, self.staging.params())
         except DatabaseError as error:
             if not is_row_fault(error):
                 raise
-            refuse_unreadable(transaction, self.plan, self.staging, (self.stage, self.twice), has_twice, self._counted)
+            refuse_unreadable(transaction, self.plan, self.staging, (self.stage, self.twice), has_twice)
+
+    def key(self, alias: str) -> tuple[str, ...]:
+        """The target's key of a staged row, as SQL over the stage's alias."""
+        if self.counted is None:
+            return tuple(f"{alias}.{name}" for name in self.names.key)
+        return (f"coalesce({alias}.{self.names.key[0]}, {self.counted} + {alias}.rowid)",)
+
+    def _number_new(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> None:
+        """Gives the new rows the keys that SQLite would count up to: without gaps, as far as the rows go through."""
+        self.counted = None
+        if not self.plan.target.counted or self.plan.target.counted in self.plan.written:
+            return
+        new = found.get((INSERTED, False), 0)
+        if new == sum(found.values()):
+            self.counted = self._counted(transaction)
+        elif new:
+            transaction.execute(
+                f"update crosstie.{self.stage} as g set {self.names.key[0]} = :counted + x.place from"
+                f" (select rowid as row, row_number() over (order by rowid) as place from crosstie.{self.stage}"
+                f" where what = '{INSERTED}' and fault is null) x where g.rowid = x.row",
+                {"counted": self._counted(transaction)},
+            )
 
     def _counted(self, transaction: Transaction) -> int:
-        """The highest number that SQLite has given, or will have given, to the target's key."""
+        """The highest number that SQLite has given to the target's key."""
         target = self.plan.target
-        if not target.counted:
-            return 0
-        staged = self.names.key[0]
-        found = [
-            transaction.row(f"select max({quote_identifier(target.counted)}) from {target.sql}"),
-            transaction.row(f"select max({staged}) from crosstie.{self.stage}"),
-        ]
+        found = [transaction.row(f"select max({quote_identifier(target.counted)}) from {target.sql}")]
         if transaction.row("select 1 from sqlite_master where name = 'sqlite_sequence'"):
             found.append(
                 transaction.row("select seq from sqlite_sequence where name = :name", {"name": target.table.name})
             )
         return max(int(row[0]) if row and row[0] is not None else 0 for row in found)
 
-    def _write(self, transaction: Transaction) -> None:
-        found = self._staged(transaction)
+    def _write(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> bool:
+        """Writes; whether every row that was to be written went through."""
         pending = [what for what in (UPDATED, INSERTED) if found.get((what, False))]
-        if not pending:
-            return
         try:
             with transaction.savepoint():
                 for what in pending:
@@ -153,6 +175,8 @@ class Merge:
             if not is_row_fault(error):
                 raise
             write_around_faults(transaction, self.plan, self.stage, self.staging.faults, self.statement)
+            return False
+        return True
 
     def statement(self, what: str, only: str = "") -> str:
         """The write of the staged rows with that outcome; `only` restricts alias g, the stage."""
@@ -169,8 +193,8 @@ class Merge:
                 for one, name in zip(target.key, self.names.key, strict=True)
             )
             return f"update {target.sql} as t set {sets} from crosstie.{self.stage} g where {same} and {due}"
-        for column, name in zip(target.key, self.names.key, strict=True):
-            values.setdefault(column.name, target.given(column, f"g.{name}"))
+        for column, key in zip(target.key, self.key("g"), strict=True):
+            values.setdefault(column.name, target.given(column, key))
         overriding = " overriding system value" if target.overrides_identity else ""
         listed = ", ".join(quote_identifier(one) for one in values)
         return (
@@ -182,24 +206,12 @@ class Merge:
         rows = transaction.rows(f"select what, fault is not null, count(*) from crosstie.{self.stage} group by 1, 2")
         return {(str(row[0]), bool(row[1])): int(row[2]) for row in rows}
 
-    def _counts(self, transaction: Transaction) -> Merged:
-        found = self._staged(transaction)
+    def _counts(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> Merged:
         rejected = sum(number for (_, refused), number in found.items() if refused)
         inserted, updated = found.get((INSERTED, False), 0), found.get((UPDATED, False), 0)
-        passed = self._passed_over(transaction)
-        unchanged = self.plan.source.rows - rejected - inserted - updated - passed
-        return Merged(inserted=inserted, updated=updated, unchanged=unchanged, rejected=rejected, ignored=passed)
-
-    def _passed_over(self, transaction: Transaction) -> int:
-        """Rows that the staging left out although they might differ."""
-        number = 0
+        ignored = found.get((IGNORED, False), 0)
         if self.plan.ignores_same_target:
             row = transaction.row(f"select count(*) from crosstie.{self.twice}")
-            number += int(row[0]) if row else 0
-        if self.plan.companion.passed_over:
-            where = f"({self.plan.companion.passed_over}) is true"
-            row = transaction.row(
-                f"select count(*) from {self.staging.source_sql()} where {where}", self.staging.params()
-            )
-            number += int(row[0]) if row else 0
-        return number
+            ignored += int(row[0]) if row else 0
+        unchanged = self.plan.source.rows - rejected - inserted - updated - ignored
+        return Merged(inserted=inserted, updated=updated, unchanged=unchanged, rejected=rejected, ignored=ignored)
