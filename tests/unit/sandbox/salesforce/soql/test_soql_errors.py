@@ -99,9 +99,9 @@ INVALID_FIELDS = [
     ("SELECT Account.Foo__c FROM Contact", 8, f"No such column 'Foo__c' on entity 'Account'. {_COLUMN}"),
     ("SELECT Owner.Department FROM Gadget__c", 8, f"No such column 'Department' on entity 'Name'. {_COLUMN}"),
     (
-        "SELECT Id, Acount.Name FROM Contact",
+        "SELECT Id, Konto.Name FROM Contact",
         12,
-        f"Didn't understand relationship 'Acount' in field path. {_RELATION}",
+        f"Didn't understand relationship 'Konto' in field path. {_RELATION}",
     ),
     ("SELECT Id FROM Contact WHERE Description = 'x'", 30, "field 'Description' can not be filtered in a query call"),
     (
