@@ -35,14 +35,14 @@ def _case(condition: st.SearchStrategy[str], value: st.SearchStrategy[str]) -> s
 
 
 SMALL = st.integers(-6, 6).map(str)
-BOOLEAN = st.deferred(lambda: BOOLEANS)
-INTEGER = st.deferred(lambda: INTEGERS)
-DECIMAL = st.deferred(lambda: DECIMALS)
-TEXT = st.deferred(lambda: ALL_TEXTS)
-DATE = st.deferred(lambda: DATES)
-INSTANT = st.deferred(lambda: INSTANTS)
+BOOLEAN: st.SearchStrategy[str] = st.deferred(lambda: BOOLEANS)
+INTEGER: st.SearchStrategy[str] = st.deferred(lambda: INTEGERS)
+DECIMAL: st.SearchStrategy[str] = st.deferred(lambda: DECIMALS)
+TEXT: st.SearchStrategy[str] = st.deferred(lambda: ALL_TEXTS)
+DATE: st.SearchStrategy[str] = st.deferred(lambda: DATES)
+INSTANT: st.SearchStrategy[str] = st.deferred(lambda: INSTANTS)
 ARITHMETIC = st.sampled_from(["+", "-", "*", "/"])
-INTEGERS = st.one_of(
+INTEGERS: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(["n", "m", "id", "nullif(n, n)", "length(name)", "cast($(vars/@number) as integer)"]),
     st.integers(-(10**6), 10**6).map(str),
     _infix(INTEGER, ARITHMETIC, INTEGER),
@@ -61,7 +61,7 @@ INTEGERS = st.one_of(
         ["try_cast(name as integer)", "try_cast(other as integer)", "cast(d as integer)", "cast(b as integer)"]
     ),
 )
-DECIMALS = st.one_of(
+DECIMALS: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(["d", "e", "0.5", "12.25", "$(instance/vars/@half)", "try_cast(other as decimal)"]),
     st.decimals(-1000, 1000, places=2, allow_nan=False).map(str),
     _infix(DECIMAL, ARITHMETIC, DECIMAL),
@@ -79,7 +79,7 @@ FLOATS = st.one_of(
     st.sampled_from(["f", "1e3", "-2.5e-1", "cast(d as float)", "cast(n as float)"]),
     _infix(st.just("f"), ARITHMETIC, st.sampled_from(["n", "d", "f", "2", "0"])),
 )
-ALL_TEXTS = st.one_of(
+ALL_TEXTS: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(["name", "other", "$(vars/@text)", "cast(day as text)", "cast(at as text)", "cast(d as text)"]),
     TEXTS,
     _infix(TEXT, st.just("||"), TEXT),
@@ -99,7 +99,7 @@ ALL_TEXTS = st.one_of(
     _call("greatest", TEXT, TEXT),
     _case(BOOLEAN, TEXT),
 )
-DATES = st.one_of(
+DATES: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(
         ["day", "today()", "cast(at as date)", "cast(wall as date)", "$(vars/@date)", "try_cast(other as date)"]
     ),
@@ -107,13 +107,13 @@ DATES = st.one_of(
     _call("date_add", st.sampled_from(["day", "today()"]), st.integers(-300, 300).map(str)),
     _call("coalesce", st.just("day"), DATE),
 )
-INSTANTS = st.one_of(
+INSTANTS: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(
         ["at", "now()", "cast(wall as instant)", "cast(day as instant)", "cast('2026-03-29T01:00:00Z' as instant)"]
     ),
     _call("date_add", st.sampled_from(["at", "now()"]), st.integers(-300, 300).map(str)),
 )
-BOOLEANS = st.one_of(
+BOOLEANS: st.SearchStrategy[str] = st.one_of(
     st.sampled_from(
         ["b", "c", "true", "false", "cast(n as boolean)", "contains(likes, 'a')", "has_any(likes, 'b', 'c')"]
     ),

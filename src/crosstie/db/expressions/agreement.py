@@ -37,9 +37,7 @@ def fits(node: Node, type: ColumnType) -> bool:
         return type in (*MOMENTS, TIME, SET) and read_literal(str(node.value), type) is not None
     if node.type in NUMBERS and type in NUMBERS:
         return NUMBERS.index(node.type) < NUMBERS.index(type)
-    if node.type in MOMENTS and type in MOMENTS:
-        return node.type == DATE
-    return node.type == SET and type == TEXT
+    return node.type in MOMENTS and type in MOMENTS and node.type == DATE
 
 
 def become(node: Node, type: ColumnType) -> Node:
@@ -49,7 +47,9 @@ def become(node: Node, type: ColumnType) -> Node:
     if node.type == type:
         return node
     if isinstance(node, NullNode | VariableNode):
-        return replace(node, type=type, scale=UNKNOWN_SCALE if isinstance(node, VariableNode) and type is DECIMAL else 0)
+        return replace(
+            node, type=type, scale=UNKNOWN_SCALE if isinstance(node, VariableNode) and type is DECIMAL else 0
+        )
     if isinstance(node, LiteralNode):
         if node.type == TEXT:
             value = read_literal(str(node.value), type)
@@ -123,9 +123,11 @@ def mismatch(nodes: Sequence[Node], where: str) -> MappingError:
 
 
 def want(node: Node, types: Sequence[ColumnType], where: str) -> Node:
-    """The node as the first of `types` that it can be. Raises MappingError."""
+    """The node as the first of `types` that it can be; a set can be searched as text. Raises MappingError."""
     if node.type in types:
         return node
+    if node.type is SET and TEXT in types:
+        return become(node, TEXT)
     if _unknown_number(node) and DECIMAL in types:
         return become(node, DECIMAL)
     for type in types:

@@ -15,7 +15,17 @@ from crosstie.db.expressions.agreement import (
     become,
     fits,
 )
-from crosstie.db.expressions.nodes import UNKNOWN_SCALE, ZONE, LiteralNode, Node, NullNode, VariableNode, literal, operation, shown
+from crosstie.db.expressions.nodes import (
+    UNKNOWN_SCALE,
+    ZONE,
+    LiteralNode,
+    Node,
+    NullNode,
+    VariableNode,
+    literal,
+    operation,
+    shown,
+)
 from crosstie.db.expressions.values import read_literal
 from crosstie.errors import MappingError
 from crosstie.model import ColumnType

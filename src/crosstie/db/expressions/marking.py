@@ -45,6 +45,7 @@ _KEYWORDS = frozenset(
         "time",
         "timestamp",
         "timestamptz",
+        "over",
     ]
 )
 

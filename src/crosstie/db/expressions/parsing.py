@@ -40,6 +40,8 @@ _INTEGER_LIMIT = 2**63
 def read(text: str, scope: Scope) -> Node:
     """The typed tree of an expression. Raises ConfigError for what is not in the closed list or cannot be parsed,
     MappingError for an unknown column or types that do not go together."""
+    if not text.strip():
+        raise ConfigError("The expression is empty.")
     marked = mark(text)
     try:
         trees = [tree for tree in sqlglot.parse(marked.text, read="postgres") if tree is not None]
@@ -54,8 +56,6 @@ def read(text: str, scope: Scope) -> Node:
 
 
 def _unreadable(text: str, marked: Marked, found: dict[str, object]) -> ConfigError:
-    if not text.strip():
-        return ConfigError("The expression is empty.")
     column, line = found.get("col"), found.get("line")
     if not isinstance(column, int) or not isinstance(line, int):
         return ConfigError(f"The expression “{text}” cannot be read.")
