@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import psycopg
 
 OLDEST = 14
-USER = "crosstie"
+USER = "marketing"
 # Nothing that a test stores has to outlive the machine.
 FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 # `postgres` ends with us however we end: when our end of the pipe closes, the shell stops it (SIGINT: fast shutdown).
@@ -112,8 +112,8 @@ class SharedDatabase:
                 "select setval(oid::regclass, 1, false) from pg_class"
                 " where relkind = 'S' and relnamespace = 'crosstie'::regnamespace",
                 "delete from crosstie.migration where applied_at = ''",
-                "delete from crosstie.meta where name <> 'database_id'",
-                "update crosstie.meta set value = md5(random()::text)",
+                "delete from crosstie.meta where name not in ('database_id', 'functions_version')",
+                "update crosstie.meta set value = md5(random()::text) where name = 'database_id'",
             ]
             connection.execute("; ".join(statements).encode())
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.contract.database.rows import WORK, batch_of, count, read
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
@@ -24,7 +25,6 @@ from crosstie.db.sqlite.database import SqliteDatabase
 from crosstie.db.sqlite.load import CHILD_FROM_ROWS, Road
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
-from tests.contract.database.rows import WORK, batch_of, count, read
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 NUMBERS = (Column(name="n", type=ColumnType.INTEGER), Column(name="t", type=ColumnType.TEXT))
@@ -288,7 +288,7 @@ def test_a_disk_that_takes_no_more_ends_a_load_with_an_error(sqlite: SqliteDatab
         text=True,
         check=False,
         env={"PYTHONPATH": f"{root}{os.pathsep}{SOURCE}"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),  # noqa: PLW1509
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
     assert done.stdout.startswith(("SQLITE_IOERR", "SQLITE_FULL")), done.stderr
     with sqlite.transaction("after") as transaction:

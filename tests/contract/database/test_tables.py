@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.contract.database.rows import WORK, load
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Table
-from tests.contract.database.rows import WORK, load
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
@@ -73,9 +73,9 @@ def test_a_table_that_fails_to_be_made_leaves_nothing(database: Database) -> Non
 def test_declared_types_are_understood(database: Database) -> None:
     create(
         database,
-        "create table recipient (id integer primary key, email varchar(80) not null unique, code char(3), small smallint,"
-        " big bigint, price numeric(10, 2), exact decimal(12), rate real, weight double precision, ok boolean, born date,"
-        " seen timestamp, woke time, note text)",
+        "create table recipient (id integer primary key, email varchar(80) not null unique, code char(3),"
+        " small smallint, big bigint, price numeric(10, 2), exact decimal(12), rate real, weight double precision,"
+        " ok boolean, born date, seen timestamp, woke time, note text)",
     )
     reflected = database.reflect("recipient")
     assert reflected is not None
@@ -198,7 +198,8 @@ def test_sqlite_declared_types_go_by_their_names(tmp_path: Path) -> None:
     create(
         database,
         "create table odd (a datetime, b timestamptz, c timestamp with time zone, d mediumint unsigned, e nvarchar(10),"
-        " f, g json, h money, i clob, j blob, k decimal(10,3), l number, m 'BOOL', n generated always as (d + 1) stored)",
+        " f, g json, h money, i clob, j blob, k decimal(10,3), l number, m 'BOOL',"
+        " n generated always as (d + 1) stored)",
     )
     reflected = database.reflect("odd")
     assert reflected is not None

@@ -235,7 +235,8 @@ def refuse_unfit(place: str, server_version: int, encoding: str) -> None:
     `server_version` is libpq's number, like 150018 for 15.18."""
     if server_version < OLDEST_SERVER:
         raise DatabaseError(
-            f"PostgreSQL {place} is version {server_version // 10000}; Crosstie needs {OLDEST_SERVER // 10000} or later.",
+            f"PostgreSQL {place} is version {server_version // 10000}; "
+            f"Crosstie needs {OLDEST_SERVER // 10000} or newer.",
             hint="Upgrade the server, or use a SQLite database.",
             code="OLD_SERVER",
         )

@@ -15,8 +15,9 @@ from crosstie.db import migrations
 from crosstie.db.columns import postgresql_type
 from crosstie.db.database import Dialect, Load, Params, Transaction
 from crosstie.db.postgresql.connections import Connection, Connections
-from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.postgresql.errors import database_error, in_our_words
 from crosstie.db.postgresql.reflection import reflect, tables
+from crosstie.db.postgresql_functions import FUNCTIONS_VERSION, install_functions
 from crosstie.db.statements import NAMESPACE, quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, Table
@@ -228,38 +229,49 @@ class PostgresqlDatabase:
                 )
 
     def _open(self, create: bool) -> str:
-        """Brings the tables up to date; the database's id."""
-        with self._connections.borrowed() as connection:
-            try:
-                row = connection.execute(migrations.STATE).fetchone()
-                version, identity = row if row is not None else (0, None)
-            except psycopg.Error as error:
-                if error.sqlstate not in _MISSING:
-                    with in_our_words(self.place):
-                        raise
-                version, identity = 0, None
+        """Brings tables and functions up to date; the database's id."""
+        version, identity, functions = self._state()
         if not version and not create:
             raise DatabaseError(
                 f"{self.place} holds no tables of Crosstie.",
                 hint="crosstie init makes them; or check CROSSTIE_DATABASE and crosstie.toml.",
                 code="NO_DATABASE",
             )
-        migrations.refuse_newer(version or 0, self.place)
-        if version == migrations.NEWEST:
-            return str(identity)
-        return self._migrate()
-
-    def _migrate(self) -> str:
+        migrations.refuse_newer(version, self.place)
+        if version == migrations.NEWEST and functions == str(FUNCTIONS_VERSION):
+            return identity
         for migration in migrations.migrations():
-            with self.transaction(f"migration {migration.version}") as transaction:
-                transaction.row("select pg_advisory_xact_lock(:key)", {"key": _lock_key("migration")})
-                if transaction.row("select 1 from pg_namespace where nspname = :ours", {"ours": NAMESPACE}) is None:
-                    transaction.execute(f"create schema {NAMESPACE}")
+            with self._upgrading(f"migration {migration.version}") as transaction:
                 migrations.apply(transaction, migration, self.place)
-        with self.reading() as transaction:
-            found = transaction.row(migrations.STATE)
-        assert found is not None
-        return str(found[1])
+        with self._upgrading("functions of expressions") as transaction:
+            install_functions(transaction)
+            transaction.execute(
+                "insert into crosstie.meta (name, value) values ('functions_version', :version)"
+                " on conflict (name) do update set value = excluded.value",
+                {"version": str(FUNCTIONS_VERSION)},
+            )
+        return self._state()[1]
+
+    def _state(self) -> tuple[int, str, str]:
+        """Version of the tables (0: none), id, version of the functions."""
+        with self._connections.borrowed() as connection:
+            try:
+                row = connection.execute(migrations.STATE).fetchone()
+            except psycopg.Error as error:
+                if error.sqlstate not in _MISSING:
+                    raise database_error(self.place, error) from error
+                row = None
+        version, identity, functions = row or (None, None, None)
+        return version or 0, identity or "", functions or ""
+
+    @contextlib.contextmanager
+    def _upgrading(self, purpose: str) -> Iterator[Transaction]:
+        """A transaction that no other process of ours upgrades beside; the namespace is there."""
+        with self.transaction(purpose) as transaction:
+            transaction.row("select pg_advisory_xact_lock(:key)", {"key": _lock_key("migration")})
+            if transaction.row("select 1 from pg_namespace where nspname = :ours", {"ours": NAMESPACE}) is None:
+                transaction.execute(f"create schema {NAMESPACE}")
+            yield transaction
 
 
 def _lock_key(name: str) -> int:

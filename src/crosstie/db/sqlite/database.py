@@ -221,7 +221,7 @@ class SqliteDatabase:
         """Brings the tables up to date; the database's id."""
         with self._connections.reading() as connection:
             try:
-                version, identity = connection.execute(for_sqlite(migrations.STATE)).fetchone()
+                version, identity, _ = connection.execute(for_sqlite(migrations.STATE)).fetchone()
             except sqlite3.OperationalError as error:
                 if "no such table" not in str(error):
                     raise

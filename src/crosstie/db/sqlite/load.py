@@ -216,7 +216,7 @@ class ChildLoad:
             ) from None
 
     def finish(self) -> None:
-        """Ends the stream and waits for the answer; DatabaseError when it is not good. Without a batch there is none."""
+        """Ends the stream and waits for the answer; DatabaseError when it is not good. No batch, no answer."""
         if self._writer is None:
             self.kill()
             return
