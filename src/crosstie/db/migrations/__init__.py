@@ -17,7 +17,7 @@ from crosstie.errors import DatabaseError
 # One query tells everything when the database is up to date.
 STATE = (
     "select (select max(version) from crosstie.migration), (select value from crosstie.meta where name = 'database_id'),"
-    " (select value from crosstie.meta where name = 'functions')"
+    " (select value from crosstie.meta where name = 'functions_version')"
 )
 REGISTER = (
     "create table if not exists crosstie.migration"
