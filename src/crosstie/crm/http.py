@@ -7,7 +7,6 @@ an answer is complete only when the compressed stream says so and Content-Length
 from __future__ import annotations
 
 import logging
-import re
 import ssl
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -15,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
+from crosstie.crm.hosts import Hosts, shown_host
 from crosstie.errors import AuthError, ConfigError, ConnectorError, ProtocolError, UnavailableError
 
 if TYPE_CHECKING:
@@ -31,59 +31,10 @@ NOT_SENT = "NOT_SENT"
 
 JSON_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 1024 * 1024
-_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _INFLATE_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _REQUEST_ID_HEADERS = ("x-sfdc-request-id", "x-request-id", "request-id", "x-ms-service-request-id")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hosts:
-    """Where a token may travel: `exact` are host:port, `suffixes` like `.salesforce.com` mean any such host on 443."""
-
-    exact: frozenset[str]
-    suffixes: tuple[str, ...] = ()
-
-    def allows(self, url: str) -> bool:
-        """Whether the absolute URL is https and leads to one of them."""
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-            return False
-        if host_and_port(url) in self.exact:
-            return True
-        return (parts.port or 443) == 443 and any(parts.hostname.endswith(suffix) for suffix in self.suffixes)
-
-
-def host_and_port(url: str) -> str:
-    """`host:port` of an absolute https URL, lower case; '' when the URL has none or is broken."""
-    try:
-        parts = urlsplit(url)
-        return f"{parts.hostname}:{parts.port or 443}" if parts.hostname else ""
-    except ValueError:
-        return ""
-
-
-def _shown(url: str) -> str:
-    return host_and_port(url).removesuffix(":443") or "a broken address"
-
-
-def https_url(host: str) -> str:
-    """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes."""
-    text = host.strip().removesuffix("/")
-    if "://" not in text:
-        text = f"https://{text}"
-    scheme, _, place = text.partition("://")
-    if scheme.lower() != "https":
-        raise ConfigError(
-            f"{scheme}:// is refused for {place}: passwords and tokens travel over https only.",
-            hint=f"Give the host as https://{place}.",
-        )
-    if not _HOST.fullmatch(place) or not host_and_port(text):
-        raise ConfigError(
-            f"“{host}” is not the address of a host.", hint="Give it like https://acme.my.salesforce.com."
-        )
-    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,7 +273,7 @@ class HttpSession:
             stream.close()
             url = self.follow(urljoin(url, target), base=url, what=call.what)
             if call.method != "GET":
-                raise ProtocolError(f"“{call.what}” was redirected to {_shown(url)}; a write is not sent there.")
+                raise ProtocolError(f"“{call.what}” was redirected to {shown_host(url)}; a write is not sent there.")
         raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.")
 
     def follow(self, target: str, *, base: str, what: str) -> str:
@@ -330,7 +281,7 @@ class HttpSession:
         url = urljoin(base, target)
         if not self.hosts.allows(url):
             raise ProtocolError(
-                f"The answer to “{what}” points to {_shown(url)}, "
+                f"The answer to “{what}” points to {shown_host(url)}, "
                 "a host that this account does not allow. It was not followed; no token was sent there.",
                 hint="If the org has really moved, add that host to the account's allowed hosts.",
             )
@@ -338,7 +289,7 @@ class HttpSession:
 
     def _once(self, call: Call, url: str) -> Stream:
         if not self.hosts.allows(url):
-            raise ProtocolError(f"“{call.what}” would go to {_shown(url)}, which this account does not allow.")
+            raise ProtocolError(f"“{call.what}” would go to {shown_host(url)}, which this account does not allow.")
         request_id = uuid.uuid4().hex
         request = self._client.build_request(
             call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
@@ -405,7 +356,7 @@ def _trust(ca_file: str) -> ssl.SSLContext:
 
 
 def _broken(error: Exception, what: str, url: str) -> ConnectorError:
-    host = _shown(url)
+    host = shown_host(url)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.crm.answers import Body, answer
 
-from crosstie.crm.http import Call, Hosts, HttpSession, Inflater, Retries, https_url, retry_after
+from crosstie.crm.hosts import Hosts, https_url
+from crosstie.crm.http import Call, HttpSession, Inflater, Retries, retry_after
 from crosstie.errors import AuthError, ConfigError, ProtocolError, UnavailableError
 
 HOME = "https://acme.my.salesforce.com"

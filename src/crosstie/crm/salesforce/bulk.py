@@ -14,6 +14,7 @@ from crosstie.crm.connector import Fetched, Partition, RemoteQuery
 from crosstie.crm.csv import CsvReader, records
 from crosstie.crm.http import NOT_SENT, Answer, Stream
 from crosstie.crm.salesforce import soql
+from crosstie.crm.salesforce.literals import wire_instant
 from crosstie.crm.salesforce.session import Session
 from crosstie.errors import ConnectorError, ProtocolError, RequestError, UnavailableError
 
@@ -140,7 +141,7 @@ class BulkReader:
             and (job.object, job.operation) == (self._query.object.name, self._operation)
             and (not user or job.created_by_id == user)
             and job.created_date
-            and soql.wire_instant(job.created_date) >= since
+            and wire_instant(job.created_date) >= since
         ]
         if not found:
             return "the answer to a first request was lost, and that request made no job"

@@ -25,6 +25,7 @@ from crosstie.crm.salesforce import describe, soql
 from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
 from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
+from crosstie.crm.salesforce.literals import wire_instant
 from crosstie.crm.salesforce.pages import PageReader
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
@@ -156,12 +157,12 @@ class SalesforceConnector:
             found = _STAMP.search(error.message) if error.code == _BAD_REPLICATION_DATE else None
             if found is None:
                 raise
-            return min(last, _minute(soql.wire_instant(found.group())))
+            return min(last, _minute(wire_instant(found.group())))
         body = answer.json()
         covered = body.get("latestDateCovered") if isinstance(body, dict) else None
         if not isinstance(covered, str):
             raise ProtocolError("getUpdated gave no latestDateCovered.", request_id=answer.request_id)
-        return min(last, _minute(soql.wire_instant(covered)))
+        return min(last, _minute(wire_instant(covered)))
 
     def count(self, query: RemoteQuery) -> int:
         """How many records the query gives now; one call, or one for each cut of a long list."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from crosstie.crm.http import Hosts, host_and_port, https_url
+from crosstie.crm.hosts import Hosts, host_and_port, https_url
 from crosstie.errors import AuthError
 
 NEWEST_VERSION = "68.0"
@@ -50,7 +50,7 @@ class SalesforceSettings(BaseModel):
     """A Salesforce account. Fields marked `secret` are kept sealed; `flows` says for which ways to sign in a field
     is asked; `advanced` ones have a default that nearly always fits."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str = Field(
         default="production",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from itertools import chain
 from urllib.parse import quote_plus
 
 from crosstie.crm.connector import Comparison, Condition, Group, Operator, RemoteQuery, Value
+from crosstie.crm.salesforce.literals import (
+    LITERAL_CHARACTERS,
+    TEXTS,
+    instant_literal,
+    literal,
+    text_literal,
+    wire_instant,
+)
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import FieldType, IndexRange, RemoteField, RemoteObject
 
 QUERY_CHARACTERS = 100_000
-LITERAL_CHARACTERS = 4_000
 URI_BYTES = 16_384
 """Salesforce's limit of a URI together with the headers."""
 
@@ -27,14 +30,6 @@ _KEYSET_BYTES = 400
 _ID_BYTES = 21
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?", re.ASCII)
-_ESCAPES = str.maketrans(
-    {"\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
-    | {chr(code): f"\\u{code:04x}" for code in chain(range(8), (0x0B,), range(0x0E, 0x20), (0x7F,))}
-)
-_NUMBERS = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT})
-_TEXTS = frozenset(
-    {FieldType.ID, FieldType.REFERENCE, FieldType.TEXT, FieldType.ENUMERATION, FieldType.SET, FieldType.OTHER}
-)
 _SIGNS = {
     Operator.EQUAL: "=",
     Operator.NOT_EQUAL: "!=",
@@ -116,71 +111,6 @@ def readable_field(remote: RemoteObject, name: str) -> RemoteField:
     return found
 
 
-def text_literal(value: str, *, like: bool = False) -> str:
-    """A quoted string. With `like`, `%` and `_` stand for themselves."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise RequestError(
-            "A filter value holds half a character (a lone surrogate); Salesforce refuses it."
-        ) from error
-    escaped = value.translate(_ESCAPES)
-    if like:
-        escaped = escaped.replace("%", "\\%").replace("_", "\\_")
-    if len(escaped) > LITERAL_CHARACTERS:
-        raise RequestError(
-            f"A filter value has {len(escaped):,} characters; Salesforce allows {LITERAL_CHARACTERS:,}.",
-            hint="Filter by a shorter value.",
-        )
-    return f"'{escaped}'"
-
-
-def instant_literal(instant: datetime) -> str:
-    """An aware instant in UTC, to the millisecond below."""
-    if instant.tzinfo is None:
-        raise RequestError(f"The instant {instant} has no time zone.")
-    utc = instant.astimezone(UTC)
-    fraction = f".{utc.microsecond // 1000:03}" if utc.microsecond >= 1000 else ""
-    return f"{utc.year:04}-{utc:%m-%dT%H:%M:%S}{fraction}Z"
-
-
-def literal(field: RemoteField, value: Value) -> str:
-    """The value as a literal of the field's type. Raises RequestError when it cannot be one."""
-    if field.type in _TEXTS and isinstance(value, str):
-        return text_literal(value)
-    if field.type in _TEXTS and isinstance(value, int | float) and not isinstance(value, bool):
-        return text_literal(_number(field, value))
-    if field.type in _NUMBERS and isinstance(value, int | float | Decimal | str) and not isinstance(value, bool):
-        return _number(field, value)
-    if field.type is FieldType.BOOLEAN and isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if field.type is FieldType.DATETIME and isinstance(value, date):
-        midnight = datetime(value.year, value.month, value.day, tzinfo=UTC)
-        return instant_literal(value if isinstance(value, datetime) else midnight)
-    if field.type is FieldType.DATE and isinstance(value, date):
-        day = value.astimezone(UTC).date() if isinstance(value, datetime) and value.tzinfo else value
-        return f"{day.year:04}-{day.month:02}-{day.day:02}"
-    if field.type is FieldType.TIME and isinstance(value, str) and re.fullmatch(r"\d\d:\d\d:\d\d(\.\d{1,3})?Z?", value):
-        return value if value.endswith("Z") else f"{value}Z"
-    raise RequestError(
-        f"The field {field.name} ({field.wire_type}) can't be compared with a value of type {type(value).__name__}.",
-        hint="Make the filter's JavaScript give a value of the field's type, e.g. new Date('2012-07-31') for a date.",
-    )
-
-
-def _number(field: RemoteField, value: int | float | Decimal | str) -> str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise RequestError(f"The filter value for {field.name} is not a number ({value}).")
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else str(value).strip())
-    except InvalidOperation as error:
-        raise RequestError(f"The filter value for {field.name} is not a number.") from error
-    if not number.is_finite() or abs(number.adjusted()) > 300:
-        raise RequestError(f"The filter value for {field.name} is not a number that Salesforce knows.")
-    text = f"{number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def where(remote: RemoteObject, condition: Condition) -> str:
     """A condition, safe to join with others by AND and OR."""
     if isinstance(condition, Comparison):
@@ -214,7 +144,7 @@ def _comparison(remote: RemoteObject, comparison: Comparison) -> str:
         word = "IN" if operator is Operator.ONE_OF else "INCLUDES"
         return f"{field.name} {word} ({','.join(literal(field, one) for one in values)})"
     if operator in {Operator.STARTS_WITH, Operator.CONTAINS}:
-        if not isinstance(value, str) or field.type not in _TEXTS:
+        if not isinstance(value, str) or field.type not in TEXTS:
             raise RequestError(f"“{operator}” compares texts; {field.name} ({field.wire_type}) or its value is none.")
         inner = text_literal(value, like=True)[1:-1]
         return f"{field.name} LIKE '{'%' if operator is Operator.CONTAINS else ''}{inner}%'"
@@ -341,19 +271,6 @@ def _behind(query: RemoteQuery, keyset: Keyset) -> str:
         return f"(({name} = null AND {key} > {last}) OR {name} != null)"
     stamp = instant_literal(wire_instant(keyset.stamp))
     return f"({name} > {stamp} OR ({name} = {stamp} AND {key} > {last}))"
-
-
-def wire_instant(text: str) -> datetime:
-    """The instant of a datetime on the wire. Raises RequestError when it is none."""
-    if text.isdecimal():  # epoch milliseconds (simple-salesforce#290)
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise RequestError(f"“{text[:40]}” is not a date and time.") from error
-    if parsed.tzinfo is None:
-        raise RequestError(f"“{text[:40]}” is a date and time without zone.")
-    return parsed
 
 
 def keyset_order(query: RemoteQuery) -> tuple[str, ...]:

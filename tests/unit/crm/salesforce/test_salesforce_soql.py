@@ -14,6 +14,7 @@ from tests.unit.crm.salesforce.objects import CONTACT
 
 from crosstie.crm.connector import Comparison, Group, Operator, Order, RemoteQuery, Value
 from crosstie.crm.salesforce import soql
+from crosstie.crm.salesforce.literals import text_literal, wire_instant
 from crosstie.crm.salesforce.soql import Keyset, Part
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import IndexRange
@@ -53,7 +54,7 @@ def where(condition: Comparison | Group) -> str:
 @settings(max_examples=200)
 @given(st.text(max_size=60))
 def test_a_text_literal_means_the_text_and_ends_where_it_ends(text: str) -> None:
-    literal = soql.text_literal(text)
+    literal = text_literal(text)
     assert unescaped(literal) == text
     assert _STRING.match(f"{literal} OR Id != null").group() == literal  # type: ignore[union-attr]
     assert all(ord(character) >= 0x20 for character in literal)
@@ -62,7 +63,7 @@ def test_a_text_literal_means_the_text_and_ends_where_it_ends(text: str) -> None
 @settings(max_examples=100)
 @given(st.text(alphabet="%_\\'\"a", max_size=20))
 def test_in_a_pattern_wildcards_stand_for_themselves(text: str) -> None:
-    pattern = soql.text_literal(text, like=True)[1:-1]
+    pattern = text_literal(text, like=True)[1:-1]
     assert re.sub(r"\\.", "", pattern).translate({}) == re.sub(r"[\\'\"%_]", "", text)
     bare = re.sub(r"\\.", "", pattern)
     assert "%" not in bare
@@ -71,10 +72,10 @@ def test_in_a_pattern_wildcards_stand_for_themselves(text: str) -> None:
 
 def test_half_a_character_and_a_long_text_are_refused() -> None:
     with pytest.raises(RequestError, match="surrogate"):
-        soql.text_literal("\ud800")
-    soql.text_literal("x" * 4000)
+        text_literal("\ud800")
+    text_literal("x" * 4000)
     with pytest.raises(RequestError, match="4,002 characters"):
-        soql.text_literal("'" * 2001)
+        text_literal("'" * 2001)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_an_index_has_to_be_an_instant() -> None:
 @settings(max_examples=60)
 @given(st.text(max_size=40))
 def test_the_url_carries_exactly_the_query(text: str) -> None:
-    query = f"SELECT Id FROM Contact WHERE LastName = {soql.text_literal(text)}"
+    query = f"SELECT Id FROM Contact WHERE LastName = {text_literal(text)}"
     assert parse_qs(f"q={soql.encoded(query)}", strict_parsing=True) == {"q": [query]}
 
 
@@ -273,10 +274,10 @@ def test_a_short_query_is_one_part_and_a_giant_one_is_refused() -> None:
     "text", ["2026-11-23T01:07:37.000+0000", "2026-11-23T01:07:37Z", "2026-11-23T01:07:37+00:00", "1795396057000"]
 )
 def test_every_wire_form_of_an_instant(text: str) -> None:
-    assert soql.wire_instant(text) == datetime(2026, 11, 23, 1, 7, 37, tzinfo=UTC)
+    assert wire_instant(text) == datetime(2026, 11, 23, 1, 7, 37, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-11-23T01:07:37"])
 def test_what_is_no_instant_is_refused(text: str) -> None:
     with pytest.raises(RequestError):
-        soql.wire_instant(text)
+        wire_instant(text)
