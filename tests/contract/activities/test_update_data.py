@@ -63,7 +63,10 @@ def test_links_made_upstream_identify(world: World) -> None:
     recipients(world)
     world.sql("insert into recipient (crm_id, email) values (null, 'a@x')")
     links = Enrichment.model_validate(
-        {"type": "enrichment", "links": {"recipient": {"to": "recipient", "first_of": [{"Id": "crm_id"}, {"Email": "email"}]}}}
+        {
+            "type": "enrichment",
+            "links": {"recipient": {"to": "recipient", "first_of": [{"Id": "crm_id"}, {"Email": "email"}]}},
+        }
     )
     inbound = world.run(links, world.contacts(("1", "a@x", "Ono"), ("2", "b@x", "Abe"))).tables["ok"]
     assert inbound is not None
@@ -116,7 +119,9 @@ def test_numbers_that_would_be_rounded_or_overflow_are_refused(world: World) -> 
     world.sql("create table prices (code varchar(9) primary key, price decimal(5, 2))")
     made_of = (Column(name="code", type=TEXT), Column(name="price", type=ColumnType.DECIMAL, scale=3))
     inbound = world.population(
-        made_of, [("a", _decimal("1.234")), ("b", _decimal("1000")), ("c", _decimal("999.99")), ("d", _decimal("-0.5"))], key=("code",)
+        made_of,
+        [("a", _decimal("1.234")), ("b", _decimal("1000")), ("c", _decimal("999.99")), ("d", _decimal("-0.5"))],
+        key=("code",),
     )
     activity = UpdateData.model_validate({"type": "update_data", "into": "prices", "identify": {"code": "code"}})
     ended = world.run(activity, inbound)
@@ -157,7 +162,10 @@ def test_a_value_held_by_another_row_is_refused_and_the_first_of_several_new_one
 
 def test_a_value_that_is_given_up_in_the_same_update_can_be_taken(world: World) -> None:
     world.sql(f"create table recipient (id {world.serial()}, crm_id text, email text unique, last_name text)")
-    world.sql("insert into recipient (crm_id, email) values ('1', 'x@x')", "insert into recipient (crm_id, email) values ('2', 'y@x')")
+    world.sql(
+        "insert into recipient (crm_id, email) values ('1', 'x@x')",
+        "insert into recipient (crm_id, email) values ('2', 'y@x')",
+    )
     ended = world.run(update(), world.contacts(("1", "z@x", None), ("2", "x@x", None), ("3", "y@x", None)))
     assert ended.rejects == []
     assert [(row[0], row[1]) for row in written(world)] == [("1", "z@x"), ("2", "x@x"), ("3", "y@x")]
@@ -166,7 +174,13 @@ def test_a_value_that_is_given_up_in_the_same_update_can_be_taken(world: World) 
 def test_several_rows_for_one_target_are_refused_or_the_first_is_used(world: World) -> None:
     recipients(world)
     world.sql("insert into recipient (email) values ('a@x')")
-    rows = (("1", "a@x", "Old", 1), ("2", "a@x", "New", 2), ("3", "n@x", "One", 1), ("4", "n@x", "Two", 2), ("5", None, "Alone"))
+    rows = (
+        ("1", "a@x", "Old", 1),
+        ("2", "a@x", "New", 2),
+        ("3", "n@x", "One", 1),
+        ("4", "n@x", "Two", 2),
+        ("5", None, "Alone"),
+    )
     ended = world.run(update(identify={"Email": "email"}), world.contacts(*rows))
     assert codes(ended) == [(one, "DUPLICATE_TARGET", "") for one in ("1", "2", "3", "4")]
     ignoring = update(identify={"Email": "email"}, ignore_same_target=True, order={"highest": "SystemModstamp"})
@@ -202,7 +216,10 @@ def test_conditions_occasions_and_empty_values_decide_what_is_set(world: World) 
 
 def test_a_column_that_is_not_set_takes_its_default(world: World) -> None:
     recipients(world)
-    world.run(update(set={"crm_id": "Id", "last_name": {"from": "LastName", "empty": "keep"}}), world.contacts(("1", None, None)))
+    world.run(
+        update(set={"crm_id": "Id", "last_name": {"from": "LastName", "empty": "keep"}}),
+        world.contacts(("1", None, None)),
+    )
     assert written(world) == [("1", None, "Unknown")]
 
 
@@ -231,7 +248,8 @@ def test_the_outcome_of_each_row_can_be_put_out(world: World) -> None:
     world.sql("insert into recipient (crm_id, email, last_name) values ('1', 'a@x', 'Ono')")
     world.sql("insert into recipient (crm_id, email, last_name) values ('2', 'b@x', 'Ono')")
     ended = world.run(
-        update(outcome=True), world.contacts(("1", "a@x", "Ono"), ("2", "b@x", "Abe"), ("3", "c@x", "Cho"), ("4", "d@x", None))
+        update(outcome=True),
+        world.contacts(("1", "a@x", "Ono"), ("2", "b@x", "Abe"), ("3", "c@x", "Cho"), ("4", "d@x", None)),
     )
     assert world.read(ended.tables["ok"], "Id", "outcome") == [("1", "unchanged"), ("2", "updated"), ("3", "inserted")]
 
@@ -239,7 +257,9 @@ def test_the_outcome_of_each_row_can_be_put_out(world: World) -> None:
 def test_the_dimension_of_the_population_identifies(world: World) -> None:
     recipients(world)
     world.sql("insert into recipient (crm_id, score) values ('1', 5)")
-    inbound = world.population(columns(id=INTEGER, points=INTEGER), [(1, 7), (99, 8)], key=("id",), dimension="recipient")
+    inbound = world.population(
+        columns(id=INTEGER, points=INTEGER), [(1, 7), (99, 8)], key=("id",), dimension="recipient"
+    )
     ended = world.run(update(operation="update", identify="dimension", set={"score": "points"}), inbound)
     assert ended.counts == {"inserted": 0, "updated": 1, "unchanged": 0, "rejected": 1}
     assert world.rows("select score from recipient") == [(7,)]
@@ -256,7 +276,9 @@ def test_a_value_that_cannot_be_computed_refuses_its_row_only(world: World) -> N
 
 def test_a_missing_reference_refuses_its_row_only(world: World) -> None:
     world.sql("create table city (name text primary key)", "insert into city values ('Kyoto')")
-    world.sql(f"create table recipient (id {world.serial()}, crm_id text, email text, last_name text references city (name))")
+    world.sql(
+        f"create table recipient (id {world.serial()}, crm_id text, email text, last_name text references city (name))"
+    )
     ended = world.run(update(), world.contacts(("1", "a@x", "Kyoto"), ("2", "b@x", "Nowhere"), ("3", "c@x", None)))
     assert [(one, code) for one, code, _ in codes(ended)] == [("2", "CONSTRAINT")]
     assert [row[0] for row in written(world)] == ["1", "3"]
@@ -265,7 +287,9 @@ def test_a_missing_reference_refuses_its_row_only(world: World) -> None:
 def test_keys_given_by_the_update_or_by_a_default_are_used(world: World) -> None:
     default = "(lower(hex(randomblob(8))))" if world.db.dialect == "sqlite" else "gen_random_uuid()"
     kind = "text" if world.db.dialect == "sqlite" else "uuid"
-    world.sql(f"create table tagged (tag {kind} primary key default {default}, crm_id text, email text, last_name text)")
+    world.sql(
+        f"create table tagged (tag {kind} primary key default {default}, crm_id text, email text, last_name text)"
+    )
     world.run(update(into="tagged"), world.contacts(("1", "a@x", "Ono"), ("2", "b@x", "Abe")))
     assert len(world.rows("select tag from tagged where tag is not null")) == 2
     tied = world.rows("select remote_id, local_key from crosstie.tie_1 order by remote_id")

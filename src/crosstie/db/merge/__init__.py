@@ -1,6 +1,6 @@
 """Writing a work table into a table of people's: compares first, writes only differences, refuses single rows."""
 
-from crosstie.db.merge.matching import Candidates, Fragment, Ordering, Pair, candidates
+from crosstie.db.merge.matching import Candidates, Fragment, Ordering, Pair, candidates, give_memory
 from crosstie.db.merge.plan import Assignment, Carried, Companion, Fault, MergePlan, Operation, Resolution
 from crosstie.db.merge.target import Target, TargetColumn, describe_target, quoted_table
 from crosstie.db.merge.writing import Merge, Merged
@@ -23,5 +23,6 @@ __all__ = [
     "TargetColumn",
     "candidates",
     "describe_target",
+    "give_memory",
     "quoted_table",
 ]

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from crosstie.db.database import Transaction
 from crosstie.db.merge.target import Target, TargetColumn
 from crosstie.db.statements import quote_identifier
 from crosstie.model import ColumnType
+
+
+def give_memory(transaction: Transaction) -> None:
+    """Gives the transaction's joins and sorts memory for whole populations; PostgreSQL's default is for small ones."""
+    if transaction.dialect == "postgresql":
+        transaction.execute("set local work_mem = '64MB'")
 
 
 def ambiguous_column(link: str) -> str:
@@ -109,6 +116,13 @@ def _given(target: Target, pair: Pair, column: TargetColumn | None) -> str:
     return pair.source.sql if column is None else target.given(column, pair.source.sql)
 
 
+def _compared(target: Target, pair: Pair, plain: TargetColumn | None) -> str:
+    """The right side over alias t."""
+    if plain is not None:
+        return f"t.{quote_identifier(plain.name)}"
+    return target.read("t", target.column(pair.target.column)) if pair.target.column else pair.target.sql
+
+
 def _is_unique(target: Target, names: Sequence[str]) -> bool:
     sets = [one for one in (target.table.key, *target.table.unique) if one]
     return any(set(one) <= set(names) for one in sets)
@@ -141,10 +155,7 @@ def _grouped(
     names: Sequence[str],
     order: Sequence[Ordering],
 ) -> str:
-    values = [
-        f"t.{quote_identifier(column.name)}" if column is not None else pair.target.sql
-        for pair, column in zip(pairs, plain, strict=True)
-    ]
+    values = [_compared(target, pair, column) for pair, column in zip(pairs, plain, strict=True)]
     wanted = ", ".join(_given(target, pair, column) for pair, column in zip(pairs, plain, strict=True))
     left = values[0] if len(values) == 1 else f"({', '.join(values)})"
     present = " and ".join(f"({pair.source.sql}) is not null" for pair in pairs)

@@ -113,10 +113,12 @@ class Phrases:
 
 
 def as_type(expression: Expression, kind: ColumnType) -> Expression | None:
-    """The expression as that type where nothing can be lost, else None."""
+    """The expression as that type where nothing can be lost, else None. A set goes into a text column as it is stored:
+    its values sorted and joined, so that equal sets are equal texts."""
     if expression.type is kind:
         return expression
-    if not fits(expression.root, kind):
+    stored_alike = expression.type is ColumnType.SET and kind is ColumnType.TEXT
+    if not stored_alike and not fits(expression.root, kind):
         return None
     return replace(expression, root=become(expression.root, kind))
 

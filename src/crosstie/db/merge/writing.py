@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from crosstie.db.database import Database, Transaction
+from crosstie.db.merge.matching import give_memory
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
 from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
 from crosstie.db.merge.staging import IGNORED, INSERTED, UPDATED, Names, Staging, key_columns, stage_columns
@@ -13,9 +14,6 @@ from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
-
-# For the joins and sorts of one merge, on PostgreSQL; its own default is made for many small queries.
-WORK_MEMORY = "64MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +72,7 @@ class Merge:
         if plan.resolution.key and transaction.dialect == "postgresql":
             # What is compared now must still be true when it is written; SQLite has one writer at a time anyway.
             transaction.execute(f"lock table {plan.target.sql} in share row exclusive mode")
-        if transaction.dialect == "postgresql":
-            transaction.execute(f"set local work_mem = '{WORK_MEMORY}'")
+        give_memory(transaction)
         has_twice = self._find_twice(transaction)
         self._fill(transaction, has_twice)
         found = self._staged(transaction)
