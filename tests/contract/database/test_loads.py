@@ -17,7 +17,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests.contract.database.rows import WORK, batch_of, count, read
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
@@ -25,6 +24,7 @@ from crosstie.db.sqlite.database import SqliteDatabase
 from crosstie.db.sqlite.load import CHILD_FROM_ROWS, Road
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
+from tests.contract.database.rows import WORK, batch_of, count, read
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 NUMBERS = (Column(name="n", type=ColumnType.INTEGER), Column(name="t", type=ColumnType.TEXT))

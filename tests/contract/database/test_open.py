@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.databases import PostgresServer
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from crosstie.db.migrations import NEWEST, migrations
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.model import Column, ColumnType, Table
+from tests.databases import PostgresServer
 
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3] / "src")}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.contract.database.rows import WORK, load
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Table
+from tests.contract.database.rows import WORK, load
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contract.database.rows import load, read
 
 from crosstie.db.database import Database
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
+from tests.contract.database.rows import load, read
 
 WALL = partial(datetime, tzinfo=None)
 INSTANT = partial(datetime, tzinfo=UTC)

@@ -142,6 +142,8 @@ def test_a_bare_column_is_told_apart_and_columns_are_listed_once() -> None:
         ("cast('x' as integer)", "'x' (text) cannot be read as integer"),
         ("to_date(name, 'dd/MM')", "yyyy, MM and dd, each once"),
         ("12345678901234567890.5", "more than 15 significant digits"),
+        ("1e", "“1e” is not a number"),
+        ("1e999", "too big for a number"),
         ("greatest(active, true)", "values that have an order"),
         ("x.Email", "there is nothing called x here"),
         ("(" * 900 + "id" + ")" * 900, "levels deep"),
