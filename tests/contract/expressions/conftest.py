@@ -16,7 +16,6 @@ from crosstie.db.database import Database
 from crosstie.db.expressions import Binding, Expression, Scope, parse_expression
 from crosstie.db.expressions.nodes import Literal
 from crosstie.db.expressions.values import storage
-from crosstie.db.postgresql_functions import install_functions
 from crosstie.db.sqlite_functions import instant_storage, to_decimal, wall_storage
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Table
@@ -136,8 +135,6 @@ def _fill(db: Database) -> None:
     names = ", ".join(db.quote(column.name) for column in COLUMNS)
     places = ", ".join(f":{column.name}" for column in COLUMNS)
     with db.transaction("test rows") as transaction:
-        if db.dialect == "postgresql":
-            install_functions(transaction)
         db.create_table(transaction, TABLE)
         for number, row in enumerate(_ROWS, 1):
             values = {

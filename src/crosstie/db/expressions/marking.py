@@ -14,39 +14,11 @@ _PIECES = re.compile(
     r"""|(?P<word>(?<![\w.$@])[A-Za-z_]\w*)(?=\s*\()""",
     re.DOTALL,
 )
+# Words that may stand before a bracket without being functions.
 _KEYWORDS = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "in",
-        "like",
-        "between",
-        "is",
-        "case",
-        "when",
-        "then",
-        "else",
-        "cast",
-        "try_cast",
-        "exists",
-        "any",
-        "all",
-        "some",
-        "interval",
-        "array",
-        "row",
-        "decimal",
-        "numeric",
-        "varchar",
-        "char",
-        "float",
-        "double",
-        "time",
-        "timestamp",
-        "timestamptz",
-        "over",
-    ]
+    ("and", "or", "not", "in", "like", "between", "is", "case", "when", "then", "else", "cast", "try_cast", "exists")
+) | frozenset(
+    ("any", "all", "some", "interval", "array", "row", "over", "decimal", "numeric", "varchar", "char", "float", "time")
 )
 
 

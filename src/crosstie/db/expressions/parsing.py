@@ -5,6 +5,8 @@ Imports sqlglot, which takes a third of a second: only `expression.parse_express
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
@@ -35,6 +37,7 @@ from crosstie.db.sqlite_functions import DECIMAL_DIGITS, DIVISION_SCALE, like_pa
 from crosstie.errors import ConfigError, MappingError
 
 _INTEGER_LIMIT = 2**63
+_NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def read(text: str, scope: Scope) -> Node:
@@ -327,7 +330,11 @@ def _literal(tree: exp.Expression) -> Node:
 
 
 def _number(text: str) -> Node:
+    if not _NUMBER.fullmatch(text):
+        raise ConfigError(f"“{text}” is not a number.", hint="Write numbers like 12, 1.5 or 1e6.")
     if "e" in text.lower():
+        if math.isinf(float(text)):
+            raise ConfigError(f"{text} is too big for a number.")
         return literal(float(text), FLOAT)
     number = Decimal(text)
     if "." not in text and -_INTEGER_LIMIT <= number < _INTEGER_LIMIT:

@@ -268,6 +268,15 @@ def test_text_longer_than_the_field_is_bad_in_characters_not_bytes() -> None:
     assert convert(converter(FieldType.TEXT), "a" * 1000)[1] == []
 
 
+READ = [
+    FieldType.INTEGER,
+    FieldType.DECIMAL,
+    FieldType.FLOAT,
+    FieldType.BOOLEAN,
+    FieldType.DATE,
+    FieldType.DATETIME,
+    FieldType.TIME,
+]
 WIRE_TEXTS = st.one_of(
     st.text(st.sampled_from("0123456789-+:.TZeExX "), max_size=14),
     st.from_regex(
@@ -283,17 +292,7 @@ WIRE_TEXTS = st.one_of(
 
 @given(
     cells=st.lists(WIRE_TEXTS, min_size=1, max_size=6),
-    type=st.sampled_from(
-        [
-            FieldType.INTEGER,
-            FieldType.DECIMAL,
-            FieldType.FLOAT,
-            FieldType.BOOLEAN,
-            FieldType.DATE,
-            FieldType.DATETIME,
-            FieldType.TIME,
-        ]
-    ),
+    type=st.sampled_from(READ),
     mode=st.sampled_from(MODES),
 )
 @settings(max_examples=200, deadline=None)
@@ -318,34 +317,30 @@ def test_a_few_bad_cells_among_many_are_found() -> None:
 
 
 def test_a_column_of_nothing_but_bad_or_null_cells() -> None:
-    for type in (
-        FieldType.DATETIME,
-        FieldType.DECIMAL,
-        FieldType.INTEGER,
-        FieldType.TIME,
-        FieldType.SET,
-        FieldType.TEXT,
-    ):
+    for type in (*READ, FieldType.SET, FieldType.TEXT):
         assert convert(converter(type, length=5), None, None)[0] == [None, None]
         assert convert(converter(type))[0] == []
     assert len(convert(converter(FieldType.DATETIME), *["bad"] * 300)[1]) == 300
 
 
+LATE = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
+INSTANT, WALL = pa.timestamp("us", "UTC"), pa.timestamp("us")
+DAYS = pa.array([date(2026, 7, 1), None])
+AMOUNTS = pa.array([Decimal("1.5"), Decimal(0)], pa.decimal128(38, 7))
 WIRE: list[tuple[FieldType, str, pa.Array, list[str | None]]] = [
-    (FieldType.DATETIME, "default", pa.array([datetime(2026, 1, 1, 23, 30, 0, 5, tzinfo=UTC), None], pa.timestamp("us", "UTC")),
-     ["2026-01-01T23:30:00.000005Z", None]),
-    (FieldType.DATETIME, "default", pa.array([wall("2026-07-01T12:00:00")], pa.timestamp("us")), ["2026-07-01T10:00:00.000Z"]),
-    (FieldType.DATETIME, "default", pa.array([date(2026, 7, 1)]), ["2026-06-30T22:00:00.000Z"]),
-    (FieldType.DATETIME, "without_time_offset", pa.array([date(2026, 7, 1)]), ["2026-07-01T00:00:00.000Z"]),
-    (FieldType.DATE, "default", pa.array([datetime(2026, 1, 1, 23, 30, tzinfo=UTC)], pa.timestamp("us", "UTC")), ["2026-01-02"]),
-    (FieldType.DATE, "default", pa.array([date(2026, 1, 2), None]), ["2026-01-02", None]),
+    (FieldType.DATETIME, "default", pa.array([LATE, None], INSTANT), ["2026-01-01T23:30:00.000Z", None]),
+    (FieldType.DATETIME, "default", pa.array([LATE.replace(microsecond=5)], INSTANT), ["2026-01-01T23:30:00.000005Z"]),
+    (FieldType.DATETIME, "default", pa.array([wall("2026-07-01T12:00")], WALL), ["2026-07-01T10:00:00.000Z"]),
+    (FieldType.DATETIME, "default", DAYS, ["2026-06-30T22:00:00.000Z", None]),
+    (FieldType.DATETIME, "without_time_offset", DAYS, ["2026-07-01T00:00:00.000Z", None]),
+    (FieldType.DATE, "default", pa.array([LATE], INSTANT), ["2026-01-02"]),
+    (FieldType.DATE, "default", DAYS, ["2026-07-01", None]),
     (FieldType.TIME, "default", pa.array([time(14, 30)], pa.time64("us")), ["14:30:00.000Z"]),
-    (FieldType.DECIMAL, "default", pa.array([Decimal("1.50"), Decimal("0E-10")], pa.decimal128(38, 10)),
-     ["1.5000000000", "0.0000000000"]),
+    (FieldType.DECIMAL, "default", AMOUNTS, ["1.5000000", "0.0000000"]),
     (FieldType.INTEGER, "default", pa.array([5, None]), ["5", None]),
     (FieldType.BOOLEAN, "default", pa.array([True, False]), ["true", "false"]),
     (FieldType.SET, "default", pa.array(["a;b"]), ["a;b"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("type", "mode", "array", "wire"), WIRE)
