@@ -173,7 +173,7 @@ def test_a_mistake_is_told_with_its_path_and_the_way_out(text: str, path: tuple[
 
 
 def test_every_mistake_is_told_at_once() -> None:
-    found = problems("all: [{field: Emial, is: emty}, {field: Score__c, is: more, value: 1}, 5]")
+    found = problems("all: [{field: Emial, is: blank}, {field: Score__c, is: more, value: 1}, 5]")
     assert [path for path, _ in found] == [
         ("all", 0, "is"),
         ("all", 0, "field"),
