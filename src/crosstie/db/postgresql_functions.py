@@ -29,6 +29,7 @@ _SQL_TYPES = {
     "instant": "timestamptz",
 }
 
+
 def install_functions(transaction: Transaction) -> None:
     """Creates or replaces all functions in the namespace `crosstie`, which must exist.
 
