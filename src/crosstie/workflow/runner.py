@@ -260,12 +260,12 @@ class _Passage:
 
     def _publish(self, event: Event, task: int, done: Done, variables: Mapping[str, Scalar]) -> Mapping[str, int]:
         """The one transaction that ends a task: effect, state, rejects, events, windows."""
-        now = self.around.clock.now()
         with self.db.transaction(f"{event.target} is published") as transaction:
             state.check_epoch(transaction, self.run, self.epoch)
             counts: Mapping[str, int] = done.counts
             if done.effect is not None:
                 counts = done.effect(transaction) or counts
+            now = self.around.clock.now()
             rejected = self._keep_rejects(transaction, event.target, task, done)
             state.end_task(transaction, task, TaskStatus.FINISHED, now, counts=counts)
             merged = {**variables, **done.vars}

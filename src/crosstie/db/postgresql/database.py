@@ -210,14 +210,18 @@ class PostgresqlDatabase:
         return f"{NAMESPACE}.{quote_identifier(name)}"
 
     def _drop(self, transaction: Transaction, names: Sequence[str]) -> None:
-        for name in names:
-            found = transaction.row(
-                "select c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-                " where n.nspname = :ours and c.relname = :name",
-                {"ours": NAMESPACE, "name": name},
+        """Drops views before what they stand on; those in one statement may stand on each other."""
+        found = dict(
+            transaction.rows(
+                "select c.relname, c.relkind from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = :ours and c.relname = any(:names)",
+                {"ours": NAMESPACE, "names": list(names)},
             )
-            if found is not None:
-                transaction.execute(f"drop {'view' if found[0] == 'v' else 'table'} {self._work(name)}")
+        )
+        for kind, word in (("v", "view"), ("r", "table")):
+            listed = ", ".join(self._work(name) for name in names if found.get(name) == kind)
+            if listed:
+                transaction.execute(f"drop {word} {listed}")
 
     def _refuse_long(self, *names: str) -> None:
         for name in names:
