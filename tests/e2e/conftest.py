@@ -30,7 +30,7 @@ def sandbox(sandbox_of_module: Sandbox) -> Iterator[Sandbox]:
     yield sandbox_of_module
     sandbox_of_module.faults([])
     sandbox_of_module.hide()
-    sandbox_of_module.control("latency", seconds=0.0)
+    sandbox_of_module.control("latency", milliseconds=0)
 
 
 def ready(folder: Path, database: str, sandbox: Sandbox) -> Project:

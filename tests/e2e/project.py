@@ -202,11 +202,18 @@ class Project:
         """The rows of a table."""
         return int(self.rows(f"select count(*) from {table}")[0][0])
 
-    def make_recipient(self) -> None:
-        """The table `recipient`, and `written`, into which a trigger notes each row that anybody writes there."""
+    def make_recipient(self, *changes: tuple[str, str]) -> None:
+        """The table `recipient`, anew, with some texts of its definition replaced; and the table `written`, into which
+        a trigger notes each row that anybody writes there."""
         serial = "integer primary key" if self.is_sqlite else "bigint generated always as identity primary key"
+        definition = RECIPIENT.format(serial=serial)
+        for before, after in changes:
+            assert before in definition, before
+            definition = definition.replace(before, after)
         self.sql(
-            RECIPIENT.format(serial=serial),
+            "drop table if exists recipient",
+            "drop table if exists written",
+            definition,
             "create index recipient_email on recipient (email)",
             "create table written (operation varchar(10), crm_id varchar(18))",
             *(_SQLITE_TRIGGERS if self.is_sqlite else _POSTGRESQL_TRIGGERS),
@@ -232,7 +239,7 @@ _SQLITE_TRIGGERS = tuple(
 )
 
 _POSTGRESQL_TRIGGERS = (
-    "create function note_written() returns trigger language plpgsql as $$ begin"
+    "create or replace function note_written() returns trigger language plpgsql as $$ begin"
     " insert into written values (lower(tg_op), case when tg_op = 'DELETE' then old.crm_id else new.crm_id end);"
     " return null; end $$",
     "create trigger recipient_written after insert or update or delete on recipient"

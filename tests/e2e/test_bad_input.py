@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import CONTACTS
 from tests.e2e.expired import server_with_expired_certificate
 from tests.e2e.project import Project
 from tests.sandboxes import Sandbox
@@ -157,22 +158,36 @@ def test_an_expired_certificate(project: Project, tmp_path: Path) -> None:
     assert project.tables() == before
 
 
-def test_values_too_long_for_a_column_are_rejects_and_the_others_are_written(project: Project) -> None:
-    project.sql("drop table recipient")
-    project.sql(
-        "create table recipient (id integer primary key, crm_id varchar(18), first_name varchar(80),"
-        " last_name varchar(4), email varchar(120), birth_date date, last_activity date, interests varchar(400),"
-        " score numeric(18, 2))"
-    )
+def test_values_too_long_for_a_column_are_rejects_and_the_others_are_written(project_on_both: Project) -> None:
+    project = project_on_both
+    project.make_recipient(("last_name varchar(80)", "last_name varchar(4)"))
 
     shown = project.crosstie("run", project.workflow(), expect=3)
 
     assert "last_name" in shown.out
     rejects = project.crosstie("rejects", "list", "--json", "--limit", "100000").json
-    assert rejects
-    assert {one["field"] for one in rejects} == {"last_name"}
-    assert project.count("recipient") > 0
+    assert {(one["field"], one["symbol"]) for one in rejects} == {("last_name", "TOO_LONG")}
+    assert project.count("recipient") + len(rejects) >= CONTACTS
     assert project.rows("select count(*) from recipient where length(last_name) > 4") == [(0,)]
+
+
+def test_rejects_are_shown_and_dismissed(project: Project) -> None:
+    project.make_recipient(("last_name varchar(80)", "last_name varchar(4)"))
+    project.crosstie("run", project.workflow(), expect=3)
+    listed = project.crosstie("rejects", "list", "--json", "--limit", "1").json
+    number = str(listed[0]["id"])
+
+    shown = project.crosstie("rejects", "show", number)
+    project.crosstie("rejects", "dismiss", number)
+    project.crosstie("rejects", "dismiss", expect=2)
+    rest = project.crosstie("rejects", "dismiss", "--workflow", "contact-import", "--json").json
+
+    assert "last_name" in shown.out
+    assert "TOO_LONG" in shown.out
+    assert rest["dismissed"] > 0
+    assert project.crosstie("rejects", "list", "--json").json == []
+    every = project.crosstie("rejects", "list", "--every", "--limit", "100000", "--json").json
+    assert {one["status"] for one in every} == {"dismissed"}
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_objects_can_be_chosen(project: Project) -> None:
 
 
 def test_a_run_shows_rows_rate_and_calls_as_it_works(project: Project, sandbox: Sandbox) -> None:
-    sandbox.control("latency", seconds=0.1)
+    sandbox.control("latency", milliseconds=100)
 
     code, shown = at_terminal(project, "run", project.workflow())
 
