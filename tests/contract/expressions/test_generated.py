@@ -149,7 +149,9 @@ def test_a_generated_expression_has_equal_values(both: Both, text: str) -> None:
 
 
 def test_case_mapping_agrees_for_every_letter_in_use(both: Both) -> None:
-    letters = [chr(code) for code in range(0x80, 0x2000) if chr(code).isalpha() and chr(code).isprintable()]
+    # ƛ and ɤ got a capital in Unicode 16, which not every server and Python knows.
+    known = (chr(code) for code in range(0x80, 0x2000) if code not in (0x19B, 0x264))
+    letters = [letter for letter in known if letter.isalpha() and letter.isprintable()]
     assert len(letters) > 4000
     with both.postgresql.reading() as transaction:
         rows = transaction.rows(
