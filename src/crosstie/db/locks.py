@@ -28,7 +28,7 @@ def lock_folder(database: Path) -> Path:
 
 
 @contextlib.contextmanager
-def writing_turn(database: Path, purpose: str) -> Iterator[None]:
+def writing_turn(database: Path, purpose: str, *, tell_after: float = TELL_AFTER_SECONDS) -> Iterator[None]:
     """Waits for our turn to write, in the order of arrival among all processes of ours, and keeps it for the block.
 
     SQLite's own waiting is a matter of luck: whoever polls at the right moment. This queue is fair, costs
@@ -37,7 +37,7 @@ def writing_turn(database: Path, purpose: str) -> Iterator[None]:
     descriptor = _open(lock_folder(database) / WRITER)
     try:
         if not _try(descriptor):
-            _wait(descriptor, database, purpose)
+            _wait(descriptor, database, purpose, tell_after)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()}: {purpose}".encode(), 0)
         yield
@@ -72,14 +72,14 @@ def _try(descriptor: int) -> bool:
     return True
 
 
-def _wait(descriptor: int, database: Path, purpose: str) -> None:
+def _wait(descriptor: int, database: Path, purpose: str, tell_after: float) -> None:
     """Waits for the lock; the system wakes those who wait in order. Says so once if it takes long."""
 
     def tell() -> None:
         holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
         log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder or "unknown")
 
-    timer = threading.Timer(TELL_AFTER_SECONDS, tell)
+    timer = threading.Timer(tell_after, tell)
     timer.daemon = True
     timer.start()
     try:

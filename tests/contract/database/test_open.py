@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +77,14 @@ def test_a_database_that_is_not_there_is_not_made_unasked(tmp_path: Path, postgr
             open_database(url, create=False)
         assert caught.value.code == "NO_DATABASE"
     assert list(tmp_path.iterdir()) == []
+    foreign = tmp_path / "foreign.db"
+    with contextlib.closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("create table theirs (a)")
+    with pytest.raises(DatabaseError, match="holds no tables of Crosstie"):
+        open_database(str(foreign), create=False)
+    database = open_database(str(foreign))
+    assert database.tables() == ("theirs",)
+    database.close()
 
 
 def test_what_postgresql_refuses_is_said_without_the_password(postgres: PostgresServer) -> None:

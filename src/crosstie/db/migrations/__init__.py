@@ -16,7 +16,8 @@ from crosstie.errors import DatabaseError
 
 # One query tells everything when the database is up to date.
 STATE = (
-    "select (select max(version) from crosstie.migration), (select value from crosstie.meta where name = 'database_id'),"
+    "select (select max(version) from crosstie.migration),"
+    " (select value from crosstie.meta where name = 'database_id'),"
     " (select value from crosstie.meta where name = 'functions_version')"
 )
 REGISTER = (

@@ -31,6 +31,9 @@ _UNREACHABLE = {
     "resolve host": ("the host is not known", "Check the host in the URL."),
     "timeout expired": ("the server did not answer in time", "Check host, port and firewall."),
     "No such file or directory": ("no server listens on that socket", "Start the server, or name a host in the URL."),
+}
+# The same, but trying again would not help.
+_REFUSED = {
     "password authentication failed": ("sign-in was refused", "Check user and password in the URL of the database."),
     "no password supplied": ("a password is needed", "Put it into the URL of the database or into the password file."),
     "does not exist": ("there is no such database or user", "Create it (createdb), or check the URL."),
@@ -47,9 +50,11 @@ def database_error(place: str, error: psycopg.Error, secret: str = "") -> Databa
     if secret:
         text = text.replace(secret, "***")
     known = _KNOWN.get(code) or _KNOWN.get(code[:2])
-    if known is None and not code:
-        known = next((known for words, known in _UNREACHABLE.items() if words in text), None)
     lost = not code and isinstance(error, psycopg.OperationalError)
+    if lost:
+        words = next((words for words in (*_UNREACHABLE, *_REFUSED) if words in text), "")
+        known = {**_UNREACHABLE, **_REFUSED}.get(words)
+        lost = words not in _REFUSED
     message = f"PostgreSQL {place}: {known[0]} ({text})." if known else f"PostgreSQL {place}: {text}."
     hint = known[1] if known else (error.diag.message_hint or "")
     return DatabaseError(message, hint=hint, code=code, retry=code in _RETRY or code.startswith("08") or lost)

@@ -43,7 +43,7 @@ class SqliteDatabase:
         if not self._path.exists():
             self._refuse_missing(create)
         with in_our_words(self.place):
-            self._id = self._open()
+            self._id = self._open(create)
 
     @property
     def id(self) -> str:
@@ -217,7 +217,7 @@ class SqliteDatabase:
                 code="NO_FOLDER",
             )
 
-    def _open(self) -> str:
+    def _open(self, create: bool) -> str:
         """Brings the tables up to date; the database's id."""
         with self._connections.reading() as connection:
             try:
@@ -226,6 +226,12 @@ class SqliteDatabase:
                 if "no such table" not in str(error):
                     raise
                 version, identity = 0, None
+        if not version and not create:
+            raise DatabaseError(
+                f"{self.place} holds no tables of Crosstie.",
+                hint="crosstie init makes them; or check CROSSTIE_DATABASE and crosstie.toml.",
+                code="NO_DATABASE",
+            )
         migrations.refuse_newer(version or 0, self.place)
         if version == migrations.NEWEST:
             return str(identity)
@@ -233,12 +239,14 @@ class SqliteDatabase:
 
     def _migrate(self) -> str:
         lock_folder(self._path).mkdir(exist_ok=True)
-        connection = self._connections.open()
-        try:
-            # Kept in the file; other processes may be doing the same, which is well.
-            connection.execute("pragma journal_mode = wal")
-        finally:
-            connection.close()
+        with self._connections.turn("opening"), contextlib.closing(self._connections.open()) as connection:
+            (mode,) = connection.execute("pragma journal_mode = wal").fetchone()  # the file keeps it
+        if mode != "wal":
+            raise DatabaseError(
+                f"The database {self.place} cannot be shared between processes: its disk allows no write-ahead log.",
+                hint="Keep it on a local disk, not on a network share.",
+                code="NO_WAL",
+            )
         for migration in migrations.migrations():
             with self._connections.writing(f"migration {migration.version}") as transaction:
                 migrations.apply(transaction, migration, self.place)

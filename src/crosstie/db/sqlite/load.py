@@ -49,14 +49,11 @@ def sqlite_load(
     load.feeder = feeder
     try:
         yield load
-    except BaseException:
-        feeder.abandon()
-        load.abandon()
-        raise
-    try:
         feeder.finish()
         load.finish()
     except BaseException:
+        load.interrupt()
+        feeder.abandon()
         load.abandon()
         raise
 
@@ -117,8 +114,13 @@ class SqliteLoad:
         if self._child is not None:
             self._child.finish()
 
+    def interrupt(self) -> None:
+        """Stops the child, so that the feeder does not wait for it."""
+        if self._child is not None:
+            self._child.interrupt()
+
     def abandon(self) -> None:
-        """Takes the open slice back and stops the child."""
+        """Takes the open slice back, when the feeder has ended."""
         if self._own is not None:
             self._own.close()
         if self._child is not None:
@@ -239,8 +241,12 @@ class ChildLoad:
             retry=True,
         )
 
+    def interrupt(self) -> None:
+        """Ends the child at once; whoever is writing to it is told by the pipe."""
+        self._process.kill()
+
     def kill(self) -> None:
-        """Stops the child at once, if it has not ended."""
+        """Ends the child, if it has not ended, and waits for that."""
         if self._process.returncode is None:
             self._process.kill()
             self._close_pipe()
