@@ -150,10 +150,9 @@ class Update:
         read = self.read
         if read.link is not None:
             mark = source.column(ambiguous_column(read.link.name))
-            missing = f"t.{quote_identifier(target.key[0].name)} is null"
             return Resolution(
                 key=(f"s.{quote_identifier(read.link.column)}",),
-                ambiguous="" if mark is None else f"(s.{quote_identifier(mark.name)} and {missing})",
+                ambiguous="" if mark is None else f"s.{quote_identifier(mark.name)}",
             )
         if read.by_dimension:
             columns = [source.column(one.name) for one in target.key]

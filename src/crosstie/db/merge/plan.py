@@ -57,7 +57,7 @@ class Assignment:
 class Resolution:
     """How a row of the work table finds its row of the target: `joins` stand after alias s, `key` is the target's key
     as SQL (empty: rows are only added), `names` is what names the destination even when there is no such row yet,
-    `ambiguous` the condition under which several rows were found."""
+    `ambiguous` the condition under which several rows were found and none was chosen."""
 
     joins: str = ""
     key: tuple[str, ...] = ()
@@ -71,9 +71,12 @@ class Resolution:
         params = dict(found.params)
         for name in names:
             params.update(name.params)
+        keys = found.keys
+        if not found.unique:
+            keys = tuple(f"case when {found.found} = 1 then {key} end" for key in keys)
         return cls(
             joins=found.join,
-            key=found.keys,
+            key=keys,
             names=tuple(name.sql for name in names),
             ambiguous="" if found.unique else f"{found.found} > 1",
             params=params,

@@ -148,7 +148,9 @@ class Staging:
         shown += [f"{one.value.sql} as {name}" for one, name in zip(plan.companion.carried, names.carried, strict=True)]
         shown.append(f"{plan.companion.concerned or 'false'} as concerned")
         if plan.resolution.ambiguous:
-            shown.append(f"{plan.resolution.ambiguous} as ambiguous")
+            # A tie may say which one is meant.
+            missing = f"t.{quote_identifier(target.key[0].name)} is null"
+            shown.append(f"({plan.resolution.ambiguous} and {missing}) as ambiguous")
         where = ""
         if plan.companion.passed_over:
             shown.append(f"{plan.companion.passed_over} as passed")

@@ -1,0 +1,143 @@
+"""Update data against a plain evaluation in Python, over generated tables and populations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crosstie.activities.update_data import UpdateData
+from tests.contract.activities.world import TEXT, World, columns
+
+Operation = Literal["insert or update", "insert", "update"]
+LONGEST = 3
+MADE_OF = columns(Id=TEXT, Crm=TEXT, Email=TEXT, Name=TEXT)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A row, on either side."""
+
+    crm: str | None
+    email: str | None
+    name: str | None
+
+
+def people(*, name: st.SearchStrategy[str | None]) -> st.SearchStrategy[Person]:
+    few = st.none() | st.sampled_from(["a", "b", "c", "d", "e"])
+    return st.builds(Person, crm=few, email=st.none() | st.sampled_from(["", "a", "b", "c", "ü"]), name=name)
+
+
+existing = st.lists(people(name=st.sampled_from(["x", "y"])), max_size=6, unique_by=lambda one: one.crm or id(one))
+inbound = st.lists(people(name=st.none() | st.sampled_from(["x", "y", "long"])), max_size=8)
+
+
+def evaluate(table: list[Person], rows: list[Person], operation: Operation) -> tuple[list[Person], list[str]]:
+    """The table afterwards, and what became of each row: an outcome or the code of a reject."""
+    emails: Counter[str | None] = Counter(row.email for row in rows if row.email is not None)
+    outcomes, targets = [], []
+    for row in rows:
+        found = [place for place, one in enumerate(table) if row.email is not None and one.email == row.email]
+        targets.append(found[0] if len(found) == 1 else None)
+        outcomes.append(_judged(row, found, emails, operation, table))
+    after = list(table)
+    _write(after, rows, outcomes, targets)
+    return after, outcomes
+
+
+def _judged(
+    row: Person, found: list[int], emails: Counter[str | None], operation: Operation, table: list[Person]
+) -> str:
+    if len(found) > 1:
+        return "AMBIGUOUS_TARGET"
+    if emails[row.email] > 1:
+        return "DUPLICATE_TARGET"
+    if found and operation == "insert":
+        return "KEY_EXISTS"
+    if not found and operation == "update":
+        return "KEY_MISSING"
+    if row.name is None:
+        return "NOT_NULL"
+    if len(row.name) > LONGEST:
+        return "TOO_LONG"
+    if not found:
+        return "inserted"
+    return "unchanged" if table[found[0]] == row else "updated"
+
+
+def _write(after: list[Person], rows: list[Person], outcomes: list[str], targets: list[int | None]) -> None:
+    """Updates come before inserts, each in the order of the rows; a crm is held by one person at a time."""
+    waiting = [n for n in range(len(rows)) if outcomes[n] == "updated"]
+    waiting += [n for n in range(len(rows)) if outcomes[n] == "inserted"]
+    while waiting:
+        holders: dict[str | None, int | None] = {
+            one.crm: place for place, one in enumerate(after) if one.crm is not None
+        }
+        free = [n for n in waiting if rows[n].crm is None or holders.get(rows[n].crm, targets[n]) == targets[n]]
+        taken: set[str] = set()
+        written = []
+        for n in free:
+            crm = rows[n].crm
+            if crm is None or crm not in taken:
+                taken |= {crm} if crm is not None else set()
+                written.append(n)
+        for n in written:
+            target = targets[n]
+            if target is None:
+                after.append(rows[n])
+            else:
+                after[target] = rows[n]
+        waiting = [n for n in waiting if n not in written]
+        if not written:
+            break
+    for n in waiting:
+        outcomes[n] = "NOT_UNIQUE"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=existing, rows=inbound, operation=st.sampled_from(["insert or update", "insert", "update"]))
+def test_update_data_agrees_with_a_plain_evaluation(
+    world: World, table: list[Person], rows: list[Person], operation: Operation
+) -> None:
+    world.sql(
+        "drop table if exists person",
+        f"create table person (id {world.serial()}, crm text unique, email text, name varchar({LONGEST}) not null)",
+    )
+    with world.db.transaction("people") as transaction:
+        for number, one in enumerate(table, 1):
+            values = {"id": number, "crm": one.crm, "email": one.email, "name": one.name}
+            transaction.execute("insert into person values (:id, :crm, :email, :name)", values)
+        if world.db.dialect == "postgresql":
+            transaction.execute("alter table person alter column id restart with 100")
+    made = world.population(
+        MADE_OF, [(f"{n:02}", row.crm, row.email, row.name) for n, row in enumerate(rows)], key=("Id",)
+    )
+    activity = UpdateData.model_validate(
+        {
+            "type": "update_data",
+            "into": "person",
+            "operation": operation,
+            "identify": {"Email": "email"},
+            "set": {"crm": "Crm", "email": "Email", "name": "Name"},
+            "outcome": True,
+        }
+    )
+    ended = world.run(activity, made)
+    after, outcomes = evaluate(table, rows, operation)
+    found = {one.record["Id"]: one.symbol for one in ended.rejects}
+    found |= {row[0]: row[1] for row in world.read(ended.tables["ok"], "Id", "outcome")}
+    assert [found[f"{n:02}"] for n in range(len(rows))] == outcomes
+    stored = [Person(*row) for row in world.rows("select crm, email, name from person order by id")]
+    assert stored[: len(table)] == after[: len(table)]
+    assert Counter(stored) == Counter(after)
+    if operation != "insert":
+        again = world.run(activity, made)
+        # Nothing tells that a row without e-mail and crm was there before.
+        unknown = [
+            row for row, what in zip(rows, outcomes, strict=True) if what == "inserted" and not (row.email or row.crm)
+        ]
+        assert again.counts["inserted"] == len([row for row in unknown if row.email is None])
+        assert again.counts["updated"] == 0
