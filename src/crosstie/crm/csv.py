@@ -27,42 +27,47 @@ def records(chunks: Iterable[bytes], *, piece_bytes: int = PIECE_BYTES) -> Itera
     Assumes that `"` is the only quote and that it is doubled inside a value. A last record without line end is
     given as it is. Raises ProtocolError when the stream ends inside quotes or a record is too large.
     """
-    buffer = bytearray()
-    wanted = piece_bytes
+    held: list[bytes] = []
+    size, wanted, outside = 0, piece_bytes, True
     for chunk in chunks:
-        buffer += chunk
-        if len(buffer) < wanted:
+        held.append(chunk)
+        size += len(chunk)
+        outside ^= chunk.count(b'"') % 2 == 1
+        if size < wanted:
             continue
-        end = _last_end(buffer)
+        end = _last_end(chunk, outside)
+        if not end and len(held) > 1:  # the last record began in an earlier chunk
+            held = [b"".join(held)]
+            end = _last_end(held[0], outside)
         if end:
-            piece = bytes(memoryview(buffer)[:end])
-            del buffer[:end]
-            wanted = piece_bytes
+            rest = held[-1][end:]
+            held[-1] = held[-1][:end]
+            piece, held = b"".join(held), [rest]
+            size, wanted = len(rest), piece_bytes
             yield piece
-        elif len(buffer) > RECORD_LIMIT_BYTES:
+        elif size > RECORD_LIMIT_BYTES:
             raise ProtocolError(f"A CSV record is larger than {RECORD_LIMIT_BYTES:,} bytes.")
         else:
-            wanted = len(buffer) * 2
-    if buffer.count(b'"') % 2:
+            wanted = size * 2
+    if not outside:
         raise ProtocolError("The CSV ends inside a quoted value: it is cut or its quotes are out of step.")
-    if buffer:
-        yield bytes(buffer)
+    if size:
+        yield b"".join(held)
 
 
-def _last_end(buffer: bytearray) -> int:
-    """The offset behind the last record that is whole, 0 if there is none; the buffer begins outside quotes."""
-    end = len(buffer)
-    outside = buffer.count(b'"') % 2 == 0
-    while end >= 0:
-        quote = buffer.rfind(b'"', 0, end)
+def _last_end(data: bytes, outside: bool) -> int:
+    """The offset behind the last line end that is not inside quotes, 0 if there is none. `outside` says whether the
+    end of the data is outside quotes."""
+    end = len(data)
+    while True:
+        quote = data.rfind(b'"', 0, end)
         if outside:
-            newline = buffer.rfind(b"\n", quote + 1, end)
+            newline = data.rfind(b"\n", quote + 1, end)
             if newline >= 0:
                 return newline + 1
         if quote < 0:
             return 0
         end, outside = quote, not outside
-    return 0
 
 
 class CsvReader:

@@ -22,7 +22,7 @@ from crosstie.crm.connector import (
 )
 from crosstie.crm.http import Answer, Retries, Transport
 from crosstie.crm.salesforce import describe, soql
-from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
+from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, PagesSeen, Patience
 from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
 from crosstie.crm.salesforce.literals import wire_instant
@@ -73,6 +73,7 @@ class SalesforceConnector:
         )
         self._page_rows = bulk_page_rows
         self._patience = patience or Patience()
+        self._pages_seen = PagesSeen()
 
     @property
     def kind(self) -> str:
@@ -181,7 +182,7 @@ class SalesforceConnector:
         else:
             road, reason, expected = self._choose(query)
         if road is Road.BULK:
-            reader = BulkReader(self._session, query, patience=self._patience, page_rows=self._page_rows)
+            reader = self._bulk(query)
             try:
                 job = reader.open(keep, token)
             except RequestError as error:
@@ -204,6 +205,11 @@ class SalesforceConnector:
             road=Road.PAGES,
             reason=reason,
             expected_rows=expected,
+        )
+
+    def _bulk(self, query: RemoteQuery) -> BulkReader:
+        return BulkReader(
+            self._session, query, patience=self._patience, page_rows=self._page_rows, pages=self._pages_seen
         )
 
     def _choose(self, query: RemoteQuery) -> tuple[Road, str, int | None]:
@@ -257,8 +263,7 @@ class SalesforceConnector:
     def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
         """One page of either road."""
         if partition.payload.get("road") == "bulk":
-            reader = BulkReader(self._session, query, patience=self._patience, page_rows=self._page_rows)
-            return reader.fetch(partition)
+            return self._bulk(query).fetch(partition)
         return PageReader(self._session, query).fetch(partition)
 
     def close(self, *, token: str = "") -> None:

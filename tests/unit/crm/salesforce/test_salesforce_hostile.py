@@ -145,6 +145,12 @@ def test_a_result_that_is_not_what_was_asked_is_refused(first: Handler, message:
         rows(bulk(first, second, second).connector(), BULK)
 
 
+def test_a_result_page_served_twice_is_refused() -> None:
+    org = bulk(csv_page(HEADER + LINE, 1, locator="MQ"), csv_page(HEADER + LINE, 1), total=2)
+    with pytest.raises(ProtocolError, match="same page twice"):
+        rows(org.connector(), BULK)
+
+
 def test_a_result_that_differs_when_fetched_again_is_refused() -> None:
     line = b'"%015dAAA","' + b"x" * 500_000 + b'","1.0"\n'
     whole = HEADER + b"".join(line % number for number in range(6))
