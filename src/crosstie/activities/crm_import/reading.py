@@ -97,7 +97,7 @@ def _plan(activity: CrmImport, context: Context, connector: Connector, remote: R
     wanted = activity.wanted(remote)
     condition = _condition(activity, context, remote)
     fields = tuple(one.field for one in wanted)
-    fingerprint = _fingerprint(activity, fields, condition)
+    fingerprint = _fingerprint(activity, fields)
     query = RemoteQuery(
         object=remote,
         fields=fields,
@@ -133,10 +133,17 @@ def _condition(activity: CrmImport, context: Context, remote: RemoteObject) -> C
     return build_condition(activity.filter, remote, lambda source: evaluate(source, scope))
 
 
-def _fingerprint(activity: CrmImport, fields: Sequence[str], condition: Condition | None) -> str:
-    """What a tail is good for: the same columns, conversions and filter."""
+def _fingerprint(activity: CrmImport, fields: Sequence[str]) -> str:
+    """What a tail is good for: the same columns, conversions and filter as written. Its values may move with the clock
+    from run to run: what the tail holds was delivered, whatever is asked for now."""
     text = repr(
-        (activity.account, activity.object, fields, [(one.conversion, one.name) for one in activity.fields], condition)
+        (
+            activity.account,
+            activity.object,
+            fields,
+            [(one.conversion, one.name) for one in activity.fields],
+            activity.filter,
+        )
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
