@@ -76,7 +76,10 @@ class Enriching:
                 Column(name="several", type=ColumnType.BOOLEAN),
             ),
         )
+        found = 0
         for number, pairs in enumerate(link.alternatives):
+            if found == source.rows:
+                return
             waiting = f"crosstie.{source.name}"
             if number:
                 waiting = (
@@ -87,7 +90,7 @@ class Enriching:
             keys = ", ".join(f"s.{quote_identifier(one)}" for one in source.key)
             listed = ", ".join(column.name for column in own)
             with self._statements(f"finds link {link.name}") as transaction:
-                transaction.execute(
+                found += transaction.execute(
                     f"insert into crosstie.{name} ({listed}, found, several) select {keys},"
                     f" case when {match.found} = 1 then {match.keys[0]} end, {match.found} > 1"
                     f" from {waiting} s join {match.sql} {match.alias} on {match.on}",

@@ -258,8 +258,13 @@ class Update:
     def _rejects(self, merge: Merge) -> Iterator[Reject]:
         """The refused rows for the inbox, page by page, in the transaction that refused them."""
         transaction = self.transaction
-        if transaction is None or not self.refused:
+        if transaction is None:
             return
+        if self.refused:
+            yield from self._refused_rows(transaction, merge)
+        merge.drop_temporary(transaction)
+
+    def _refused_rows(self, transaction: Transaction, merge: Merge) -> Iterator[Reject]:
         plan = merge.plan
         columns = self.context.input.columns
         names = dict(zip(plan.written, merge.names.values, strict=True))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crosstie.db.columns import sqlite_type
 from crosstie.db.database import Database, Transaction
 from crosstie.db.merge.matching import give_memory
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
 from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
-from crosstie.db.merge.staging import IGNORED, INSERTED, UPDATED, Names, Staging, key_columns, stage_columns
+from crosstie.db.merge.staging import IGNORED, INSERTED, UNCHANGED, UPDATED, Names, Staging, key_columns, stage_columns
 from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
@@ -59,7 +60,8 @@ class Merge:
 
     def prepare(self, db: Database) -> None:
         """Makes the private work tables, outside the transaction."""
-        db.create_work(self.stage, stage_columns(self.plan))
+        if db.dialect == "postgresql":
+            db.create_work(self.stage, stage_columns(self.plan))
         db.create_work(self.twice, (*key_columns(self.plan), Column(name="place", type=ColumnType.INTEGER)))
 
     def apply(self, transaction: Transaction) -> Merged:
@@ -73,6 +75,8 @@ class Merge:
             # What is compared now must still be true when it is written; SQLite has one writer at a time anyway.
             transaction.execute(f"lock table {plan.target.sql} in share row exclusive mode")
         give_memory(transaction)
+        if transaction.dialect == "sqlite":
+            self._make_temporary_stage(transaction)
         has_twice = self._find_twice(transaction)
         self._fill(transaction, has_twice)
         found = self._staged(transaction)
@@ -80,6 +84,19 @@ class Merge:
         if not self._write(transaction, found):
             found = self._staged(transaction)
         return self._counts(transaction, found)
+
+    def _make_temporary_stage(self, transaction: Transaction) -> None:
+        """SQLite writes what is in the file twice; what is temporary it writes once, and elsewhere."""
+        self.drop_temporary(transaction)
+        listed = ", ".join(f"{column.name} {sqlite_type(column)}" for column in stage_columns(self.plan))
+        transaction.execute(f"create temporary table crosstie.{self.stage} ({listed})")
+
+    def drop_temporary(self, transaction: Transaction) -> None:
+        """Lets go of a temporary stage, this one or one that an earlier task left on the same connection."""
+        if transaction.dialect == "sqlite":
+            left = "select name from sqlite_temp_master where type = 'table' and name like '%\\_stage' escape '\\'"
+            for (name,) in transaction.rows(left):
+                transaction.execute(f"drop table temp.{quote_identifier(str(name))}")
 
     def _find_twice(self, transaction: Transaction) -> bool:
         """Notes the rows that name the same row of the target; whether there are any."""
@@ -200,8 +217,13 @@ class Merge:
         )
 
     def _staged(self, transaction: Transaction) -> Mapping[tuple[str, bool], int]:
-        rows = transaction.rows(f"select what, fault is not null, count(*) from crosstie.{self.stage} group by 1, 2")
-        return {(str(row[0]), bool(row[1])): int(row[2]) for row in rows}
+        kinds = [(what, refused) for what in (INSERTED, UPDATED, UNCHANGED, IGNORED) for refused in (False, True)]
+        counted = ", ".join(
+            f"count(*) filter (where what = '{what}' and fault is {'not null' if refused else 'null'})"
+            for what, refused in kinds
+        )
+        row = transaction.row(f"select {counted} from crosstie.{self.stage}") or ()
+        return {kind: int(number) for kind, number in zip(kinds, row, strict=True)}
 
     def _counts(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> Merged:
         rejected = sum(number for (_, refused), number in found.items() if refused)
