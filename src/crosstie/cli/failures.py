@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -42,6 +43,9 @@ def report(error: BaseException, project: Path | None = None) -> int:
         case CrosstieError():
             _say(describe(error))
             return exit_code(error)
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _say(f"The disk is full: {error.filename or 'the output'} cannot be written. Make room and run it again.")
+            return FAILED
         case _:
             _say(_unexpected(error, project))
             return FAILED
@@ -60,10 +64,13 @@ def exit_code(error: CrosstieError) -> int:
 
 
 def describe(error: CrosstieError) -> str:
-    """The message with its hint and codes; a task's error also says which activity of which run."""
+    """The message with its hint and codes; a task's error also says which activity of which run, and how to go on."""
     if not isinstance(error, TaskError):
         return str(error)
-    return f"{error.workflow}, run {error.run}, activity “{error.activity}”:\n{error}"
+    return (
+        f"{error.workflow}, run {error.run}, activity “{error.activity}”:\n{error}\n"
+        f"When that is mended, crosstie run {error.workflow} goes on where it stopped."
+    )
 
 
 def _say(text: str) -> None:

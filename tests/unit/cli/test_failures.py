@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import click
@@ -62,7 +63,15 @@ def test_a_task_error_says_where_it_happened(capsys: pytest.CaptureFixture[str])
         "The org is away.",
         "Try later.",
         "[HTTP 503, request 7f3c]",
+        "When that is mended, crosstie run contact-import goes on where it stopped.",
     ]
+
+
+def test_a_full_disk_is_no_fault_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    code = report(OSError(errno.ENOSPC, "No space left on device", "/data/x"))
+
+    assert code == 1
+    assert capsys.readouterr().err == ("The disk is full: /data/x cannot be written. Make room and run it again.\n")
 
 
 def test_an_unexpected_error_is_one_line_and_its_details_hold_no_value(
