@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crosstie.db.expressions import Binding, Expression, Scope
+from crosstie.db.merge.keys import ROW, key_columns, numbered, same_key
 from crosstie.db.merge.matching import Fragment
 from crosstie.db.merge.phrases import Phrases, Place, Writer, as_type
 from crosstie.db.statements import quote_identifier
@@ -17,7 +18,6 @@ from crosstie.model import Column, ColumnType, WorkTable, find_column
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site
 
 COMPLEMENT = "complement"
-ROW = Column(name="crosstie_row", type=ColumnType.INTEGER)
 _TEXTS = (ColumnType.TEXT, ColumnType.SET)
 
 
@@ -128,8 +128,8 @@ class Deduplication(Activity):
             dialect=context.db.dialect,
             binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
         )
-        if not source.key:
-            source = _numbered(context)
+        purpose = f"{context.activity} numbers its rows"
+        source = numbered(context.db, source, context.private_name("numbered"), purpose)
         out = _LeftOut(
             source=source,
             criteria=[writer.fragment(one, {"": "s"}) for one in criteria],
@@ -248,10 +248,7 @@ class _LeftOut:
 
     def make(self, context: Context, name: str) -> None:
         """An empty table for the keys of the rows to leave out, each with the key of the row kept in its place."""
-        key = [self.source.column(one) for one in self.source.key]
-        own = [column.named(f"s_{place}") for place, column in enumerate(key, 1) if column is not None]
-        kept = [column.named(f"r_{place}") for place, column in enumerate(key, 1) if column is not None]
-        context.db.create_work(name, (*own, *kept))
+        context.db.create_work(name, (*key_columns(self.source), *key_columns(self.source, "r")))
 
     def fill(self, context: Context, name: str) -> int:
         """Makes and fills that table; how many rows."""
@@ -275,10 +272,6 @@ class _LeftOut:
         return found
 
 
-def _same(source: WorkTable) -> str:
-    return " and ".join(f"d.s_{place} = s.{quote_identifier(one)}" for place, one in enumerate(source.key, 1))
-
-
 def _view(context: Context, transition: str, shape: Shape, sql: str, rows: int, bases: tuple[str, ...]) -> WorkTable:
     name = context.private_name(transition)
     context.db.drop_work((name,))
@@ -291,7 +284,7 @@ def _kept(context: Context, shown: WorkTable, source: WorkTable, double: str, le
     listed = ", ".join(f"s.{quote_identifier(one.name)}" for one in shown.columns)
     sql = (
         f"select {listed} from crosstie.{source.name} s"
-        f" where not exists (select 1 from crosstie.{double} d where {_same(source)})"
+        f" where not exists (select 1 from crosstie.{double} d where {same_key(source, 'd')})"
     )
     bases = (*source.bases, source.name, double)
     return _view(context, OK, Shape.of(shown), sql, source.rows - left_out, bases)
@@ -302,7 +295,8 @@ def _complement(context: Context, source: WorkTable, double: str, left_out: int)
     references = ", ".join(
         f"d.r_{place} as {quote_identifier(one.name)}" for place, one in enumerate(_references(Shape.of(source)), 1)
     )
-    sql = f"select {listed}, {references} from crosstie.{source.name} s join crosstie.{double} d on {_same(source)}"
+    joined = f"crosstie.{source.name} s join crosstie.{double} d on {same_key(source, 'd')}"
+    sql = f"select {listed}, {references} from {joined}"
     shape = _with_references(Shape.of(source))
     return _view(context, COMPLEMENT, shape, sql, left_out, (*source.bases, source.name, double))
 
@@ -320,17 +314,3 @@ def _references(shape: Shape) -> tuple[Column, ...]:
 
 def _with_references(shape: Shape) -> Shape:
     return replace(shape, columns=(*shape.columns, *_references(shape)))
-
-
-def _numbered(context: Context) -> WorkTable:
-    """The inbound rows with a number each, in the order of their values."""
-    inbound = context.input
-    name = context.private_name("numbered")
-    context.db.create_work(name, (*inbound.columns, ROW))
-    listed = ", ".join(quote_identifier(one.name) for one in inbound.columns)
-    with context.db.transaction(f"{context.activity} numbers its rows") as transaction:
-        transaction.execute(
-            f"insert into crosstie.{name} ({listed}, {ROW.name}) select {listed},"
-            f" row_number() over (order by {listed}) from crosstie.{inbound.name}"
-        )
-    return replace(inbound, name=name, columns=(*inbound.columns, ROW), key=(ROW.name,), bases=())

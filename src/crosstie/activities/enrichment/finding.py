@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from crosstie.activities.enrichment.reading import ReadEnrichment, ReadLink
 from crosstie.db.database import Transaction
 from crosstie.db.expressions import Binding, Scope
-from crosstie.db.merge import Candidates, Target, candidates, describe_target, give_memory
+from crosstie.db.merge import (
+    Candidates,
+    Target,
+    candidates,
+    describe_target,
+    give_memory,
+    key_columns,
+    numbered,
+    same_key,
+)
 from crosstie.db.merge.phrases import ReadPair, Writer
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
 from crosstie.workflow.activity import OK, Context, Done, Shape
-
-_ROW = Column(name="crosstie_row", type=ColumnType.INTEGER)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,31 +35,18 @@ class Enriching:
     def run(self) -> Done:
         """The outbound population, and what the links found."""
         context = self.context
-        source = context.input if context.input.key else self._numbered()
+        purpose = f"{context.activity} numbers its rows"
+        source = numbered(context.db, context.input, context.private_name("numbered"), purpose)
         writer = Writer(
             dialect=context.db.dialect,
             binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
         )
-        with context.db.reading() as transaction:
-            targets = {link.name: describe_target(transaction, link.table) for link in self.read.links}
+        targets = {link.name: describe_target(context.db, link.table) for link in self.read.links}
         for link in self.read.links:
             self._find(source, writer, link, targets[link.name])
         if self.read.added:
             self._add(source, writer, targets)
         return Done(tables={OK: self._view(source)}, counts=self._counts())
-
-    def _numbered(self) -> WorkTable:
-        """The inbound rows with a number each, where nothing else tells them apart."""
-        inbound = self.context.input
-        name = self.context.private_name("numbered")
-        self.context.db.create_work(name, (*inbound.columns, _ROW))
-        listed = ", ".join(quote_identifier(one.name) for one in inbound.columns)
-        with self._statements("numbers its rows") as transaction:
-            transaction.execute(
-                f"insert into crosstie.{name} ({listed}, {_ROW.name}) select {listed},"
-                f" row_number() over (order by {listed}) from crosstie.{inbound.name}"
-            )
-        return replace(inbound, name=name, columns=(*inbound.columns, _ROW), key=(_ROW.name,), bases=())
 
     @contextmanager
     def _statements(self, what: str) -> Iterator[Transaction]:
@@ -67,7 +61,7 @@ class Enriching:
     def _find(self, source: WorkTable, writer: Writer, link: ReadLink, target: Target) -> None:
         """Tries the alternatives one after the other, each for the rows that have found nothing yet."""
         name = self._table(link)
-        own = _keys(source)
+        own = key_columns(source)
         self.context.db.create_work(
             name,
             (
@@ -84,7 +78,7 @@ class Enriching:
             if number:
                 waiting = (
                     f"(select s.* from crosstie.{source.name} s"
-                    f" where not exists (select 1 from crosstie.{name} l where {_same(source, 'l')}))"
+                    f" where not exists (select 1 from crosstie.{name} l where {same_key(source, 'l')}))"
                 )
             match = self._candidates(writer, link, target, waiting, pairs)
             keys = ", ".join(f"s.{quote_identifier(one)}" for one in source.key)
@@ -114,7 +108,7 @@ class Enriching:
     def _add(self, source: WorkTable, writer: Writer, targets: Mapping[str, Target]) -> None:
         """Computes the added columns now: what they are taken from may change."""
         name = self.context.private_name("added")
-        own = _keys(source)
+        own = key_columns(source)
         added = [expression.column(f"a_{place}") for place, (_, expression) in enumerate(self.read.added, 1)]
         self.context.db.create_work(name, (*own, *added))
         used = {qualifier for _, expression in self.read.added for qualifier, _ in expression.columns}
@@ -126,7 +120,7 @@ class Enriching:
                 aliases[link.name] = f"t{number}"
                 key = f"t{number}.{quote_identifier(link.key.name)}"
                 joins += (
-                    f" left join crosstie.{self._table(link)} l{number} on {_same(source, f'l{number}')}"
+                    f" left join crosstie.{self._table(link)} l{number} on {same_key(source, f'l{number}')}"
                     f" left join {target.sql} t{number} on {key} = {target.given(target.key[0], f'l{number}.found')}"
                 )
         values = [writer.fragment(expression, aliases) for _, expression in self.read.added]
@@ -148,13 +142,13 @@ class Enriching:
         for number, link in enumerate(self.read.links, 1):
             alias = f"l{number}"
             bases.append(self._table(link))
-            joins += f" left join crosstie.{bases[-1]} {alias} on {_same(source, alias)}"
+            joins += f" left join crosstie.{bases[-1]} {alias} on {same_key(source, alias)}"
             shown.append(f"{alias}.found as {quote_identifier(link.column)}")
             if link.mark:
                 shown.append(f"coalesce({alias}.several, false) as {quote_identifier(link.mark)}")
         if self.read.added:
             bases.append(context.private_name("added"))
-            joins += f" left join crosstie.{bases[-1]} a on {_same(source, 'a')}"
+            joins += f" left join crosstie.{bases[-1]} a on {same_key(source, 'a')}"
             shown += [f"a.a_{place} as {quote_identifier(name)}" for place, (name, _) in enumerate(self.read.added, 1)]
         name = context.private_name()
         context.db.drop_work((name,))
@@ -184,13 +178,3 @@ class Enriching:
             else:
                 self.context.log.info(f"link {link.name}: {known} known, {rows - all_found} new, {several} ambiguous")
         return counts
-
-
-def _keys(source: WorkTable) -> tuple[Column, ...]:
-    """The work table's key as the small tables hold it."""
-    found = (source.column(one) for one in source.key)
-    return tuple(column.named(f"s_{place}") for place, column in enumerate(found, 1) if column is not None)
-
-
-def _same(source: WorkTable, alias: str) -> str:
-    return " and ".join(f"{alias}.s_{place} = s.{quote_identifier(one)}" for place, one in enumerate(source.key, 1))

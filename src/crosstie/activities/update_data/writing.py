@@ -21,6 +21,8 @@ from crosstie.db.merge import (
     Target,
     candidates,
     describe_target,
+    numbered,
+    same_key,
 )
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import Writer
@@ -38,7 +40,6 @@ _REASONS = (
     Column(name="errorMessage", type=ColumnType.TEXT),
     Column(name="errorColumn", type=ColumnType.TEXT),
 )
-_ROW = Column(name="crosstie_row", type=ColumnType.INTEGER)
 _PAGE = 500
 
 
@@ -81,9 +82,10 @@ class Update:
             return Done(
                 tables=self.tables, counts=_counts(Merged(inserted=0, updated=0, unchanged=0, rejected=0, ignored=0))
             )
-        source = inbound if inbound.key else self._numbered()
-        with self.context.db.reading() as transaction:
-            target = describe_target(transaction, self.table)
+        context = self.context
+        purpose = f"{context.activity} numbers its rows"
+        source = numbered(context.db, inbound, context.private_name("numbered"), purpose)
+        target = describe_target(context.db, self.table)
         plan, tying = self._plan(source, target)
         merge = Merge(plan, self.context.private_name())
         merge.prepare(self.context.db)
@@ -100,19 +102,6 @@ class Update:
         name = self.context.private_name(transition)
         self.context.db.create_work(name, shape.columns)
         return shape.work_table(name, 0)
-
-    def _numbered(self) -> WorkTable:
-        """The inbound rows with a number each, where nothing else tells them apart."""
-        inbound = self.context.input
-        name = self.context.private_name("numbered")
-        self.context.db.create_work(name, (*inbound.columns, _ROW))
-        listed = ", ".join(quote_identifier(one.name) for one in inbound.columns)
-        with self.context.db.transaction(f"{self.context.activity} numbers its rows") as transaction:
-            transaction.execute(
-                f"insert into crosstie.{name} ({listed}, {_ROW.name}) select {listed},"
-                f" row_number() over (order by {listed}) from crosstie.{inbound.name}"
-            )
-        return replace(inbound, name=name, columns=(*inbound.columns, _ROW), key=(_ROW.name,), bases=())
 
     def _plan(self, source: WorkTable, target: Target) -> tuple[MergePlan, Tying | None]:
         context = self.context
@@ -236,7 +225,7 @@ class Update:
         shown = ", ".join([*(f"s.{quote_identifier(one)}" for one in kept), *told])
         rows = transaction.execute(
             f"insert into crosstie.{name} ({listed}) select {shown} from crosstie.{merge.plan.source.name} s"
-            f" join crosstie.{merge.stage} g on {merge.same_row('s', 'g')} where g.fault is not null",
+            f" join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')} where g.fault is not null",
             reasons,
         )
         self.tables[REJECTS] = shape.work_table(name, rows)
@@ -249,9 +238,9 @@ class Update:
         rows = transaction.execute(
             f"insert into crosstie.{name} ({listed}) select {shown}, coalesce(g.what, 'unchanged')"
             f" from crosstie.{merge.plan.source.name} s"
-            f" left join crosstie.{merge.stage} g on {merge.same_row('s', 'g')}"
+            f" left join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
             f" where g.fault is null and not exists (select 1 from crosstie.{merge.twice} w"
-            f" where {merge.same_row('s', 'w')})"
+            f" where {same_key(merge.plan.source, 'w')})"
         )
         self.tables[OK] = shape.work_table(name, rows)
 
@@ -277,7 +266,7 @@ class Update:
         order = ", ".join(f"s.{quote_identifier(one)}" for one in plan.source.key)
         query = (
             f"select g.fault, {f'case g.fault {values} end' if values else 'null'}, {shown}"
-            f" from crosstie.{plan.source.name} s join crosstie.{merge.stage} g on {merge.same_row('s', 'g')}"
+            f" from crosstie.{plan.source.name} s join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
             f" where g.fault is not null order by {order} limit {_PAGE} offset :offset"
         )
         for offset in range(0, self.refused, _PAGE):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from crosstie.db.columns import postgresql_cast
+from crosstie.db.merge.keys import key_columns, same_key
 from crosstie.db.merge.plan import (
     AMBIGUOUS_TARGET,
     DUPLICATE_TARGET,
@@ -53,18 +54,12 @@ class Names:
         )
 
 
-def key_columns(plan: MergePlan) -> tuple[Column, ...]:
-    """The work table's key, under the stage's names."""
-    found = (plan.source.column(name) for name in plan.source.key)
-    return tuple(column.named(f"s_{place}") for place, column in enumerate(found, 1) if column is not None)
-
-
 def stage_columns(plan: MergePlan) -> tuple[Column, ...]:
     """The columns of the stage. `number` is filled where rows must be told apart one by one."""
     names = Names.of(plan)
     target = plan.target
     return (
-        *key_columns(plan),
+        *key_columns(plan.source),
         Column(name="what", type=ColumnType.TEXT),
         Column(name="fault", type=ColumnType.INTEGER),
         Column(name="number", type=ColumnType.INTEGER),
@@ -155,10 +150,7 @@ class Staging:
         if plan.companion.passed_over:
             shown.append(f"{plan.companion.passed_over} as passed")
         if has_twice:
-            same = " and ".join(
-                f"w.{name} = s.{quote_identifier(one)}" for one, name in zip(plan.source.key, names.source, strict=True)
-            )
-            joins += f" left join crosstie.{twice} w on {same}"
+            joins += f" left join crosstie.{twice} w on {same_key(plan.source, 'w')}"
             shown.append("w.place as place")
             if plan.ignores_same_target:
                 where = " where w.place is null"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from crosstie.db.database import Dialect, Transaction
+from crosstie.db.database import Database, Dialect, Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType, Table
@@ -94,21 +94,14 @@ class Target:
         return f"cast({sql} as {column.declared})"
 
 
-def describe_target(transaction: Transaction, table: Table) -> Target:
+def describe_target(db: Database, table: Table) -> Target:
     """Asks the catalogue what reflection does not tell."""
-    if transaction.dialect == "postgresql":
-        return _describe_postgresql(transaction, table)
-    return _describe_sqlite(transaction, table)
+    describe = _describe_postgresql if db.dialect == "postgresql" else _describe_sqlite
+    with db.reading() as transaction:
+        return describe(transaction, table, db.quote_table(table.name))
 
 
-def quoted_table(dialect: Dialect, name: str) -> str:
-    """The quoted name of a table of people's; `schema.table` on PostgreSQL."""
-    parts = name.split(".", 1) if dialect == "postgresql" else [name]
-    return ".".join(quote_identifier(part) for part in parts)
-
-
-def _describe_postgresql(transaction: Transaction, table: Table) -> Target:
-    sql = quoted_table("postgresql", table.name)
+def _describe_postgresql(transaction: Transaction, table: Table, sql: str) -> Target:
     rows = transaction.rows(
         "select a.attname, format_type(a.atttypid, a.atttypmod), pg_get_expr(d.adbin, d.adrelid), a.attidentity,"
         " a.attgenerated, case when a.attcollation <> 0 and c.collname <> 'default'"
@@ -138,7 +131,7 @@ def _describe_postgresql(transaction: Transaction, table: Table) -> Target:
     return Target(table=table, dialect="postgresql", sql=sql, columns=tuple(columns))
 
 
-def _describe_sqlite(transaction: Transaction, table: Table) -> Target:
+def _describe_sqlite(transaction: Transaction, table: Table, sql: str) -> Target:
     rows = transaction.rows(
         "select name, type, dflt_value, hidden, pk from pragma_table_xinfo(:table)", {"table": table.name}
     )
@@ -154,7 +147,7 @@ def _describe_sqlite(transaction: Transaction, table: Table) -> Target:
     return Target(
         table=table,
         dialect="sqlite",
-        sql=quoted_table("sqlite", table.name),
+        sql=sql,
         columns=tuple(
             TargetColumn(
                 column=column,

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from crosstie.db.columns import sqlite_type
 from crosstie.db.database import Database, Transaction
+from crosstie.db.merge.keys import key_columns
 from crosstie.db.merge.matching import give_memory
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
 from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
-from crosstie.db.merge.staging import IGNORED, INSERTED, UNCHANGED, UPDATED, Names, Staging, key_columns, stage_columns
+from crosstie.db.merge.staging import IGNORED, INSERTED, UNCHANGED, UPDATED, Names, Staging, stage_columns
 from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
@@ -51,18 +52,11 @@ class Merge:
         self.plan = replace(self.plan, companion=companion)
         self.staging.plan = self.plan
 
-    def same_row(self, source: str, staged: str) -> str:
-        """The condition that joins the work table, under one alias, with a private table, under another."""
-        return " and ".join(
-            f"{staged}.{name} = {source}.{quote_identifier(one)}"
-            for one, name in zip(self.plan.source.key, self.names.source, strict=True)
-        )
-
     def prepare(self, db: Database) -> None:
         """Makes the private work tables, outside the transaction."""
         if db.dialect == "postgresql":
             db.create_work(self.stage, stage_columns(self.plan))
-        db.create_work(self.twice, (*key_columns(self.plan), Column(name="place", type=ColumnType.INTEGER)))
+        db.create_work(self.twice, (*key_columns(self.plan.source), Column(name="place", type=ColumnType.INTEGER)))
 
     def apply(self, transaction: Transaction) -> Merged:
         """Stages, checks and writes. Raises DatabaseError for what is not the fault of single rows, MappingError when
