@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -201,9 +202,8 @@ def _setting_options() -> list[click.Parameter]:
 
 
 def _setting_option(name: str, field: FieldInfo) -> click.Option:
-    from enum import Enum
-
-    choices = [str(one.value) for one in field.annotation] if _is_enum(field, Enum) else []  # type: ignore[union-attr]
+    kind = field.annotation
+    choices = [str(one.value) for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
     several = isinstance(field.default, tuple)
     return click.Option(
         [f"--{name.replace('_', '-')}", f"{_PREFIX}{name}"],
@@ -213,10 +213,6 @@ def _setting_option(name: str, field: FieldInfo) -> click.Option:
         metavar=None if choices else "TEXT",
         help=(field.description or "") + (" Can be repeated." if several else ""),
     )
-
-
-def _is_enum(field: FieldInfo, enum: type) -> bool:
-    return isinstance(field.annotation, type) and issubclass(field.annotation, enum)
 
 
 def _extra(field: FieldInfo) -> Mapping[str, Any]:
