@@ -154,7 +154,9 @@ class Staging:
             shown.append("w.place as place")
             if plan.ignores_same_target:
                 where = " where w.place is null"
-        return f"select {', '.join(shown)} from {self.source_sql()}{joins}{where}"
+        # PostgreSQL would write a value out, and compute it, wherever it is used; what follows is a fence to its planner.
+        fence = " offset 0" if target.dialect == "postgresql" else ""
+        return f"select {', '.join(shown)} from {self.source_sql()}{joins}{where}{fence}"
 
     def _value(self, column: TargetColumn, has_row: bool) -> str:
         """What the column will hold: the last line of “set” that applies, else what it has, or its default."""

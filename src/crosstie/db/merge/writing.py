@@ -113,7 +113,7 @@ class Merge:
     def _is_source_key(self, group: Sequence[str]) -> bool:
         """Whether the work table's own key makes the group unique."""
         names = {f"s.{quote_identifier(name)}" for name in self.plan.source.key}
-        return names <= {one.strip("()") for one in group}
+        return names <= {one.strip("()").replace('"s".', "s.", 1) for one in group}
 
     def _note_twice(self, source: str, listed: str) -> str:
         keys = [f"s.{quote_identifier(one)}" for one in self.plan.source.key]
