@@ -97,9 +97,9 @@ class Link:
 class WorkTable:
     """The population behind a transition: an SQL table (or view) of ours, never changed once published.
 
-    `name` is without namespace (`w_12_40_ok` for `crosstie.w_12_40_ok`); `bases` names the work tables a view stands on;
-    `key` names the columns that together are unique in it, when that is known; `dimension` the table of people's whose
-    rows it identifies."""
+    `name` is without namespace (`w_12_40_ok` for `crosstie.w_12_40_ok`); `bases` names the work tables that a view
+    stands on; `key` the columns that together are unique in it, when that is known; `dimension` the table of people's
+    whose rows it identifies."""
 
     name: str
     columns: tuple[Column, ...]

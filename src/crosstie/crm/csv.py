@@ -130,7 +130,7 @@ class CsvReader:
 
         if b"\0" in piece:
             piece = piece.replace(b"\0", b"")
-        if not piece.strip(b"\r\n"):
+        if not piece or piece.isspace():
             return None
         if self._options is None:
             self._options = (

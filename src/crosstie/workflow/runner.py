@@ -97,7 +97,6 @@ class _Passage:
         self.run = 0
         self.epoch = 0
         self.started = surroundings.clock.now()
-        self.rejects = 0
         self.calls_before = 0
 
     def go(self, *, restart: bool) -> RunReport:
@@ -266,7 +265,7 @@ class _Passage:
             if done.effect is not None:
                 counts = done.effect(transaction) or counts
             now = self.around.clock.now()
-            rejected = self._keep_rejects(transaction, event.target, task, done)
+            self._keep_rejects(transaction, event.target, task, done)
             state.end_task(transaction, task, TaskStatus.FINISHED, now, counts=counts)
             merged = {**variables, **done.vars}
             for transition, table in done.tables.items():
@@ -283,10 +282,9 @@ class _Passage:
                     )
             self._meter(transaction)
             self._confirm_windows(transaction)
-        self.rejects += rejected
         return counts
 
-    def _keep_rejects(self, transaction: Transaction, activity: str, task: int, done: Done) -> int:
+    def _keep_rejects(self, transaction: Transaction, activity: str, task: int, done: Done) -> None:
         """Rejects go to the inbox; the first hundred are warned of one by one, the rest summed up by cause."""
         shown = 0
         summed: dict[tuple[str, str], int] = {}
@@ -302,14 +300,11 @@ class _Passage:
                     summed[cause] = summed.get(cause, 0) + 1
                 yield reject
 
-        number = state.add_rejects(
-            transaction, self.run, task, self.definition.name, activity, each(), self.around.clock.now()
-        )
+        state.add_rejects(transaction, self.run, task, self.definition.name, activity, each(), self.around.clock.now())
         for (symbol, name), count in summed.items():
             self._warn(
                 transaction, activity, task, f"{count} more rejects: {symbol}{f' on {name}' if name else ''}", {}
             )
-        return number
 
     def _warn(
         self, transaction: Transaction, activity: str, task: int, text: str, details: Mapping[str, object]
@@ -413,6 +408,7 @@ class _Passage:
         with self.db.reading() as transaction:
             done = state.tasks(transaction, self.run)
             run = state.find_run(transaction, self.run)
+            rejects = state.count_rejects(transaction, self.run)
         counts = {task.activity: task.counts for task in done if task.status is TaskStatus.FINISHED}
         return RunReport(
             run=self.run,
@@ -420,7 +416,7 @@ class _Passage:
             resumed=resumed,
             status=run.status if run else RunStatus.DONE,
             counts=counts,
-            rejects=self.rejects,
+            rejects=rejects,
             api_calls=run.api_calls if run else 0,
             remote_rows=run.remote_rows if run else 0,
             seconds=seconds,

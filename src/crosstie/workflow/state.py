@@ -359,11 +359,9 @@ def add_rejects(
     activity: str,
     rejects: Iterable[Reject],
     now: datetime,
-) -> int:
-    """Puts refused rows into the reject inbox; how many."""
-    number = 0
+) -> None:
+    """Puts refused rows into the reject inbox."""
     for reject in rejects:
-        number += 1
         transaction.execute(
             "insert into crosstie.reject (run, task, workflow, activity, account, object, remote_id, code, symbol,"
             " message, field, value, record, at, status) values (:run, :task, :workflow, :activity, :account, :object,"
@@ -385,7 +383,12 @@ def add_rejects(
                 "at": instant_text(now),
             },
         )
-    return number
+
+
+def count_rejects(transaction: Transaction, run: int) -> int:
+    """How many rows a run refused, over all its attempts; those that were dismissed since count too."""
+    row = transaction.row("select count(*) from crosstie.reject where run = :run", {"run": run})
+    return int(row[0]) if row else 0
 
 
 def living_tables(transaction: Transaction) -> frozenset[str]:

@@ -13,7 +13,7 @@ from tests.sandboxes import Sandbox, running_sandbox
 from crosstie.crm.connector import Connector, Partition, RemoteQuery
 from crosstie.crm.http import Retries
 from crosstie.crm.salesforce.bulk import Patience
-from crosstie.crm.salesforce.connector import SalesforceConnector
+from crosstie.crm.salesforce.connector import BULK_FROM_ROWS, SalesforceConnector
 from crosstie.crm.salesforce.settings import SalesforceSettings
 
 RECORDS = 4_500
@@ -54,6 +54,7 @@ class Opener:
         org_id: str = "",
         on_token: Callable[[str], None] = lambda token: None,
         page_rows: int = 1_000,
+        bulk_from_rows: int = BULK_FROM_ROWS,
         **changed: Any,
     ) -> SalesforceConnector:
         """A connector of its own, impatient enough for tests."""
@@ -64,6 +65,7 @@ class Opener:
             token=token,
             on_token=on_token,
             bulk_page_rows=page_rows,
+            bulk_from_rows=bulk_from_rows,
             patience=SOON,
             retries=QUICK,
         )

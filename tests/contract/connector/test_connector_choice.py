@@ -59,6 +59,43 @@ def test_with_a_filter_the_rows_are_counted(
     assert 0 < (opened.expected_rows or 0) < RECORDS
 
 
+def window(connector: SalesforceConnector) -> IndexRange:
+    """From before the first record until now, but not from the beginning: an incremental read of everything."""
+    end = connector.server_time()
+    return IndexRange(field="SystemModstamp", start=end - timedelta(days=36_500), end=end + timedelta(minutes=1))
+
+
+def test_the_first_page_of_a_window_says_how_many_rows_it_has_and_is_not_asked_for_twice(
+    connector: SalesforceConnector, sandbox: Sandbox, query: RemoteQuery
+) -> None:
+    incremental = replace(query, window=window(connector))
+    found = read(connector, incremental)
+    assert found.expected_rows == len(found.rows) == RECORDS
+    assert "rows by the first page" in found.reason
+    assert requests(sandbox) == {"query": 1, "query_more": 2}
+    again = read(connector, replace(incremental, expected_rows=10))
+    assert sorted(again.rows, key=str) == sorted(found.rows, key=str)
+
+
+def test_a_window_that_proves_large_goes_by_bulk(open_connector: Opener, sandbox: Sandbox, query: RemoteQuery) -> None:
+    connector = open_connector(bulk_from_rows=100)
+    found = read(connector, replace(query, window=window(connector)))
+    assert found.road == Road.BULK
+    assert len(found.rows) == RECORDS
+    assert requests(sandbox)["query"] == 1
+
+
+def test_a_probed_page_can_be_fetched_again(
+    connector: SalesforceConnector, sandbox: Sandbox, query: RemoteQuery
+) -> None:
+    incremental = replace(query, window=window(connector))
+    opened = connector.open(incremental, lambda token: None)
+    first, second = (
+        [batch.to_pylist() for batch in connector.fetch(incremental, opened.partitions[0]).batches] for _ in range(2)
+    )
+    assert first == second != []
+
+
 def test_a_filter_too_long_for_a_url_goes_by_bulk_or_is_cut(
     connector: SalesforceConnector, sandbox: Sandbox, query: RemoteQuery
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _STRIDE = 10**9
 _WAITING_BATCHES = 8
+_PATIENCE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -88,7 +90,10 @@ class Pipeline:
             self._drain(workers)
 
     def _drain(self, workers: Sequence[threading.Thread]) -> None:
-        while any(worker.is_alive() for worker in workers):
+        """Lets the threads end. One that waits for an answer of the CRM is left to itself: it only reads, and what it
+        brings nobody takes."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while any(worker.is_alive() for worker in workers) and time.monotonic() < until:
             try:
                 self._ready.get(timeout=0.05)
             except queue.Empty:

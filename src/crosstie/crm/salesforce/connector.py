@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from crosstie.crm.connector import (
     Check,
@@ -58,6 +59,7 @@ class SalesforceConnector:
         token: str = "",
         on_token: Callable[[str], None] = lambda token: None,
         bulk_page_rows: int = PAGE_ROWS,
+        bulk_from_rows: int = BULK_FROM_ROWS,
         patience: Patience | None = None,
         retries: Retries | None = None,
         transport: Transport | None = None,
@@ -72,7 +74,9 @@ class SalesforceConnector:
             transport=transport,
         )
         self._page_rows = bulk_page_rows
+        self._bulk_from = bulk_from_rows
         self._patience = patience or Patience()
+        self._probed: dict[str, Fetched] = {}
         self._pages_seen = PagesSeen()
 
     @property
@@ -125,7 +129,7 @@ class SalesforceConnector:
         """What Salesforce can do for any object."""
         return Limits(
             parallel_fetches=PARALLEL_FETCHES,
-            bulk_from_rows=BULK_FROM_ROWS,
+            bulk_from_rows=self._bulk_from,
             max_ids_per_call=_IDS_PER_CALL,
             deletion_retention_days=DELETION_DAYS,
         )
@@ -179,6 +183,11 @@ class SalesforceConnector:
         soql.selected(query)
         if token:
             road, reason, expected = Road.BULK, "a bulk job was begun before", query.expected_rows
+        elif (probed := self._probe(query)) is not None and probed.expected_rows is not None:
+            if probed.expected_rows < self._bulk_from:
+                return probed
+            road, expected = Road.BULK, probed.expected_rows
+            reason = f"{expected:,} rows by the first page, Bulk from {self._bulk_from:,}"
         else:
             road, reason, expected = self._choose(query)
         if road is Road.BULK:
@@ -212,6 +221,38 @@ class SalesforceConnector:
             self._session, query, patience=self._patience, page_rows=self._page_rows, pages=self._pages_seen
         )
 
+    def _probe(self, query: RemoteQuery) -> Opened | None:
+        """Asks for the first page of a window of unknown size: it says how many rows there are, and serves as the
+        beginning of the read when they are few. So an incremental read needs no count."""
+        window = query.window
+        if query.road is not Road.AUTO or query.order or query.ids is not None or query.expected_rows is not None:
+            return None
+        if window is None or window.start is None:
+            return None
+        reader = PageReader(self._session, query)
+        columns = [one.path for one in soql.selected(query)]
+        if not soql.fits_uri(query, columns, soql.keyset_order(query)):
+            return None
+        partitions = reader.partitions()
+        if len(partitions) != 1:
+            return None
+        try:
+            fetched, total = reader.counted(partitions[0])
+        except RequestError as error:
+            if error.code not in {QUERY_TIMEOUT, _TOO_LONG}:
+                raise
+            return None
+        mark = uuid4().hex
+        if total < self._bulk_from:
+            self._probed[mark] = fetched
+        payload = {**partitions[0].payload, "probed": mark}
+        return Opened(
+            partitions=(Partition(position=partitions[0].position, payload=payload),),
+            road=Road.PAGES,
+            reason=f"query pages: {total:,} rows by the first page, Bulk from {self._bulk_from:,}",
+            expected_rows=total,
+        )
+
     def _choose(self, query: RemoteQuery) -> tuple[Road, str, int | None]:
         """The road, why, and the expected rows."""
         if query.order:
@@ -233,12 +274,12 @@ class SalesforceConnector:
                 if error.code not in {QUERY_TIMEOUT, _TOO_LONG}:
                     raise
                 return Road.BULK, "even counting takes too long", None
-        if expected >= BULK_FROM_ROWS:
-            return Road.BULK, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
+        if expected >= self._bulk_from:
+            return Road.BULK, f"{expected:,} rows {source}, Bulk from {self._bulk_from:,}", expected
         columns = [one.path for one in soql.selected(query)]
         if not soql.fits_uri(query, columns, soql.keyset_order(query)):
             return self._long_query(query, columns, expected)
-        return Road.PAGES, f"{expected:,} rows {source}, Bulk from {BULK_FROM_ROWS:,}", expected
+        return Road.PAGES, f"{expected:,} rows {source}, Bulk from {self._bulk_from:,}", expected
 
     def _long_query(self, query: RemoteQuery, columns: Sequence[str], expected: int) -> tuple[Road, str, int]:
         try:
@@ -261,7 +302,10 @@ class SalesforceConnector:
         return self.count(query), "counted"
 
     def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
-        """One page of either road."""
+        """One page of either road; the page that a probe brought is given once, and fetched again after that."""
+        probed = self._probed.pop(str(partition.payload.get("probed", "")), None)
+        if probed is not None:
+            return probed
         if partition.payload.get("road") == "bulk":
             return self._bulk(query).fetch(partition)
         return PageReader(self._session, query).fetch(partition)

@@ -99,6 +99,10 @@ class PageReader:
 
     def fetch(self, partition: Partition) -> Fetched:
         """One page and, when there is more, the partition of the next."""
+        return self.counted(partition)[0]
+
+    def counted(self, partition: Partition) -> tuple[Fetched, int]:
+        """A page as `fetch` gives it, and how many rows the whole chain has."""
         walk = Walk.of(partition.payload)
         try:
             page = self._page(walk)
@@ -111,12 +115,13 @@ class PageReader:
         following = self._following(walk, page, rows)
         batch = self._records.batch(rows, self._columns, nul_bytes=b"\\u0000" in bytes(page.records))
         self._session.count_rows(len(rows))
-        return Fetched(
+        fetched = Fetched(
             batches=iter((batch,) if rows else ()),
             partitions=(
                 (Partition(position=partition.position + 1, payload=following.payload()),) if following else ()
             ),
         )
+        return fetched, page.total_size
 
     def _page(self, walk: Walk) -> _Page:
         path = walk.locator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -40,8 +41,13 @@ def read_text(array: pa.Array, length: int) -> Read:
 def read_set(array: pa.Array) -> Read:
     """Values separated by ';' in canonical order: sorted, each once. Only distinct cells are looked at."""
     encoded = array.dictionary_encode()
-    canonical = [";".join(sorted({one for one in cell.split(";") if one})) for cell in encoded.dictionary.to_pylist()]
+    canonical = [_canonical_set(cell) for cell in encoded.dictionary.to_pylist()]
     return Read(pc.take(pa.array(canonical, pa.string()), encoded.indices))
+
+
+@lru_cache(maxsize=4096)
+def _canonical_set(cell: str) -> str:
+    return ";".join(sorted({one for one in cell.split(";") if one}))
 
 
 def read_integer(array: pa.Array) -> Read:
