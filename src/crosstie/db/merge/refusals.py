@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from crosstie.db.database import Transaction
 from crosstie.db.merge.plan import CONSTRAINT, INVALID_VALUE, NOT_NULL, NOT_UNIQUE, Fault, MergePlan
 from crosstie.db.merge.staging import INSERTED, UNCHANGED, UPDATED, Names, Staging
+from crosstie.db.merge.target import Target
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
 
@@ -21,6 +23,8 @@ _NULL_CODES = ("23502", "SQLITE_CONSTRAINT_NOTNULL")
 _VALUE_CODES = ("SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_CONSTRAINT_DATATYPE", "SQLITE_ERROR")
 # A trigger that raises, and a view's check option.
 _OTHER_CODES = ("P0001", "44000")
+# Staged rows that are to be written and are not yet: what is written or refused is numbered, or has a fault.
+_PENDING = f"g.fault is null and g.number is null and g.what in ('{INSERTED}', '{UPDATED}')"
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 
 
@@ -30,10 +34,28 @@ def is_row_fault(error: DatabaseError) -> bool:
     return code.startswith(("22", "23", "SQLITE_CONSTRAINT")) or code in _VALUE_CODES or code in _OTHER_CODES
 
 
-def settle_constraints(transaction: Transaction) -> None:
+class Constraints:
     """Makes deferred constraints speak now, and not when the task's state is committed."""
-    if transaction.dialect == "postgresql":
-        transaction.execute("set constraints all immediate")
+
+    def __init__(self, transaction: Transaction, target: Target) -> None:
+        self.transaction = transaction
+        self.target = target
+        self.known = self._violations()
+
+    def settle(self) -> None:
+        """Raises DatabaseError for what has been written since and violates one."""
+        if self.transaction.dialect == "postgresql":
+            self.transaction.execute("set constraints all immediate")
+        elif self._violations() > self.known:
+            raise DatabaseError("FOREIGN KEY constraint failed", code="SQLITE_CONSTRAINT_FOREIGNKEY")
+
+    def _violations(self) -> int:
+        if not self.target.defers_references:
+            return 0
+        row = self.transaction.row(
+            "select count(*) from pragma_foreign_key_check(:table)", {"table": self.target.table.name}
+        )
+        return int(row[0]) if row is not None else 0
 
 
 def bisect(
@@ -104,22 +126,6 @@ def refuse_unreadable(
     bisect(transaction, plan.source.rows, attempt, refuse)
 
 
-def write_around_faults(
-    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement
-) -> None:
-    """Writes what can be written. A value that another row holds is refused, unless that row gives it up in the same
-    merge; therefore again, as long as something was written and something is still held up."""
-    pending = f"g.fault is null and g.number is null and g.what in ('{INSERTED}', '{UPDATED}')"
-    while True:
-        held = [number for number in _mark_not_unique(transaction, plan, stage, faults, pending) if number]
-        written = _write(transaction, plan, stage, faults, statement, pending)
-        if not held or not written:
-            return
-        transaction.execute(
-            f"update crosstie.{stage} as g set fault = null where g.fault in ({', '.join(str(one) for one in held)})"
-        )
-
-
 def fault_number(faults: list[Fault], fault: Fault) -> int:
     """The number under which the stage knows that fault."""
     if fault not in faults:
@@ -127,92 +133,111 @@ def fault_number(faults: list[Fault], fault: Fault) -> int:
     return faults.index(fault) + 1
 
 
-def _write(
-    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement, pending: str
-) -> int:
-    """All that is pending, at once if it goes, else around the culprits; how many rows. What is written is numbered."""
-    written = 0
-    for what in (UPDATED, INSERTED):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AroundFaults:
+    """Writes what can be written, and refuses the rest row by row. `statement` gives the write of the staged rows with
+    an outcome and a restriction on alias g, the stage; `faults` is added to."""
+
+    transaction: Transaction
+    plan: MergePlan
+    stage: str
+    faults: list[Fault]
+    statement: Statement
+    constraints: Constraints
+
+    def write(self) -> None:
+        """A value that another row holds is refused, unless that row gives it up in the same merge; therefore again,
+        as long as something was written and something is still held up."""
+        while True:
+            held = [number for number in self._mark_not_unique() if number]
+            written = sum(self._write(what) for what in (UPDATED, INSERTED))
+            if not held or not written:
+                return
+            self.transaction.execute(
+                f"update crosstie.{self.stage} as g set fault = null"
+                f" where g.fault in ({', '.join(str(one) for one in held)})"
+            )
+
+    def _write(self, what: str) -> int:
+        """All that is pending, at once if it goes, else around the culprits; how many rows. What is written is
+        numbered."""
         try:
-            with transaction.savepoint():
-                written += transaction.execute(statement(what, " and g.number is null"))
-                settle_constraints(transaction)
+            with self.transaction.savepoint():
+                written = self.transaction.execute(self.statement(what, " and g.number is null"))
+                self.constraints.settle()
         except DatabaseError as error:
             if not is_row_fault(error):
                 raise
-            written += _bisect_writes(transaction, plan, stage, faults, statement, what)
-        transaction.execute(f"update crosstie.{stage} as g set number = 0 where {pending} and g.what = '{what}'")
-    return written
-
-
-def _bisect_writes(
-    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], statement: Statement, what: str
-) -> int:
-    names = Names.of(plan)
-    own = ", ".join(names.source)
-    same = " and ".join(f"g.{name} = x.{name}" for name in names.source)
-    last = transaction.execute(
-        f"update crosstie.{stage} as g set number = x.number from (select {own},"
-        f" row_number() over (order by {own}) as number from crosstie.{stage}"
-        f" where what = '{what}' and fault is null and number is null) x where {same}"
-    )
-    index = f"{stage}_number"
-    transaction.execute(f"create index if not exists {index} on crosstie.{stage} (number)")
-    ranged = statement(what, " and g.number between :low and :high")
-
-    def attempt(low: int, high: int) -> int:
-        written = transaction.execute(ranged, {"low": low, "high": high})
-        settle_constraints(transaction)
+            written = self._bisect(what)
+        self.transaction.execute(
+            f"update crosstie.{self.stage} as g set number = 0 where {_PENDING} and g.what = '{what}'"
+        )
         return written
 
-    def refuse(number: int, error: DatabaseError) -> None:
-        transaction.execute(
-            f"update crosstie.{stage} set fault = :fault where number = :number and what = '{what}'",
-            {"fault": fault_number(faults, _fault(transaction, plan, error)), "number": number},
+    def _bisect(self, what: str) -> int:
+        own = ", ".join(Names.of(self.plan).source)
+        same = " and ".join(f"g.{name} = x.{name}" for name in Names.of(self.plan).source)
+        last = self.transaction.execute(
+            f"update crosstie.{self.stage} as g set number = x.number from (select {own},"
+            f" row_number() over (order by {own}) as number from crosstie.{self.stage}"
+            f" where what = '{what}' and fault is null and number is null) x where {same}"
         )
+        index = f"{self.stage}_number"
+        self.transaction.execute(f"create index if not exists {index} on crosstie.{self.stage} (number)")
+        ranged = self.statement(what, " and g.number between :low and :high")
 
-    written = bisect(transaction, last, attempt, refuse)
-    transaction.execute(f"update crosstie.{stage} set number = 0 where number > 0")
-    return written
+        def attempt(low: int, high: int) -> int:
+            written = self.transaction.execute(ranged, {"low": low, "high": high})
+            self.constraints.settle()
+            return written
+
+        def refuse(number: int, error: DatabaseError) -> None:
+            fault = _fault(self.transaction, self.plan, error)
+            self.transaction.execute(
+                f"update crosstie.{self.stage} set fault = :fault where number = :number and what = '{what}'",
+                {"fault": fault_number(self.faults, fault), "number": number},
+            )
+
+        written = bisect(self.transaction, last, attempt, refuse)
+        self.transaction.execute(f"update crosstie.{self.stage} set number = 0 where number > 0")
+        return written
+
+    def _mark_not_unique(self) -> list[int]:
+        """Marks the rows whose value another row holds; the faults it gave, 0 for each check that found nothing."""
+        names = Names.of(self.plan)
+        target = self.plan.target
+        staged = {
+            **dict(zip(target.table.key, names.key, strict=True)),
+            **dict(zip(self.plan.written, names.values, strict=True)),
+        }
+        marked = []
+        for unique in (target.table.key, *target.table.unique):
+            if not unique or not set(unique) <= set(staged) or not set(unique) & set(self.plan.written):
+                continue
+            message = f"another row of {target.table.name} has this {' and '.join(unique)} already"
+            number = fault_number(self.faults, Fault(code=NOT_UNIQUE, message=message, column=unique[0]))
+            values = [staged[one] for one in unique]
+            present = " and ".join(f"g.{value} is not null" for value in values)
+            held = _equal(target, unique, values)
+            own = _equal(target, target.table.key, names.key)
+            count = self.transaction.execute(
+                f"update crosstie.{self.stage} as g set fault = {number} where {_PENDING} and {present} and exists"
+                f" (select 1 from {target.sql} t where {held} and (g.what = '{INSERTED}' or not ({own})))"
+            )
+            count += self.transaction.execute(_later_ones(names, self.stage, values, number, present))
+            marked.append(number if count else 0)
+        return marked
 
 
-def _mark_not_unique(
-    transaction: Transaction, plan: MergePlan, stage: str, faults: list[Fault], pending: str
-) -> list[int]:
-    """Marks the rows whose value another row holds; the faults it gave, 0 for each check that found nothing."""
-    names = Names.of(plan)
-    target = plan.target
-    marked = []
-    staged = {
-        **dict(zip(target.table.key, names.key, strict=True)),
-        **dict(zip(plan.written, names.values, strict=True)),
-    }
-    for unique in (target.table.key, *target.table.unique):
-        if not unique or not set(unique) <= set(staged) or not set(unique) & set(plan.written):
-            continue
-        values = [staged[one] for one in unique]
-        listed = " and ".join(unique)
-        message = f"another row of {target.table.name} has this {listed} already"
-        number = fault_number(faults, Fault(code=NOT_UNIQUE, message=message, column=unique[0]))
-        present = " and ".join(f"g.{value} is not null" for value in values)
-        held = " and ".join(
-            f"t.{quote_identifier(one)} = {target.given(target.column(one), f'g.{value}')}"
-            for one, value in zip(unique, values, strict=True)
-        )
-        own = " and ".join(
-            f"t.{quote_identifier(one.name)} = {target.given(one, f'g.{name}')}"
-            for one, name in zip(target.key, names.key, strict=True)
-        )
-        count = transaction.execute(
-            f"update crosstie.{stage} as g set fault = {number} where {pending} and {present} and exists"
-            f" (select 1 from {target.sql} t where {held} and (g.what = '{INSERTED}' or not ({own})))"
-        )
-        count += transaction.execute(_later_ones(names, stage, values, number, pending, present))
-        marked.append(number if count else 0)
-    return marked
+def _equal(target: Target, columns: Sequence[str], values: Sequence[str]) -> str:
+    """The condition that a row of the target, alias t, has the staged values, alias g."""
+    return " and ".join(
+        f"t.{quote_identifier(one)} = {target.given(target.column(one), f'g.{value}')}"
+        for one, value in zip(columns, values, strict=True)
+    )
 
 
-def _later_ones(names: Names, stage: str, values: Sequence[str], number: int, pending: str, present: str) -> str:
+def _later_ones(names: Names, stage: str, values: Sequence[str], number: int, present: str) -> str:
     """Marks all but the first of the pending rows that would hold the same value; updates come before inserts."""
     own = ", ".join(f"g.{name}" for name in names.source)
     by = ", ".join(f"g.{value}" for value in values)
@@ -220,7 +245,7 @@ def _later_ones(names: Names, stage: str, values: Sequence[str], number: int, pe
     return (
         f"update crosstie.{stage} as g set fault = {number} from (select {own}, row_number() over (partition by {by}"
         f" order by case when g.what = '{UPDATED}' then 0 else 1 end, {own}) as place"
-        f" from crosstie.{stage} g where {pending} and {present}) x where {same} and x.place > 1"
+        f" from crosstie.{stage} g where {_PENDING} and {present}) x where {same} and x.place > 1"
     )
 
 

@@ -154,7 +154,7 @@ class Staging:
             shown.append("w.place as place")
             if plan.ignores_same_target:
                 where = " where w.place is null"
-        # PostgreSQL would write a value out, and compute it, wherever it is used; what follows is a fence to its planner.
+        # PostgreSQL would compute a value again wherever it is used: this is a fence to its planner.
         fence = " offset 0" if target.dialect == "postgresql" else ""
         return f"select {', '.join(shown)} from {self.source_sql()}{joins}{where}{fence}"
 

@@ -56,13 +56,14 @@ class TargetColumn:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The table that a merge writes into. `sql` is its quoted name. `counted` names the key column whose next value
-    SQLite counts up by itself."""
+    SQLite counts up by itself; `defers_references` says that SQLite checks a reference of it only at the commit."""
 
     table: Table
     dialect: Dialect
     sql: str
     columns: tuple[TargetColumn, ...]
     counted: str = ""
+    defers_references: bool = False
 
     def column(self, name: str) -> TargetColumn:
         """The column of that exact name."""
@@ -158,6 +159,7 @@ def _describe_sqlite(transaction: Transaction, table: Table, sql: str) -> Target
             for column in table.columns
         ),
         counted=counted,
+        defers_references=written is not None and "deferred" in str(written[0]).lower(),
     )
 
 

@@ -10,7 +10,7 @@ from crosstie.db.database import Database, Transaction
 from crosstie.db.merge.keys import key_columns
 from crosstie.db.merge.matching import give_memory
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
-from crosstie.db.merge.refusals import is_row_fault, refuse_unreadable, settle_constraints, write_around_faults
+from crosstie.db.merge.refusals import AroundFaults, Constraints, is_row_fault, refuse_unreadable
 from crosstie.db.merge.staging import IGNORED, INSERTED, UNCHANGED, UPDATED, Names, Staging, stage_columns
 from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
@@ -174,15 +174,23 @@ class Merge:
     def _write(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> bool:
         """Writes; whether every row that was to be written went through."""
         pending = [what for what in (UPDATED, INSERTED) if found.get((what, False))]
+        constraints = Constraints(transaction, self.plan.target)
         try:
             with transaction.savepoint():
                 for what in pending:
                     transaction.execute(self.statement(what))
-                settle_constraints(transaction)
+                constraints.settle()
         except DatabaseError as error:
             if not is_row_fault(error):
                 raise
-            write_around_faults(transaction, self.plan, self.stage, self.staging.faults, self.statement)
+            AroundFaults(
+                transaction=transaction,
+                plan=self.plan,
+                stage=self.stage,
+                faults=self.staging.faults,
+                statement=self.statement,
+                constraints=constraints,
+            ).write()
             return False
         return True
 
