@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.update_data import UpdateData
-from crosstie.model import Column, ColumnType, WorkTable
-from tests.contract.activities.world import CONTACT, INTEGER, TEXT, Ended, World, columns
+from crosstie.model import Column, ColumnType
+from tests.contract.activities.world import INTEGER, TEXT, Ended, World, columns
 
 SET = {"crm_id": "Id", "email": "lower(Email)", "last_name": "LastName"}
 
@@ -120,7 +122,7 @@ def test_numbers_that_would_be_rounded_or_overflow_are_refused(world: World) -> 
     made_of = (Column(name="code", type=TEXT), Column(name="price", type=ColumnType.DECIMAL, scale=3))
     inbound = world.population(
         made_of,
-        [("a", _decimal("1.234")), ("b", _decimal("1000")), ("c", _decimal("999.99")), ("d", _decimal("-0.5"))],
+        [("a", Decimal("1.234")), ("b", Decimal("1000")), ("c", Decimal("999.99")), ("d", Decimal("-0.5"))],
         key=("code",),
     )
     activity = UpdateData.model_validate({"type": "update_data", "into": "prices", "identify": {"code": "code"}})
@@ -128,12 +130,6 @@ def test_numbers_that_would_be_rounded_or_overflow_are_refused(world: World) -> 
     found = world.read(ended.tables["rejects"], "code", "errorCode", "errorColumn")
     assert found == [("a", "ROUNDED", "price"), ("b", "OUT_OF_RANGE", "price")]
     assert [row[0] for row in world.rows("select code from prices order by code")] == ["c", "d"]
-
-
-def _decimal(text: str) -> Any:
-    from decimal import Decimal
-
-    return Decimal(text)
 
 
 def test_what_only_the_database_knows_is_found_row_by_row(world: World) -> None:
@@ -307,5 +303,44 @@ def test_the_counted_key_goes_on_after_an_insert_of_ours(world: World) -> None:
     assert world.rows("select count(distinct id), max(id) from recipient") == [(4, 4)]
 
 
-def inbound_of(world: World, *rows: tuple[object, ...]) -> WorkTable:
-    return world.population(CONTACT, rows)
+def test_what_others_do_before_the_commit_is_seen(world: World) -> None:
+    recipients(world)
+    world.sql("insert into recipient (crm_id, email, last_name) values ('1', 'old@x', 'Ono')")
+    ended = world.run(
+        update(empty="keep"),
+        world.contacts(("1", None, "New"), ("2", "b@x", "Abe"), ("3", "c@x", "Cho")),
+        meanwhile=(
+            "update recipient set email = 'theirs@x' where crm_id = '1'",
+            "insert into recipient (crm_id, email, last_name) values ('2', 'b@x', 'Abe')",
+            "insert into recipient (crm_id, email, last_name) values ('3', 'theirs@x', 'Cho')",
+        ),
+    )
+    assert ended.counts == {"inserted": 0, "updated": 2, "unchanged": 1, "rejected": 0}
+    assert written(world) == [("1", "theirs@x", "New"), ("2", "b@x", "Abe"), ("3", "c@x", "Cho")]
+
+
+def test_a_link_to_a_row_that_is_gone_adds_the_row_again(world: World) -> None:
+    recipients(world)
+    world.sql("insert into recipient (crm_id) values ('1')")
+    links = Enrichment.model_validate(
+        {"type": "enrichment", "links": {"recipient": {"to": "recipient", "first_of": {"Id": "crm_id"}}}}
+    )
+    inbound = world.run(links, world.contacts(("1", "a@x", "Ono"))).tables["ok"]
+    assert inbound is not None
+    ended = world.run(update(identify="link recipient"), inbound, meanwhile=("delete from recipient",))
+    assert ended.counts["inserted"] == 1
+
+
+def test_other_programs_wait_while_a_population_is_written(world: World) -> None:
+    recipients(world)
+    world.sql("insert into recipient (crm_id, email, last_name) values ('1', 'a@x', 'Ono')")
+    inbound = world.contacts(*[(str(n), f"{n}@x", "Ono") for n in range(200)])
+    activity = update()
+
+    def again() -> Ended:
+        return world.run(activity, inbound)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [one.result() for one in [pool.submit(again), pool.submit(again)]]
+    assert sorted(one.counts["inserted"] for one in both) == [0, 199]
+    assert world.rows("select count(*), count(distinct crm_id) from recipient") == [(200, 200)]

@@ -152,14 +152,18 @@ class World:
         """What validation says."""
         return list(activity.problems((Shape.of(inbound),), self.site))
 
-    def run(self, activity: Activity, inbound: WorkTable, *, killed: bool = False) -> Ended:
+    def run(
+        self, activity: Activity, inbound: WorkTable, *, meanwhile: Sequence[str] = (), killed: bool = False
+    ) -> Ended:
         """Validates, runs and publishes, as the runner does; the published tables must have the promised shape.
 
-        `killed`: the commit that ends the task does not happen, RuntimeError comes instead."""
+        `meanwhile`: what somebody else does before the commit that ends the task. `killed`: that commit does not
+        happen, RuntimeError comes instead."""
         problems = self.problems(activity, inbound)
         assert problems == [], problems
         log = Lines()
         done = activity.run(self._context(inbound, log))
+        self.sql(*meanwhile)
         ended = self._publish(done, log, killed=killed)
         promised = activity.outputs((Shape.of(inbound),), self.site)
         for transition, table in ended.tables.items():

@@ -195,6 +195,7 @@ class Update:
             )
 
     def _effect(self, transaction: Transaction, merge: Merge, tying: Tying | None) -> Mapping[str, int]:
+        merge.lock(transaction)
         empty = False
         if tying is not None:
             empty = tying.is_empty(transaction)

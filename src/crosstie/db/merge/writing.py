@@ -58,16 +58,19 @@ class Merge:
             db.create_work(self.stage, stage_columns(self.plan))
         db.create_work(self.twice, (*key_columns(self.plan.source), Column(name="place", type=ColumnType.INTEGER)))
 
+    def lock(self, transaction: Transaction) -> None:
+        """Keeps others from writing to the target until the transaction ends: what is compared now must still be true
+        when it is written. SQLite has one writer at a time anyway."""
+        if self.plan.resolution.key and transaction.dialect == "postgresql":
+            transaction.execute(f"lock table {self.plan.target.sql} in share row exclusive mode")
+
     def apply(self, transaction: Transaction) -> Merged:
-        """Stages, checks and writes. Raises DatabaseError for what is not the fault of single rows, MappingError when
-        a column of the target that must be filled is not."""
+        """Stages, checks and writes, after `lock`. Raises DatabaseError for what is not the fault of single rows,
+        MappingError when a column of the target that must be filled is not."""
         plan = self.plan
         self.staging.faults.clear()
         if plan.operation != "update":
             refuse_unfillable(plan.target, plan.written)
-        if plan.resolution.key and transaction.dialect == "postgresql":
-            # What is compared now must still be true when it is written; SQLite has one writer at a time anyway.
-            transaction.execute(f"lock table {plan.target.sql} in share row exclusive mode")
         give_memory(transaction)
         if transaction.dialect == "sqlite":
             self._make_temporary_stage(transaction)
