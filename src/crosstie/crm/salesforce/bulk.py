@@ -47,9 +47,9 @@ class _Jobs(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How a job is waited for: the first look after `first`, then 1.5 times as long each time, at most `longest`."""
+    """How a job is waited for: the first look after `first`, then twice as long each time, at most `longest`."""
 
-    first: timedelta = timedelta(milliseconds=250)
+    first: timedelta = timedelta(milliseconds=100)
     longest: timedelta = timedelta(seconds=30)
     total: timedelta = timedelta(hours=6)
 
@@ -184,7 +184,7 @@ class BulkReader:
                 )
             time.sleep(wait.total_seconds())
             waited += wait
-            wait = min(wait * 1.5, self._patience.longest)
+            wait = min(wait * 2, self._patience.longest)
             job = self._job(self._session.get(f"jobs/query/{_path_part(job.id)}", f"wait for {self._what}"))
         if job.state != "JobComplete":
             raise RequestError(
