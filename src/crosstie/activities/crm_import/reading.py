@@ -8,7 +8,7 @@ window and its job, and reads into fresh tables.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from crosstie.activities.crm_import.converting import REJECT_SYMBOL, RowConverte
 from crosstie.activities.crm_import.finishing import Landing, find_late, without_repeats, without_tail
 from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
 from crosstie.crm.connector import Condition, Connector, Opened, Order, RemoteQuery
-from crosstie.db.database import Transaction
+from crosstie.db.database import Load, Transaction
 from crosstie.errors import ConfigError, RequestError
 from crosstie.model import Column, IndexRange, RemoteObject
 from crosstie.script.engine import evaluate
@@ -276,10 +276,8 @@ class _Reader:
         raw = self.context.private_name("raw")
         self.context.db.create_work(raw, self.raw_columns)
         with ExitStack() as stack:
-            rejects = _LazyLoad(self.context, self.rejects_name, self.reject_columns, stack)
-            load = stack.enter_context(
-                self.context.db.load(raw, self.raw_columns, expected_rows=self.plan.query.expected_rows)
-            )
+            rejects = _LazyLoad(self.context, self.rejects_name, self.reject_columns, stack, created=False)
+            load = _LazyLoad(self.context, raw, self.raw_columns, stack, created=True)
             for query, token in self._queries():
                 self._load(query, token, load, rejects)
         self._finish(raw)
@@ -308,9 +306,10 @@ class _Reader:
         for batch in self.context.db.read(sql, {}, [column], batch_rows=_ID_SLICE):
             yield tuple(str(value) for value in batch.column(0).to_pylist())
 
-    def _load(self, query: RemoteQuery, token: str, load: Any, rejects: _LazyLoad) -> None:
+    def _load(self, query: RemoteQuery, token: str, load: _LazyLoad, rejects: _LazyLoad) -> None:
         opened = self.connector.open(query, self._keep, token=token)
-        self.context.log.info(f"{opened.road}: {opened.reason}")
+        self.context.log.info(opened.reason)
+        load.expect(opened.expected_rows)
         limits = self.connector.limits(query.object.name)
         pipeline = Pipeline(self.connector, query, self.plan.converter, limits.parallel_fetches)
         key = [column.name for column in self.raw_columns].index(self.plan.key)
@@ -486,23 +485,35 @@ class _Reader:
 
 
 class _LazyLoad:
-    """A load into a work table that is created when the first row comes."""
+    """A load that begins when it is known how many rows come, or with the first one; its table too, where not made."""
 
-    def __init__(self, context: Context, name: str, columns: Sequence[Column], stack: ExitStack) -> None:
+    def __init__(
+        self, context: Context, name: str, columns: Sequence[Column], stack: ExitStack, *, created: bool
+    ) -> None:
         self._context = context
         self._name = name
         self._columns = columns
         self._stack = stack
-        self._write: Callable[[Any], None] | None = None
+        self._created = created
+        self._load: Load | None = None
+
+    def expect(self, rows: int | None) -> None:
+        """Begins the load by the road for so many rows; None when nobody knows, 0 is few."""
+        if self._load is None and rows != 0:
+            self._begin(rows)
 
     def write(self, batch: Any) -> None:
-        """Adds refused rows."""
-        if self._write is None:
+        """Adds rows."""
+        if self._load is None:
+            self._begin(0)
+        if self._load is not None:
+            self._load.write(batch)
+
+    def _begin(self, rows: int | None) -> None:
+        if not self._created:
             self._context.db.create_work(self._name, self._columns)
-            self._write = self._stack.enter_context(
-                self._context.db.load(self._name, self._columns, expected_rows=0)
-            ).write
-        self._write(batch)
+        load = self._context.db.load(self._name, self._columns, expected_rows=rows)
+        self._load = self._stack.enter_context(load)
 
 
 def _count(context: Context, name: str) -> int:

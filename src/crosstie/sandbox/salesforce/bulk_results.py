@@ -5,6 +5,7 @@ A page is the header and a slice of the lines; its compressed form is made when 
 """
 
 import hashlib
+import re
 import shutil
 import tempfile
 from array import array
@@ -20,6 +21,7 @@ from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.org import Org
 
 ROWS_AT_ONCE = 10_000
+_BY_ID = re.compile(r' ORDER BY (\w+)\."Id"$')
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class ResultStore:
         if self._org.switches.bulk_datetime_offset:
             # The statement holds no literal of the query (those are parameters), so this meets datetimes only.
             text = text.replace("1, 23) || 'Z'", "1, 23) || '+0000'")
+        if self._org.switches.bulk_unordered:
+            text = _BY_ID.sub(r' ORDER BY substr(\1."Id", 14, 2), \1."Id" DESC', text)
         return text, params
 
     def find(self, key: str) -> Rendered | None:

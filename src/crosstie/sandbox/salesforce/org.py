@@ -34,6 +34,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """How many status requests find a new job still InProgress, however fast it was."""
     bulk_datetime_offset: bool = False
     """Print datetimes in Bulk CSV as `+0000` instead of `Z`."""
+    bulk_unordered: bool = False
+    """Give Bulk rows in no useful order, instead of by id as cutting by primary key does."""
     bulk_early_results_refused: bool = False
     """Answer 412 JOB_NOT_COMPLETE to who reads results too early, as an old guide shows, instead of 204."""
     bulk_unsupported: list[str] = []

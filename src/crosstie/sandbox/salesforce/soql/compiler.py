@@ -120,6 +120,9 @@ class QueryCompiler:
         order = self._order(query.order_by, self._value)
         by_id = f', {self.scope.root.targets[0].alias}."Id"'
         order = order + Sql(by_id) if order.text and not order.text.endswith(by_id) else order
+        if context.bulk and not order.text:
+            # Bulk cuts a query by ranges of its primary key, so results come by id although nobody may rely on it.
+            order = Sql(f" ORDER BY{by_id[1:]}")
         return self._finished(
             items=tuple(selection.items),
             output=selection.output,
