@@ -7,6 +7,7 @@ transaction that ends the last task which its import fed. See docs/decisions/001
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -326,17 +327,22 @@ def unaccepted(transaction: Transaction, option: str) -> tuple[str, ...]:
 
 
 def replace_unaccepted(
-    transaction: Transaction, option: str, *, settled: list[str], refused: list[str], run: int, now: datetime
+    transaction: Transaction, window: Window, *, settled: Sequence[str], refused: Sequence[str], now: datetime
 ) -> None:
-    """Forgets the ids that were accepted or are gone, and remembers the refused ones."""
+    """Forgets the ids that were accepted or are gone, closing their rejects, and remembers the refused ones."""
     for remote_id in settled:
         transaction.execute(
             "delete from crosstie.unaccepted where option_name = :option and remote_id = :id",
-            {"option": option, "id": remote_id},
+            {"option": window.option, "id": remote_id},
+        )
+        transaction.execute(
+            "update crosstie.reject set status = 'accepted' where workflow = :workflow and activity = :activity"
+            " and remote_id = :id and status = 'open'",
+            {"workflow": window.workflow, "activity": window.activity, "id": remote_id},
         )
     for remote_id in refused:
         transaction.execute(
             "insert into crosstie.unaccepted (option_name, remote_id, since, run) values (:option, :id, :now, :run)"
             " on conflict (option_name, remote_id) do nothing",
-            {"option": option, "id": remote_id, "now": instant_text(now), "run": run},
+            {"option": window.option, "id": remote_id, "now": instant_text(now), "run": window.run},
         )

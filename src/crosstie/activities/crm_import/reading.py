@@ -265,7 +265,8 @@ class _Reader:
         self.plan = plan
         self.unique = Uniqueness()
         self.landing = Landing()
-        self.asked_again: tuple[str, ...] = ()
+        self.refused_before: tuple[str, ...] = ()
+        self.refused_still: tuple[str, ...] = ()
         self.rejects_name = context.private_name(REJECTS)
         self.reject_columns = plan.converter.reject_table
         self.name = context.private_name(OK)
@@ -289,12 +290,13 @@ class _Reader:
             for ids in self._upstream_ids(population.ids):
                 yield replace(self.plan.query, ids=ids, expected_rows=len(ids)), ""
             return
-        yield self.plan.query, self.plan.window.job
         with self.context.db.reading() as transaction:
-            self.asked_again = windows.unaccepted(transaction, self.plan.window.option)
-        if self.asked_again:
+            self.refused_before = windows.unaccepted(transaction, self.plan.window.option)
+        yield self.plan.query, self.plan.window.job
+        if self.refused_before and self.plan.window.moves_option:
             self.unique.proved = False
-            yield replace(self.plan.query, window=None, ids=self.asked_again, expected_rows=len(self.asked_again)), ""
+            ids = self.refused_before
+            yield replace(self.plan.query, window=None, ids=ids, expected_rows=len(ids)), ""
 
     def _upstream_ids(self, column_name: str) -> Iterator[tuple[str, ...]]:
         table = self.context.input
@@ -334,6 +336,8 @@ class _Reader:
         db, plan, landing = self.context.db, self.plan, self.landing
         names = [column.name for column in self.raw_columns]
         landing.table, repeats = raw, 0
+        if landing.rejected and self.refused_before:
+            self._leave_out_known_rejects()
         if not self.unique.holds():
             landing.table, repeats = without_repeats(
                 db, raw, self.context.private_name("once"), self.raw_columns, key=plan.key, stamp=plan.stamp
@@ -347,6 +351,17 @@ class _Reader:
         if self.activity.population is not None:
             landing.table = self._with_upstream(landing.table)
             landing.rows = _count(self.context, landing.table)
+
+    def _leave_out_known_rejects(self) -> None:
+        """A row that was refused before and is refused again is in the inbox already: it is only counted."""
+        db, landing = self.context.db, self.landing
+        key = db.quote(self.plan.key)
+        known = f"{key} in (select remote_id from crosstie.unaccepted where option_name = :option)"
+        option = {"option": self.plan.window.option}
+        with db.transaction("rejects known before") as transaction:
+            again = transaction.rows(f"select distinct {key} from crosstie.{self.rejects_name} where {known}", option)
+            landing.rejected -= transaction.execute(f"delete from crosstie.{self.rejects_name} where {known}", option)
+        self.refused_still = tuple(str(row[0]) for row in again)
 
     def _next_tail(self, table: str, names: Sequence[str]) -> str:
         """The rows of this read that the next window's overlap will see again, as a table of their own."""
@@ -415,6 +430,7 @@ class _Reader:
         for word, number in (
             ("seen before", landing.seen_before),
             ("rejected", landing.rejected),
+            ("still refused", len(self.refused_still)),
             ("unknown", landing.unknown),
         ):
             if number:
@@ -452,14 +468,13 @@ class _Reader:
 
     def _record(self, transaction: Transaction) -> None:
         windows.record_read(transaction, self.plan.window, rows=self.landing.loaded, tail_table=self.landing.tail_table)
-        settled = set(self.asked_again)
         refused = {one.remote_id for one in self._rejects() if one.remote_id} if self.landing.rejected else set()
+        settled = () if self.activity.population is not None else set(self.refused_before) - set(self.refused_still)
         windows.replace_unaccepted(
             transaction,
-            self.plan.window.option,
-            settled=sorted(settled - refused),
+            self.plan.window,
+            settled=sorted(settled),
             refused=sorted(refused),
-            run=self.context.run,
             now=self.context.now(),
         )
 
