@@ -77,6 +77,11 @@ activities:
   done: {{type: end}}
 """
 
+LIMITED = (
+    "import os, resource, sys; most = int(sys.argv[1]);"
+    " resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)); os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -109,10 +114,14 @@ class Project:
         """The command line of a command."""
         return [sys.executable, "-m", "crosstie", *arguments]
 
-    def crosstie(self, *arguments: str, expect: int = 0, given: str | None = None, **env: str) -> Result:
-        """Runs a command to its end; fails when its exit code is not the expected one."""
+    def crosstie(
+        self, *arguments: str, expect: int = 0, given: str | None = None, most_file_bytes: int = 0, **env: str
+    ) -> Result:
+        """Runs a command to its end; fails when its exit code is not the expected one. With `most_file_bytes` the
+        system lets no file of it grow larger."""
+        limited = [sys.executable, "-c", LIMITED, str(most_file_bytes)] if most_file_bytes else []
         done = subprocess.run(
-            self.command(*arguments),
+            [*limited, *self.command(*arguments)],
             cwd=self.folder,
             env={**self.env(), **env},
             input=given or "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import time
@@ -191,8 +192,11 @@ def test_rejects_are_shown_and_dismissed(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that makes a disk seem full, see full_disk.c."""
+def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """A library that makes a disk seem full, see full_disk.c. None where there is no C compiler to make it: then the
+    system's limit of a file's size stands for the disk."""
+    if shutil.which("cc") is None:
+        return None
     library = tmp_path_factory.mktemp("full") / "full_disk.so"
     source = Path(__file__).with_name("full_disk.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
@@ -201,22 +205,25 @@ def full_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("room_bytes", [0, 100_000, 400_000])
 def test_a_full_disk_leaves_the_table_untouched_and_the_next_run_continues(
-    project: Project, full_disk: Path, room_bytes: int
+    project: Project, full_disk: Path | None, room_bytes: int
 ) -> None:
     file = project.workflow()
     project.crosstie("workflow", "apply", file)
     before = project.tables()
     size = (project.folder / "marketing.db").stat().st_size
 
-    refused = project.crosstie(
-        *("run", file),
-        expect=1,
-        LD_PRELOAD=str(full_disk),
-        FULL_DISK=str(project.folder / "marketing.db"),
-        FULL_DISK_BYTES=str(room_bytes if room_bytes == 0 else size + room_bytes),
-    )
+    if full_disk is None:
+        refused = project.crosstie("run", file, expect=1, most_file_bytes=size + room_bytes)
+    else:
+        refused = project.crosstie(
+            *("run", file),
+            expect=1,
+            LD_PRELOAD=str(full_disk),
+            FULL_DISK=str(project.folder / "marketing.db"),
+            FULL_DISK_BYTES=str(room_bytes if room_bytes == 0 else size + room_bytes),
+        )
 
-    assert "full" in refused.err
+    assert "Make room on the disk" in refused.err or "Check the disk and its free space" in refused.err
     assert project.tables() == before
     project.crosstie("run", file)
     assert project.count("recipient") > 0
