@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import getpass
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from crosstie.accounts.account import HIDDEN, ExternalAccount, Secrets, make_acc
 from crosstie.accounts.vault import Vault
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Check, Connector
+from crosstie.db.audit import record
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.errors import AuthError, ConfigError
 
@@ -83,7 +83,7 @@ class AccountStore:
                     "now": instant_text(self._now()),
                 },
             )
-            self._audit(transaction, "add account", name, "", _shown(account))
+            record(transaction, self._now(), "add account", name, "", _shown(account))
         return account
 
     def refuse_existing(self, name: str) -> None:
@@ -116,7 +116,7 @@ class AccountStore:
                     "now": instant_text(self._now()),
                 },
             )
-            self._audit(transaction, "edit account", name, _shown(before), _shown(after, changed=changed))
+            record(transaction, self._now(), "edit account", name, _shown(before), _shown(after, changed=changed))
         return after
 
     def remove(self, name: str) -> None:
@@ -124,7 +124,7 @@ class AccountStore:
         with self._db.transaction(f"removing account {name}") as transaction:
             row = self._row(transaction, name)
             transaction.execute("delete from crosstie.account where name = :name", {"name": name})
-            self._audit(transaction, "remove account", name, _shown(_account(row, Secrets())), "")
+            record(transaction, self._now(), "remove account", name, _shown(_account(row, Secrets())), "")
 
     def token(self, name: str) -> str:
         """The access token kept between runs, '' if there is none or it was sealed with a lost key."""
@@ -171,7 +171,7 @@ class AccountStore:
                 },
             )
             if not known:
-                self._audit(transaction, "bind account to org", name, "", _json({"org_id": check.org_id}))
+                record(transaction, self._now(), "bind account to org", name, "", _json({"org_id": check.org_id}))
 
     def reseal(self) -> int:
         """Seals with the vault's first key what was sealed with an older one; how many accounts were touched."""
@@ -211,20 +211,6 @@ class AccountStore:
 
     def _secrets(self, name: str, sealed: bytes | None) -> Secrets:
         return Secrets(json.loads(self._vault.unseal(_secrets_purpose(name), sealed))) if sealed else Secrets()
-
-    def _audit(self, transaction: Transaction, action: str, thing: str, before: str, after: str) -> None:
-        transaction.execute(
-            "insert into crosstie.audit (at, who, action, thing, before, after)"
-            " values (:at, :who, :action, :thing, :before, :after)",
-            {
-                "at": instant_text(self._now()),
-                "who": _who(),
-                "action": action,
-                "thing": thing,
-                "before": before,
-                "after": after,
-            },
-        )
 
 
 def other_org(name: str, known: str, found: str) -> AuthError:
@@ -273,10 +259,3 @@ def _secrets_purpose(name: str) -> str:
 
 def _token_purpose(name: str) -> str:
     return f"session of account {name}"
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

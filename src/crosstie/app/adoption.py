@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from crosstie.app.audit import record
+from crosstie.db.audit import record
 from crosstie.db.database import Database
 from crosstie.errors import ConfigError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from crosstie.app.audit import record, who
+from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.errors import ConfigError
 

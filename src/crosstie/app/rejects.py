@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from crosstie.app.audit import record
+from crosstie.db.audit import record
 from crosstie.db.database import Database, parse_instant
 from crosstie.errors import ConfigError
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from crosstie.app.audit import record, who
+from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.errors import ConfigError
 from crosstie.sync import windows
