@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
 from crosstie.db.database import Database, Transaction
-from crosstie.errors import BrakeError, ConfigError, CrosstieError, TaskError
+from crosstie.errors import BrakeError, ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import windows
@@ -76,13 +76,17 @@ def run_workflow(
 ) -> RunReport:
     """Runs a workflow, or goes on with its unfinished run. Raises TaskError where a task failed; the run can then be
     gone on with. Raises BrakeError when another process runs this workflow."""
-    with surroundings.db.hold(f"workflow {definition.name}") as held:
+    with surroundings.db.hold(_hold_name(definition)) as held:
         if not held:
             raise BrakeError(
                 f"Workflow {definition.name} is being run by another process.",
                 hint="Wait until it has ended: crosstie log shows how far it is.",
             )
         return _Passage(surroundings, definition, version).go(restart=restart)
+
+
+def _hold_name(definition: Definition) -> str:
+    return f"workflow {definition.name}"
 
 
 class _Passage:
@@ -187,6 +191,12 @@ class _Passage:
                 f"Run {self.run} waits at activity “{event.target}”, which this version of {self.definition.name}"
                 " no longer has.",
                 hint=f"Begin anew: crosstie run {self.definition.name} --restart",
+            )
+        if not self.db.still_holds(_hold_name(self.definition)):
+            raise DatabaseError(
+                f"The hold of workflow {self.definition.name} was lost with its connection; nothing more is done here.",
+                hint=f"Nothing is lost: crosstie run {self.definition.name} goes on where it stopped.",
+                retry=True,
             )
         began = time.monotonic()
         with self.db.transaction(f"{event.target} begins") as transaction:

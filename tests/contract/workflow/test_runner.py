@@ -384,6 +384,16 @@ def test_a_workflow_has_one_runner(db: Database) -> None:
     run(db)
 
 
+def test_a_runner_that_lost_its_hold_begins_nothing_more(db: Database) -> None:
+    forgetful: Any = _Dying(db, 0)
+    forgetful.still_holds = lambda name: SCRIPT.calls == []
+    with pytest.raises(DatabaseError, match="hold of workflow flow was lost"):
+        run(forgetful)
+    assert SCRIPT.calls == ["read"]
+    assert run(db).resumed
+    assert written(db) == 1
+
+
 def test_a_runner_whose_run_was_taken_over_publishes_nothing(db: Database) -> None:
     def taken_over(context: Context) -> None:
         with db.transaction("another runner") as transaction:
