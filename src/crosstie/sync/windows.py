@@ -60,6 +60,13 @@ class Window:
         return None if self.start is None else self.start - self.overlap
 
     @property
+    def tail_since(self) -> datetime:
+        """From which stamp on this window's rows are kept as the next tail. Half as far again as it reached back
+        itself: no lateness can show in it that would make the next read reach further (`overlap_for`)."""
+        since = self.end - self.overlap * 3 / 2
+        return since if self.read_from is None else max(since, self.read_from)
+
+    @property
     def moves_option(self) -> bool:
         """Whether this is an automatic index, and not just the record of a full read."""
         return bool(self.field)
@@ -67,13 +74,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """The rows of the last confirmed window inside its overlap: table name, the end it belongs to, fingerprint of its
-    columns and filter, and the worst lateness seen for this option."""
+    """The last rows of the last confirmed window: table name, the end it belongs to, fingerprint of its columns and
+    filter, and the worst lateness seen for this option. It has every row stamped at `since` or later that the window
+    read; None when that is not known."""
 
     table: str
     end: datetime | None
     fingerprint: str
     late: timedelta
+    since: datetime | None = None
 
 
 def option_text(instant: datetime) -> str:
@@ -112,11 +121,17 @@ def read_tail(transaction: Transaction, option: str) -> Tail | None:
     )
     if row is None:
         return None
+    made_by = transaction.row(
+        f"select {_COLUMNS} from crosstie.import_window where option_name = :option and tail_table = :table"
+        " and tail_table <> '' and status = 'confirmed' order by id desc limit 1",
+        {"option": option, "table": row[0]},
+    )
     return Tail(
         table=str(row[0] or ""),
         end=parse_instant(str(row[1])) if row[1] else None,
         fingerprint=str(row[2] or ""),
         late=timedelta(seconds=int(row[3] or 0)),
+        since=_window(made_by).tail_since if made_by else None,
     )
 
 
@@ -173,16 +188,6 @@ def windows_of(transaction: Transaction, run: int) -> tuple[Window, ...]:
     """All windows that a run opened, oldest first."""
     rows = transaction.rows(f"select {_COLUMNS} from crosstie.import_window where run = :run order by id", {"run": run})
     return tuple(_window(row) for row in rows)
-
-
-def last_confirmed_rows(transaction: Transaction, option: str) -> int | None:
-    """How many rows the option's last confirmed window read; None when there is none."""
-    row = transaction.row(
-        "select rows from crosstie.import_window where option_name = :option and status = 'confirmed'"
-        " order by id desc limit 1",
-        {"option": option},
-    )
-    return None if row is None else int(row[0] or 0)
 
 
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:

@@ -121,7 +121,7 @@ class CrmImport(Activity):
         if self.filter is not None:
             for path, message in filter_problems(self.filter, remote, strict=self.strict):
                 yield Problem(path=("filter", *path), message=message)
-        yield from self._population_problems(inputs)
+        yield from self._population_problems(remote, inputs)
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
         """The imported columns; with rejects, their wire text and the CRM's own reject columns."""
@@ -129,7 +129,8 @@ class CrmImport(Activity):
         if remote is None:
             return {}
         shape = self.shape(remote, site, inputs, org="")
-        texts = tuple(Column(name=one.name, type=ColumnType.TEXT, label=one.label) for one in shape.columns)
+        own = shape.columns[: len(self.wanted(remote)) + bool(self.order_by)]
+        texts = tuple(Column(name=one.name, type=ColumnType.TEXT, label=one.label) for one in own)
         return {OK: shape, REJECTS: Shape(columns=(*texts, *reject_columns(site.account_kind(self.account))))}
 
     def run(self, context: Context) -> Done:
@@ -207,15 +208,16 @@ class CrmImport(Activity):
         return remote, None
 
     def _field_problems(self, remote: RemoteObject, site: Site) -> Iterator[Problem]:
-        names: dict[str, str] = {}
+        names = {column.name.lower(): "" for column in reject_columns(site.account_kind(self.account))}
+        names |= {POSITION: ""} if self.order_by else {}
         for one in self.wanted(remote):
             position = self.fields.index(one) if one in self.fields else -1
             path: tuple[str | int, ...] = ("fields", position) if position >= 0 else ("fields",)
-            twin = names.setdefault(one.name.lower(), one.field)
-            if twin != one.field:
-                yield Problem(
-                    path=path, message=f"two fields would become column {one.name}; give one a name with “as:”"
-                )
+            twin = names.get(one.name.lower())
+            names[one.name.lower()] = one.field
+            if twin is not None:
+                what = "two fields would become column" if twin else "the import itself has a column"
+                yield Problem(path=path, message=f"{what} {one.name}; give the field another name with “as:”")
             if one.conversion not in MODES:
                 yield Problem(
                     path=(*path, "conversion"),
@@ -266,7 +268,7 @@ class CrmImport(Activity):
         if self.order_by and self.road is Road.BULK:
             yield Problem(path=("road",), message="an ordered read can't go by bulk; leave out road or order_by")
 
-    def _population_problems(self, inputs: tuple[Shape, ...]) -> Iterator[Problem]:
+    def _population_problems(self, remote: RemoteObject, inputs: tuple[Shape, ...]) -> Iterator[Problem]:
         if self.population is None:
             return
         if not inputs:
@@ -283,8 +285,21 @@ class CrmImport(Activity):
                     message=f"the inbound population has no column {name}.{suggest(name, words)}"
                     f" It has {', '.join(words)}",
                 )
+        taken = {one.name.lower() for one in self.wanted(remote)} | ({POSITION} if self.order_by else set())
+        for position, name in enumerate(self.population.keep):
+            kept = find_column(inputs[0].columns, name)
+            if kept is not None and kept.name.lower() in taken:
+                yield Problem(
+                    path=("population", "keep", position),
+                    message=f"the imported fields have a column {kept.name} too; give theirs another name with “as:”",
+                )
+            taken |= {kept.name.lower()} if kept is not None else set()
         if self.index is not None:
             yield Problem(path=("index",), message="a population from upstream is read whole; leave out the index")
+        if self.order_by:
+            yield Problem(path=("order_by",), message="records asked for by id come in no order; leave out order_by")
+        if self.road is Road.BULK:
+            yield Problem(path=("road",), message="records are asked for by id on query pages; leave out road")
 
 
 def _order(value: object) -> object:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from crosstie.db.database import Database, parse_instant
+from crosstie.errors import ConfigError
 from crosstie.model import Column
 from crosstie.sync import windows
-from crosstie.workflow.activity import Context
+from crosstie.workflow.activity import OK, Context
 
 
 @dataclass(slots=True)
@@ -22,6 +23,7 @@ class Landing:
     rejected: int = 0
     seen_before: int = 0
     unknown: int = 0
+    dismissed: int = 0
     tail_table: str = ""
 
 
@@ -52,15 +54,20 @@ def without_repeats(
 def find_late(
     context: Context, table: str, tail: windows.Tail, window: windows.Window, *, key: str, stamp: str
 ) -> None:
-    """Notices rows that became visible after the window that should have had them: the overlap grows with them."""
-    if window.start is None or not stamp:
+    """Notices rows that became visible after the window that should have had them: the overlap grows with them.
+
+    Only of what the tail covers is it known whether an earlier window had it; and what was refused before is no late
+    comer, whenever it is accepted."""
+    if window.start is None or tail.since is None or not stamp:
         return
     db = context.db
     with db.reading() as transaction:
         row = transaction.row(
             f"select count(*), min(w.{db.quote(stamp)}) from crosstie.{table} w where w.{db.quote(stamp)} < :start"
-            f" and not exists (select 1 from crosstie.{tail.table} t where t.{db.quote(key)} = w.{db.quote(key)})",
-            {"start": window.start},
+            f" and w.{db.quote(stamp)} >= :since"
+            f" and not exists (select 1 from crosstie.{tail.table} t where t.{db.quote(key)} = w.{db.quote(key)})"
+            f" and w.{db.quote(key)} not in (select remote_id from crosstie.unaccepted where option_name = :option)",
+            {"start": window.start, "since": tail.since, "option": window.option},
         )
     late = int(row[0]) if row else 0
     if row is None or late == 0:
@@ -86,3 +93,55 @@ def without_tail(db: Database, table: str, tail: windows.Tail, key: str, columns
             f"delete from crosstie.{table} as w where exists (select 1 from crosstie.{tail.table} t"
             f" where t.{db.quote(key)} = w.{db.quote(key)}{f' and {same}' if same else ''})"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The imported rows with what was kept of their inbound rows. `unknown` inbound ids have no imported row, each
+    empty one counted; `repeated` inbound rows name a record that another one names too."""
+
+    table: str
+    unknown: int
+    repeated: int
+
+
+def inbound_column(context: Context, name: str) -> Column:
+    """A column of the inbound population. Raises ConfigError when it has none of that name."""
+    column = context.input.column(name)
+    if column is None:
+        raise ConfigError(f"The inbound population has no column {name}.")
+    return column
+
+
+def with_upstream(
+    context: Context, table: str, columns: Sequence[Column], *, imported: int, key: str, ids: str
+) -> Joined:
+    """Joins the inbound columns to keep (those of `columns` behind the imported ones) to the imported rows.
+
+    A record goes on once, however often its id comes in, with the first inbound row by the values kept."""
+    db, inbound = context.db, context.input.name
+    name = context.private_name(OK)
+    db.create_work(name, columns)
+    db.prepare(table, [key])
+    quoted_ids, quoted_key = f"i.{db.quote(inbound_column(context, ids).name)}", f"r.{db.quote(key)}"
+    listed = [db.quote(column.name) for column in columns]
+    kept = [f"i.{one}" for one in listed[imported:]]
+    source = ", ".join([*(f"r.{one}" for one in listed[:imported]), *kept])
+    numbered = (
+        f"select i.*, row_number() over (partition by {quoted_ids} order by {', '.join(['1', *kept])}) as crosstie_n"
+        f" from crosstie.{inbound} i"
+    )
+    join = f"crosstie.{table} r on {quoted_key} = {quoted_ids}"
+    with db.transaction("population joined") as transaction:
+        transaction.execute(
+            f"insert into crosstie.{name} ({', '.join(listed)}) select {source} from ({numbered}) i join {join}"
+            " where i.crosstie_n = 1"
+        )
+        row = transaction.row(
+            "select sum(case when unknown = 1 and (crosstie_n = 1 or empty = 1) then 1 else 0 end),"
+            " sum(case when unknown = 0 and crosstie_n > 1 then 1 else 0 end) from ("
+            f"select i.crosstie_n, case when {quoted_key} is null then 1 else 0 end as unknown,"
+            f" case when {quoted_ids} is null then 1 else 0 end as empty from ({numbered}) i left join {join}) n"
+        )
+    unknown, repeated = (int(number or 0) for number in row) if row else (0, 0)
+    return Joined(table=name, unknown=unknown, repeated=repeated)

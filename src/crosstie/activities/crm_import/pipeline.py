@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crosstie.activities.crm_import.converting import ConvertedBatch, RowConverter
 
 _STRIDE = 10**9
+_BEHIND = 10**18
 _WAITING_BATCHES = 8
 _PATIENCE_SECONDS = 1.0
 
@@ -52,13 +53,18 @@ class Uniqueness:
 
 
 class Pipeline:
-    """Reads the partitions of one query into a load. One object per read; not used twice."""
+    """Reads the partitions of one query into a load. One object per read; not used twice.
 
-    def __init__(self, connector: Connector, query: RemoteQuery, converter: RowConverter, threads: int) -> None:
+    `behind` numbers the rows of an ordered import behind those of its ordered read."""
+
+    def __init__(
+        self, connector: Connector, query: RemoteQuery, converter: RowConverter, threads: int, *, behind: bool = False
+    ) -> None:
         self._connector = connector
         self._query = query
         self._converter = converter
         self._threads = max(1, threads)
+        self._first = _BEHIND if behind else 0
         self._work: queue.SimpleQueue[Partition | None] = queue.SimpleQueue()
         self._ready: queue.Queue[ConvertedBatch | BaseException | None] = queue.Queue(maxsize=_WAITING_BATCHES)
         self._open = 0
@@ -104,7 +110,7 @@ class Pipeline:
             try:
                 fetched = self._connector.fetch(self._query, partition)
                 self._add_work(fetched)
-                offset = partition.position * _STRIDE
+                offset = self._first + partition.position * _STRIDE
                 for batch in fetched.batches:
                     if self._stop.is_set():
                         return
