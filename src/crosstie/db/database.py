@@ -25,7 +25,7 @@ def instant_text(instant: datetime) -> str:
     """An aware instant as fixed-width UTC text that sorts: 2026-11-23T01:07:37.000000Z. Raises ValueError if naive."""
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no time zone")
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def parse_instant(text: str) -> datetime:

@@ -17,7 +17,8 @@ from crosstie.errors import BrakeError, ConfigError, DatabaseError
 
 OVERLAP = timedelta(minutes=15)
 GUARD = timedelta(seconds=60)
-_OPTION_FORM = re.compile(r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}")
+_OPTION_FORM = re.compile(r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
+_FIRST_YEAR = 1900  # no CRM is older; what reaches back before it is a slip
 
 
 class WindowStatus(StrEnum):
@@ -96,12 +97,13 @@ def parse_option(name: str, text: str | None) -> datetime | None:
         return None
     cleaned = text.strip()
     try:
-        if not _OPTION_FORM.fullmatch(cleaned):
+        if not _OPTION_FORM.fullmatch(cleaned) or int(cleaned[:4]) < _FIRST_YEAR:
             raise ValueError(cleaned)
         return datetime.strptime(cleaned, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError as error:
         raise ConfigError(
-            f"Option {name} holds “{text}”, which is not a date of the form yyyy/MM/dd hh:mm:ss (UTC, 24 hours).",
+            f"Option {name} holds “{text}”, which is not a date of the form yyyy/MM/dd hh:mm:ss (UTC, 24 hours)"
+            f" from {_FIRST_YEAR} on.",
             hint=f"Nothing was read. Set it right: crosstie option set {name} '2026/11/23 08:00:00'"
             " (or '' to read everything again).",
         ) from error

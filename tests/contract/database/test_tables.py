@@ -306,3 +306,8 @@ def test_a_lost_lock_connection_is_noticed(postgres_url: str) -> None:
             )
         assert not database.still_holds("w")
     database.close()
+
+
+@pytest.mark.parametrize("name", ["option", "crosstie.option", "crosstie_option", "Crosstie_Option"])
+def test_the_products_own_tables_are_nobodys_to_work_with(database: Database, name: str) -> None:
+    assert database.reflect(name) is None

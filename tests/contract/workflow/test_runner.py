@@ -453,7 +453,13 @@ def test_an_activity_that_the_new_version_lacks_is_named(db: Database) -> None:
         run(db, FLOW.replace("write:", "put:"))
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2026-11-23 08:00:00", "2026/13/01 00:00:00", "2026/11/23", "0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yesterday", "2026-11-23 08:00:00", "2026/13/01 00:00:00", "2026/11/23", "0", "0001/01/01 00:00:00",
+        "２０２６/11/23 08:00:00",
+    ],
+)  # fmt: skip
 def test_a_malformed_option_is_named_with_the_form_it_should_have(text: str) -> None:
     with pytest.raises(ConfigError, match="yyyy/MM/dd hh:mm:ss"):
         windows.parse_option(OPTION, text)

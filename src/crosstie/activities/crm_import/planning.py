@@ -21,6 +21,8 @@ from crosstie.workflow.activity import Context, Shape
 if TYPE_CHECKING:
     from crosstie.activities.crm_import import CrmImport
 
+_CLOCK_STEP = timedelta(days=1)  # an option a little ahead comes from a clock that was set back; more is a slip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -170,6 +172,13 @@ def _window(
         return existing, _usable(context, tail, existing)
     field = activity.index_field(remote)
     now = connector.server_time()
+    if start is not None and start > now + _CLOCK_STEP:
+        raise ConfigError(
+            f"Option {option} holds {text} (UTC), but on the CRM it is {windows.option_text(now)}: no import would read"
+            " anything until then.",
+            hint=f"Nothing was read. Set it right: crosstie option set {option} '{windows.option_text(now)}'"
+            " (or '' to read everything again).",
+        )
     end = _end(connector, query, field, start, now - index.guard)
     wanted = replace(
         _new_window(activity, context, remote, org, fingerprint, option, start, end, field),

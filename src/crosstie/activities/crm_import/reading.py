@@ -44,7 +44,7 @@ def import_records(activity: CrmImport, context: Context) -> Done:
     tell(context, plan)
     reader = _Reader(activity, context, connector, plan)
     reader.read()
-    if reader.landing.loaded:
+    if reader.landing.rows or reader.landing.rejected:
         now = connector.describe(remote.name, known=remote)
         check_fields(activity, now)
         check_linked_fields(activity, context, connector, now)

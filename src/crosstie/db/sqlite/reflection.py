@@ -19,7 +19,9 @@ def tables(transaction: Transaction) -> tuple[str, ...]:
 
 
 def reflect(transaction: Transaction, name: str) -> Table | None:
-    """The table or view of that name (SQLite compares names of tables without regard to ASCII case)."""
+    """The table or view of that name (SQLite compares names of tables without regard to ASCII case); ours are none."""
+    if name.lower().startswith((SQLITE_PREFIX, "sqlite_")):
+        return None
     found = transaction.row(
         "select name, type from sqlite_master where type in ('table', 'view') and lower(name) = lower(:name)"
         " order by name = :name desc",
