@@ -11,7 +11,7 @@ from crosstie.db.database import Database
 from tests.contract.imports.world import DescribedSite, HandClock, World, describe, open_connector
 from tests.sandboxes import Sandbox, running_sandbox
 
-CONTACTS = 2_000
+CONTACTS = 1_600
 FIRST = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
 

@@ -246,13 +246,18 @@ def passed_by(world: World, text: str) -> list[str]:
     return late
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_kill_at_any_commit_of_the_import_loses_and_repeats_nothing(world: World, after: bool) -> None:
+# Dying after a commit is dying before the next one, but for what only the CRM knows then.
+@pytest.mark.parametrize(
+    ("after", "commits"), [(False, COMMITS), (True, (COMMITS[3], *COMMITS[-2:]))], ids=["before", "after"]
+)
+def test_a_kill_at_any_commit_of_the_import_loses_and_repeats_nothing(
+    world: World, after: bool, commits: tuple[str, ...]
+) -> None:
     text = indexed(["LastName", "Title", "Birthdate"], road="bulk")
     world.run(text)
     database = world.db
     mended: list[str] = []
-    for purpose in COMMITS:
+    for purpose in commits:
         expected = set(mended)
         if purpose == "lateness of":
             # The run in between brings what was mended.
@@ -275,7 +280,7 @@ def test_a_kill_at_any_commit_of_the_import_loses_and_repeats_nothing(world: Wor
         assert world.query("select remote_id from crosstie.reject where status = 'open'") == [(bad,)], purpose
         world.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": None})
         mended = [bad]
-    assert world.query("select count(*) from crosstie.reject") == [(len(COMMITS),)]
+    assert world.query("select count(*) from crosstie.reject") == [(len(commits),)]
     assert world.query("select count(*) from crosstie.import_window where status <> 'confirmed'") == [(0,)]
 
 

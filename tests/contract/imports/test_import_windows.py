@@ -146,16 +146,21 @@ def test_what_became_visible_late_is_imported_and_the_overlap_grows(world: World
 
 def test_the_overlap_does_not_grow_by_what_it_brings_again(world: World) -> None:
     first_import(world)
-    late_change(world, 13 * 60)
-    rows, overlaps = [], []
-    for _ in range(22):
+    for _ in range(6):
         world.sandbox.change_contacts(1)
         world.advance(minutes=1)
+    late_change(world, 15 * 60)
+    rows, overlaps = [], []
+    for minutes in (6, 7, 1, 1, 1, 1, 1, 1, 1):
+        for _ in range(minutes):
+            world.sandbox.change_contacts(1)
+            world.advance(minutes=1)
         rows.append(world.run(indexed()).counts["read"]["rows"])
         overlaps.append(world.window().overlap)
-    # 11 or 12 minutes late, and half as much again; not more, however often the rows before are read again.
-    assert windows.OVERLAP < max(overlaps) <= timedelta(minutes=18)
-    assert overlaps[-1] == overlaps[-4]
+    # 13 minutes late, and half as much again. The minutes that this reaches back further come once more, but they are
+    # not late, and the overlap does not grow with them.
+    assert overlaps[:4] == [windows.OVERLAP] * 4
+    assert overlaps[4:] == [timedelta(minutes=19, seconds=30)] * 5
     assert rows[-4:] == [1, 1, 1, 1]
 
 
