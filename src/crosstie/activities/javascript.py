@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from crosstie.db.database import Transaction, instant_text
 from crosstie.errors import ScriptError
-from crosstie.script.engine import ScriptLimits, ScriptResult, run_script
+from crosstie.script.engine import ScriptLimits, ScriptResult, check_syntax, run_script
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site
 from crosstie.workflow.durations import parse_duration
 
@@ -31,9 +31,14 @@ class JavaScript(Activity):
         return parse_duration(value)
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
-        """An empty script."""
+        """An empty script, or one that is not JavaScript."""
         if not self.code.strip():
             yield Problem(path=("code",), message="the script is empty")
+            return
+        try:
+            check_syntax(self.code)
+        except ScriptError as error:
+            yield Problem(path=("code",), message=f"this is not JavaScript: {error.message}")
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
         """What comes in goes out."""

@@ -23,6 +23,8 @@ from crosstie.errors import ScriptError
 from crosstie.script.values import Value, Variable, clean_text, decode, decode_variables, encode_all
 
 _PLACE = re.compile(r"<input>:(\d+):(\d+)")
+_NAME = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
+_NAMED_VALUES = ("undefined", "null", "true", "false", "this")
 _EXCERPT = 80
 _HARNESS_LINE = 100_000
 
@@ -103,6 +105,37 @@ def run_script(source: str, scope: ScriptScope, limits: ScriptLimits | None = No
     )
 
 
+def check_syntax(source: str) -> None:
+    """Compiles a script without running it. Raises ScriptError with line and column where it is not JavaScript."""
+    import quickjs
+
+    _refuse_nul(source)
+    # The first statement ends the run, after all has been compiled and before anything of the source happens.
+    given = json.dumps("throw 0;\n" + source)
+    try:
+        quickjs.Context().eval(f"(0, eval)({given})")
+    except quickjs.JSException as error:
+        message, _, stack = str(error).partition("\n")
+        if message.startswith("SyntaxError"):
+            line, column = _place(stack)
+            line -= 1
+            raise ScriptError(f"{message}{_at(source, line, column)}", line=line, column=column) from error
+
+
+def unknown_name(source: str) -> str:
+    """The name that the source consists of, when it is nothing but a name that no script knows, else ''."""
+    name = source.strip()
+    if not _NAME.fullmatch(name) or name in _NAMED_VALUES:
+        return ""
+    scope = ScriptScope(now=datetime(1970, 1, 1, tzinfo=UTC))
+    return name if evaluate(f"typeof {name}", scope) == "undefined" else ""
+
+
+def _refuse_nul(source: str) -> None:
+    if "\x00" in source:
+        raise ScriptError("The script contains a NUL character.", line=source[: source.index("\x00")].count("\n") + 1)
+
+
 @cache
 def _harness() -> str:
     """The harness, behind so many empty lines that a frame's line tells it from a person's source."""
@@ -127,8 +160,7 @@ def _call(source: str, scope: ScriptScope, limits: ScriptLimits, *, wants_value:
             "wants_value": wants_value,
         }
     )
-    if "\x00" in source:
-        raise ScriptError("The script contains a NUL character.", line=source[: source.index("\x00")].count("\n") + 1)
+    _refuse_nul(source)
     context = quickjs.Context()
     harness = context.eval(_harness())
     context.set_memory_limit(limits.memory_bytes)

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from crosstie.crm.connector import Comparison, Condition, Group, Operator
 from crosstie.errors import MappingError, ScriptError
 from crosstie.model import FieldType, RemoteField, RemoteObject
+from crosstie.script.engine import check_syntax, unknown_name
 
 Path = tuple[str | int, ...]
 
@@ -175,6 +176,7 @@ def filter_problems(tree: FilterGroup, remote: RemoteObject, *, strict: bool) ->
             yield from filter_problems(item, remote, strict=strict)
         else:
             yield from _test_problems(item, remote, strict)
+            yield from _script_problems(item)
 
 
 def _test_problems(test: FilterTest, remote: RemoteObject, strict: bool) -> Iterator[tuple[Path, str]]:
@@ -214,6 +216,25 @@ def _value_problems(test: FilterTest, operator: Operator) -> Iterator[tuple[Path
         yield path, f"“{operator}” takes one value. A list is for {' and '.join(_SEVERAL)}"
     elif any(source.strip() in ("", "null") for source in test.values):
         yield path, "nothing is compared with null. Ask is: empty or is: not empty"
+
+
+def _script_problems(test: FilterTest) -> Iterator[tuple[Path, str]]:
+    """Values that are not JavaScript, or a word that JavaScript does not know, which mostly is text without quotes."""
+    for position, source in enumerate(test.values):
+        if source.strip() in ("", "null"):
+            continue
+        path = (*test.path, "value", *((position,) if test.listed else ()))
+        words = source.strip()
+        quoted = '"' + "'" + words.replace("'", "\\\\'") + "'" + '"'
+        try:
+            check_syntax(source)
+        except ScriptError as error:
+            plain = all(one.isalnum() or one in " .,@_-" for one in words) and any(one.isalpha() for one in words)
+            meant = f" If text is meant, write quotes inside the quotes: {quoted}" if plain else ""
+            yield path, f"{_shown(words)} is not JavaScript: {error.message}.{meant}"
+            continue
+        if unknown_name(source):
+            yield path, f"JavaScript knows no {_shown(words)}. Text needs quotes inside the quotes: {quoted}"
 
 
 def _operator(word: str) -> Operator | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from crosstie.errors import ScriptError
-from crosstie.script.engine import EXPRESSION_LIMITS, ScriptLimits, ScriptScope, evaluate
+from crosstie.script.engine import EXPRESSION_LIMITS, ScriptLimits, ScriptScope, check_syntax, evaluate
 from crosstie.script.values import Value, number_text
 
 _OPEN, _CLOSE = "<%=", "%>"
@@ -20,11 +20,15 @@ class _Expression:
 
 
 class Template:
-    """A parsed template. Parsing raises ScriptError for a bracket that is not closed, empty, or not `<%=`."""
+    """A parsed template. Parsing raises ScriptError for a bracket that is not closed, empty, or not `<%=`, and for an
+    expression that is not JavaScript."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._parts = _parse(text)
+        for part in self._parts:
+            if isinstance(part, _Expression):
+                _check(part)
 
     @property
     def is_literal(self) -> bool:
@@ -64,17 +68,29 @@ def value_text(value: Value, zone: tzinfo) -> str:
     return value if isinstance(value, str) else number_text(value)
 
 
+def _check(part: _Expression) -> None:
+    try:
+        check_syntax(part.source)
+    except ScriptError as error:
+        raise _placed(error, part) from error
+
+
 def _evaluate(part: _Expression, scope: ScriptScope, limits: ScriptLimits) -> Value:
     try:
         return evaluate(part.source, scope, limits)
     except ScriptError as error:
-        line, column = max(error.line, 1), max(error.column, 1)
-        raise ScriptError(
-            error.message,
-            hint=error.hint,
-            line=part.line + line - 1,
-            column=part.column + column - 1 if line == 1 else column,
-        ) from error
+        raise _placed(error, part) from error
+
+
+def _placed(error: ScriptError, part: _Expression) -> ScriptError:
+    """The error of an expression, at its place in the template."""
+    line, column = max(error.line, 1), max(error.column, 1)
+    return ScriptError(
+        error.message,
+        hint=error.hint,
+        line=part.line + line - 1,
+        column=part.column + column - 1 if line == 1 else column,
+    )
 
 
 def _parse(text: str) -> tuple[str | _Expression, ...]:

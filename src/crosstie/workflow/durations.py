@@ -16,12 +16,14 @@ _UNITS = {
 
 
 def parse_duration(value: object) -> timedelta:
-    """The duration of a text like `1h30m`; a bare number counts days. Raises ValueError in words for people."""
+    """The duration of a text like `1h30m`. Raises ValueError in words for people, also for a number without unit."""
     if isinstance(value, timedelta):
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return timedelta(days=value)
     text = str(value).strip().lower()
+    if text == "0":
+        return timedelta()
+    if text.isdecimal():
+        raise ValueError(f"“{text}” is not a duration: it has no unit; write {text}m or {text}s")
     parts = _PART.findall(text)
     if not parts or _PART.sub("", text).strip():
         raise ValueError(f"“{value}” is not a duration; write it like 30s, 10m, 1h30m or 2d")

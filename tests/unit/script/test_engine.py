@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstie.errors import ScriptError
-from crosstie.script.engine import LogLine, ScriptLimits, ScriptScope, evaluate, run_script
+from crosstie.script.engine import LogLine, ScriptLimits, ScriptScope, check_syntax, evaluate, run_script, unknown_name
 from crosstie.script.values import MAX_SAFE_INTEGER, Value
 
 NOW = datetime(2026, 11, 23, 8, 0, 0, 123000, tzinfo=UTC)
@@ -219,3 +219,16 @@ def test_scripts_share_nothing() -> None:
 def test_a_failed_script_leaves_nothing_behind() -> None:
     with pytest.raises(ScriptError, match="boom"):
         run_script("setOption('a', 'b'); throw new Error('boom')", SCOPE)
+
+
+def test_syntax_is_checked_without_running_anything() -> None:
+    check_syntax("while (true) {}\nlet x = 1; function f() { return x; }")
+    with pytest.raises(ScriptError, match="SyntaxError") as caught:
+        check_syntax("let x = 1;\nlet y = ;")
+    assert (caught.value.line, caught.value.column) == (2, 9)
+
+
+def test_a_name_that_no_script_knows_is_told_from_one_that_it_does() -> None:
+    assert unknown_name(" Smith ") == "Smith"
+    for known in ("vars", "logInfo", "Date", "Infinity", "true", "'Smith'", "vars.Smith", "3"):
+        assert unknown_name(known) == ""

@@ -102,8 +102,9 @@ def test_each_value_is_evaluated_once_in_the_order_of_the_file() -> None:
         asked.append(source)
         return 1
 
-    condition("all: [{field: Score__c, is: equal to, value: a}, {field: Visits__c, is: one of, value: [b, c]}]", run)
-    assert asked == ["a", "b", "c"]
+    tests = "{field: Score__c, is: equal to, value: vars.a}, {field: Visits__c, is: one of, value: [vars.b, vars.c]}"
+    condition(f"all: [{tests}]", run)
+    assert asked == ["vars.a", "vars.b", "vars.c"]
 
 
 def test_mixed_operators_on_one_level_are_refused_always() -> None:
@@ -157,6 +158,9 @@ def test_strict_allows_null_tests_numbers_and_dates(text: str) -> None:
         ("{field: Email, is: equal to}", (), "needs a “value:”"),
         ("{field: Score__c, is: equal to, value: [1, 2]}", ("value",), "takes one value"),
         ("{field: Score__c, is: equal to, value: null}", ("value",), "is: empty"),
+        ("{field: Email, is: equal to, value: Smith}", ("value",), "inside the quotes: \"'Smith'\""),
+        ("{field: Email, is: equal to, value: New York}", ("value",), "inside the quotes: \"'New York'\""),
+        ("{field: Score__c, is: one of, value: [1, '3 +']}", ("value", 1), "is not JavaScript: SyntaxError"),
         ("{field: Score__c, is: equal to, vale: 1}", ("vale",), "Did you mean “value”?"),
         ("{is: empty}", (), "needs “field:”"),
         ("{except: [{field: Email, is: empty}]}", ("except",), "EXCEPT"),
@@ -199,8 +203,8 @@ def test_a_value_of_the_wrong_type_is_refused(text: str, message: str) -> None:
 
 
 def test_a_value_that_fails_tells_where() -> None:
-    with pytest.raises(ScriptError, match=r"^filter\.value: ReferenceError: nothing is not defined"):
-        condition("{field: Score__c, is: equal to, value: nothing}")
+    with pytest.raises(ScriptError, match=r"^filter\.value: TypeError: cannot read property"):
+        condition("{field: Score__c, is: equal to, value: vars.a.b}")
 
 
 def test_a_condition_is_not_built_from_mistakes() -> None:
