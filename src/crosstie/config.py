@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from crosstie.database_urls import refuse_connection_string, refuse_password
 from crosstie.errors import ConfigError
 
 FILE_NAME = "crosstie.toml"
@@ -32,6 +33,15 @@ class ConfigFile(BaseModel):
     time_zone: str = Field(
         "UTC", description="the zone in force where a workflow names none, an IANA name like Europe/Paris"
     )
+
+    @field_validator("database")
+    @classmethod
+    def _without_password(cls, text: str) -> str:
+        try:
+            refuse_password(text)
+        except ConfigError as error:
+            raise ValueError(f"{error.message} {error.hint}") from None
+        return text
 
     @field_validator("time_zone")
     @classmethod
@@ -130,7 +140,9 @@ def _explain(file: Path, error: Mapping[str, object]) -> str:
 
 
 def database_url(text: str, folder: Path) -> str:
-    """A PostgreSQL URL as it is; a SQLite path made absolute, from `folder`. Raises ConfigError for another kind."""
+    """A PostgreSQL URL as it is; a SQLite path made absolute, from `folder`. Raises ConfigError for another kind, and
+    for a connection string of key=value."""
+    refuse_connection_string(text)
     if text.startswith(("postgresql://", "postgres://")):
         return text
     path = text.removeprefix("sqlite:///") if text.startswith("sqlite:///") else text

@@ -15,6 +15,9 @@ def open_database(url_or_path: str, *, create: bool = True) -> Database:
     database, 14 or newer. With `create` False a database without our tables is refused. Raises ConfigError for a URL
     of another kind, DatabaseError when it cannot be opened or was written by a newer Crosstie.
     """
+    from crosstie.database_urls import refuse_connection_string
+
+    refuse_connection_string(url_or_path)
     scheme, separator, rest = url_or_path.partition("://")
     if not separator or scheme == "sqlite":
         from pathlib import Path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import psycopg
 import pytest
 
@@ -68,3 +70,28 @@ def test_the_place_is_the_url_without_password() -> None:
     for url in ("postgresql://me:s3cret@host:5433/db", "postgresql://host:5433/db?user=me&password=s3cret"):
         connections = Connections(url)
         assert connections.place == "postgresql://me@host:5433/db"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://marketing:s3cret/pw@127.0.0.1:1/mk",
+        "postgresql://marketing:17/s3cret@127.0.0.1:1/mk",
+        "postgresql://marketing:s3cret@pw@127.0.0.1:1/mk",
+        "postgresql://marketing:s3cret/p?w@127.0.0.1:1/mk",
+        "postgresql://marketing:17/s3cret?user=x@127.0.0.1:1/mk",
+        "postgresql://marketing:s3cret",
+    ],
+)
+def test_a_url_that_libpq_reads_otherwise_than_meant_is_refused_without_any_part_of_it(url: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot be read") as caught:
+        Connections(url)
+    assert "%2F" in caught.value.hint
+    assert "s3cret" not in f"{caught.value}{caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("password", ["s3cret%2Fpw", "s3cret%40pw", "s3cret#p?w", "s3cret%3Apw"])
+def test_a_password_with_special_characters_is_taken_as_libpq_takes_it(password: str) -> None:
+    connections = Connections(f"postgresql://marketing:{password}@127.0.0.1:1/mk")
+    assert connections.place == "postgresql://marketing@127.0.0.1:1/mk"
+    assert connections.secret == unquote(password)

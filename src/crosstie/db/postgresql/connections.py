@@ -108,6 +108,33 @@ class PostgresqlTransaction:
             return cursor.execute(*bound(sql, params))
 
 
+def _parsed(url: str) -> dict[str, Any]:
+    """The URL's parts, as libpq takes it. Raises DatabaseError, without any part of it, where that may differ from
+    what was meant: a `/` or `@` in the password makes host, port or database of the rest of it."""
+    known: dict[str, Any] | None
+    try:
+        known = conninfo_to_dict(url)
+    except psycopg.Error:
+        known = None  # libpq repeats what it could not read, and that may hold the password
+    rest = url.partition("://")[2]
+    ports = str((known or {}).get("port") or "").split(",")
+    if known is None or "@" in rest[_authority_end(rest) :] or not all(port.isdigit() or not port for port in ports):
+        raise DatabaseError(
+            "The URL of the PostgreSQL database cannot be read.",
+            hint="Write postgresql://user:password@host:port/database, with the special characters of user, password"
+            " and parameters as %xx: %2F for /, %40 for @, %3A for :, %3F for ?, %23 for #, %25 for %.",
+            code="BAD_URL",
+        )
+    return known
+
+
+def _authority_end(rest: str) -> int:
+    """Where user and password end in what follows `://`: behind the first @ that no / comes before (libpq,
+    conninfo_uri_parse_options)."""
+    before, at, _ = rest.partition("@")
+    return len(before) + 1 if at and "/" not in before else 0
+
+
 def bound(sql: str, params: Params | None) -> tuple[bytes, Params | None]:
     """The statement as psycopg takes it, with the values it names. Raises DatabaseError for one that is missing."""
     text, names = for_postgresql(sql)
@@ -128,15 +155,7 @@ class Connections:
     """The connections of this process to one PostgreSQL database."""
 
     def __init__(self, url: str) -> None:
-        try:
-            known = conninfo_to_dict(url)
-        except psycopg.Error:
-            # libpq repeats what it could not read, and that may hold the password.
-            raise DatabaseError(
-                "The URL of the PostgreSQL database cannot be read.",
-                hint="Write postgresql://user:password@host:port/database, with special characters as %xx.",
-                code="BAD_URL",
-            ) from None
+        known = _parsed(url)
         self.secret = str(known.get("password") or "")
         user = f"{known['user']}@" if known.get("user") else ""
         port = f":{known['port']}" if known.get("port") else ""
