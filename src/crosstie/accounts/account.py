@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from crosstie.crm import kind_of
@@ -79,6 +80,33 @@ def make_account(name: str, kind: str, values: Mapping[str, object]) -> External
         else:
             settings[field_name] = value
     return ExternalAccount(name=name, kind=kind, host=model.login_url(), settings=settings, secrets=Secrets(secrets))
+
+
+def with_files_found(kind: str, values: Mapping[str, object]) -> dict[str, object]:
+    """The values with the paths of files made absolute from the current folder, for later commands run in others.
+    Raises ConfigError for a file that is not there."""
+    found = dict(values)
+    for name, one in kind_of(kind).settings_model().model_fields.items():
+        if not (one.json_schema_extra or {}).get("file") or not found.get(name):
+            continue
+        path = Path(str(found[name])).expanduser().absolute()
+        if not path.is_file():
+            raise ConfigError(f"{name}: there is no file {path}.", hint="Give the path of a PEM file.")
+        found[name] = str(path)
+    return found
+
+
+def needed_secrets(kind: str, values: Mapping[str, object]) -> tuple[str, ...]:
+    """The secrets that the chosen way to sign in uses, without one that stands in a file of its own."""
+    fields = kind_of(kind).settings_model().model_fields
+    flow = values.get("flow") or (fields["flow"].default if "flow" in fields else "")
+    return tuple(
+        name
+        for name, one in fields.items()
+        if (extra := one.json_schema_extra or {}).get("secret")
+        and (not extra.get("flows") or str(flow) in extra["flows"])
+        and not values.get(f"{name}_file")
+    )
 
 
 def secret_fields(kind: str) -> frozenset[str]:

@@ -9,7 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from crosstie.accounts.account import HIDDEN, ExternalAccount, Secrets, make_account
+from crosstie.accounts.account import (
+    HIDDEN,
+    ExternalAccount,
+    Secrets,
+    make_account,
+    needed_secrets,
+    with_files_found,
+)
 from crosstie.accounts.vault import Vault
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Check, Connector
@@ -66,7 +73,7 @@ class AccountStore:
     def add(self, name: str, kind: str, values: Mapping[str, object]) -> ExternalAccount:
         """Adds an account from settings and secrets together. Raises ConfigError when something is wrong with them."""
         self.refuse_existing(name)
-        account = make_account(name, kind, values)
+        account = make_account(name, kind, with_files_found(kind, values))
         sealed = self._seal(account)
         with self._db.transaction(f"adding account {name}") as transaction:
             if transaction.row("select 1 from crosstie.account where name = :name", {"name": name}):
@@ -92,9 +99,15 @@ class AccountStore:
             raise _exists(name)
 
     def edit(self, name: str, values: Mapping[str, object]) -> ExternalAccount:
-        """Changes these settings and secrets, the others stay. The kept token is dropped: it may be another user's."""
-        before = self.get(name)
-        made = make_account(name, before.kind, {**before.settings, **before.secrets, **values})
+        """Changes these settings and secrets, the others stay. The kept token is dropped: it may be another user's.
+
+        Where the old secrets cannot be opened (their key is lost), all that are needed must be among the values; else
+        ConfigError says which."""
+        before, lost = self._openable(name)
+        given = with_files_found(before.kind, values)
+        if lost is not None:
+            _refuse_partial(before, given, lost)
+        made = make_account(name, before.kind, {**before.settings, **before.secrets, **given})
         after = replace(
             made,
             org_id=before.org_id,
@@ -209,8 +222,35 @@ class AccountStore:
     def _seal(self, account: ExternalAccount) -> bytes:
         return self._vault.seal(_secrets_purpose(account.name), json.dumps(dict(account.secrets)))
 
+    def _openable(self, name: str) -> tuple[ExternalAccount, ConfigError | None]:
+        """The account, and why it is without its secrets if they cannot be opened. Raises ConfigError when there is no
+        key at all: nothing could be sealed then."""
+        with self._db.reading() as reading:
+            row = self._row(reading, name)
+        vault = self._vault
+        try:
+            secrets = vault.unseal(_secrets_purpose(name), row[4]) if row[4] else "{}"
+        except ConfigError as error:
+            return _account(row, Secrets()), error
+        return _account(row, Secrets(json.loads(secrets))), None
+
     def _secrets(self, name: str, sealed: bytes | None) -> Secrets:
         return Secrets(json.loads(self._vault.unseal(_secrets_purpose(name), sealed))) if sealed else Secrets()
+
+
+def _refuse_partial(before: ExternalAccount, given: Mapping[str, object], lost: ConfigError) -> None:
+    needed = needed_secrets(before.kind, {**before.settings, **given})
+    missing = [one for one in needed if one not in given]
+    if missing:
+        asked = " ".join(f"--secret {one}" for one in needed)
+        raise ConfigError(
+            f"{lost.message} All secrets of account {before.name} must be given again at once; there is no"
+            f" {', '.join(missing)}.",
+            hint=f"Restore the key, or give them: crosstie account edit {before.name} {asked} (asked for on a terminal,"
+            " or CROSSTIE_SECRET_<FIELD>), or --secrets-stdin with "
+            + json.dumps(dict.fromkeys(needed, "…"), ensure_ascii=False)
+            + '. One that the account does not have is "".',
+        )
 
 
 def other_org(name: str, known: str, found: str) -> AuthError:

@@ -205,3 +205,60 @@ def test_an_account_can_be_made_without_a_database() -> None:
     assert isinstance(account, ExternalAccount)
     assert account.org_id == ""
     assert Secrets({"a": "b"}) == {"a": "b"}
+
+
+def test_secrets_whose_key_is_lost_are_given_again_together(store: AccountStore, db: Database) -> None:
+    store.add("acme", "salesforce", VALUES)
+    alone = store_on(db, Fernet.generate_key().decode())
+    for values in ({"username": "b@acme.example"}, {"password": "new"}):
+        with pytest.raises(ConfigError, match=r"must be given again at once; there is no .*security_token") as caught:
+            alone.edit("acme", values)
+        assert "--secret password --secret security_token" in caught.value.hint
+    assert store.get("acme").secrets == SECRETS
+    alone.edit("acme", {"password": "new", "security_token": ""})
+    assert alone.get("acme").secrets == {"password": "new"}
+    assert alone.get("acme").settings == store.list()[0].settings
+
+
+def test_another_way_to_sign_in_asks_for_its_own_secrets(store: AccountStore, db: Database, tmp_path: Path) -> None:
+    store.add("acme", "salesforce", VALUES)
+    alone = store_on(db, Fernet.generate_key().decode())
+    key = tmp_path / "key.pem"
+    key.write_text("a key", encoding="ascii")
+    jwt = {"flow": "jwt_bearer", "client_id": "id"}
+    with pytest.raises(ConfigError, match="there is no private_key"):
+        alone.edit("acme", jwt)
+    alone.edit("acme", {**jwt, "private_key_file": str(key)})
+    assert alone.get("acme").secrets == {}
+
+
+def test_files_are_kept_by_their_absolute_path(
+    store: AccountStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("key.pem", "ca.pem"):
+        with pytest.raises(ConfigError, match=f"there is no file {tmp_path / name}"):
+            store.add("acme", "salesforce", {**VALUES, "ca_file": "ca.pem", "private_key_file": "key.pem"})
+        (tmp_path / name).write_text("PEM", encoding="ascii")
+    store.add("acme", "salesforce", {**VALUES, "ca_file": "ca.pem", "private_key_file": "key.pem"})
+    kept = {"ca_file": str(tmp_path / "ca.pem"), "private_key_file": str(tmp_path / "key.pem")}
+    assert store.get("acme").settings.items() >= kept.items()
+    (tmp_path / "ca.pem").unlink()
+    with pytest.raises(ConfigError, match=f"there is no file {tmp_path / 'other.pem'}"):
+        store.edit("acme", {"ca_file": "other.pem"})
+    assert store.edit("acme", {"username": "b@acme.example"}).settings["ca_file"] == kept["ca_file"]
+    assert "ca_file" not in store.edit("acme", {"ca_file": ""}).settings
+
+
+@pytest.mark.parametrize(
+    ("word", "url"),
+    [("Production", "https://login.salesforce.com"), (" TEST ", "https://test.salesforce.com")],
+)
+def test_the_words_for_hosts_ignore_case(store: AccountStore, word: str, url: str) -> None:
+    assert store.add("acme", "salesforce", {**VALUES, "host": word}).host == url
+
+
+@pytest.mark.parametrize("word", ["sandbox", "Sandbox"])
+def test_sandbox_is_answered_with_test(store: AccountStore, word: str) -> None:
+    with pytest.raises(ConfigError, match="sandbox org signs in at test"):
+        store.add("acme", "salesforce", {**VALUES, "host": word})

@@ -42,13 +42,13 @@ _NEEDED: dict[Flow, tuple[str, ...]] = {
 }
 
 
-def _for(*flows: Flow, secret: bool = False, advanced: bool = False) -> Any:
-    return {"flows": [str(flow) for flow in flows], "secret": secret, "advanced": advanced}
+def _for(*flows: Flow, secret: bool = False, advanced: bool = False, file: bool = False) -> Any:
+    return {"flows": [str(flow) for flow in flows], "secret": secret, "advanced": advanced, "file": file}
 
 
 class SalesforceSettings(BaseModel):
     """A Salesforce account. Fields marked `secret` are kept sealed; `flows` says for which ways to sign in a field
-    is asked; `advanced` ones have a default that nearly always fits."""
+    is asked; `advanced` ones have a default that nearly always fits; `file` ones are paths."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -106,7 +106,7 @@ class SalesforceSettings(BaseModel):
         default="",
         title="Private key file",
         description="Path of that key's PEM file, read at each sign-in.",
-        json_schema_extra=_for(Flow.JWT_BEARER),
+        json_schema_extra=_for(Flow.JWT_BEARER, file=True),
     )
     refresh_token: SecretStr = Field(
         default=SecretStr(""),
@@ -124,7 +124,7 @@ class SalesforceSettings(BaseModel):
         default="",
         title="Certificate authority file",
         description="PEM file of a private certificate authority, when https goes through one.",
-        json_schema_extra=_for(advanced=True),
+        json_schema_extra=_for(advanced=True, file=True),
     )
     allowed_hosts: tuple[str, ...] = Field(
         default=(),
@@ -143,7 +143,10 @@ class SalesforceSettings(BaseModel):
     @field_validator("host")
     @classmethod
     def _https(cls, value: str) -> str:
-        return value if value in _NAMED_HOSTS else https_url(value)
+        word = value.strip().lower()
+        if word == "sandbox":
+            raise ValueError("“sandbox” is not the address of a host; a Salesforce sandbox org signs in at test")
+        return word if word in _NAMED_HOSTS else https_url(value)
 
     @field_validator("allowed_hosts")
     @classmethod
