@@ -122,7 +122,7 @@ def test_a_check_names_what_the_user_can_no_longer_see(open_connector: Opener, s
     check = connector.check(known)
     texts = [finding.text for finding in check.findings if not finding.ok]
     assert texts == [
-        "Contact.Birthdate: this user can't see the field. Its values would arrive empty.",
+        "Contact.Birthdate: this user can't see the field. Imports that ask for it are refused.",
         "Lead: this user can't see the object, or it was removed.",
     ]
     assert not check.passed

@@ -92,7 +92,7 @@ def _vanished(known: RemoteObject, describe: Callable[[str], RemoteObject]) -> l
         Finding(
             ok=False,
             warning=True,
-            text=f"{known.name}.{field.name}: this user can't see the field. Its values would arrive empty.",
+            text=f"{known.name}.{field.name}: this user can't see the field. Imports that ask for it are refused.",
             hint="In Salesforce: Setup → Permission Sets → … → Field Permissions. Or take it out of the import.",
         )
         for field in known.fields
