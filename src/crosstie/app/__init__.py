@@ -57,11 +57,12 @@ class App:
         """Opens the project in that folder (or of that crosstie.toml), else the nearest one from here upward.
 
         `database`, a path or URL, wins over file and environment. Raises ConfigError where something has to be mended
-        in the configuration, DatabaseError where the database cannot be opened."""
+        in the configuration, DatabaseError where the database cannot be opened or is not there: `init_project` makes
+        it."""
         config = read_config(None if project is None else Path(project), os.environ)
         if database is not None:
             config = replace(config, database=database)
-        return cls(config, open_database(config.database), clock or SystemClock())
+        return cls(config, open_database(config.database, create=False), clock or SystemClock())
 
     def _build(self) -> _Rooms:
         db, now = self.db, self._clock.now

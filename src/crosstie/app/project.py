@@ -6,11 +6,11 @@ import os
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from crosstie.accounts import create_key_file
 from crosstie.app import adoption
 from crosstie.config import FILE_NAME, database_url, read_config
+from crosstie.database_urls import refuse_password
 from crosstie.db import open_database
 from crosstie.errors import ConfigError
 
@@ -31,23 +31,23 @@ time_zone = "UTC"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """The result of `init_project`; `created` says in words what was missing."""
+    """The result of `init_project`; `created` says in words what was missing, `warning` which database is in force
+    when CROSSTIE_DATABASE names another than the file, else ''."""
 
     project: Path
     database: str
     key_file: Path
     created: tuple[str, ...]
+    warning: str = ""
 
 
 def init_project(folder: Path, *, database: str | None = None) -> Made:
     """Makes what is missing of a project in `folder`. Raises ConfigError when it has another database already, or
     when `database` holds a password, for arguments can be read by everybody on the machine."""
-    if database is not None and "://" in database and urlsplit(database).password:
-        raise ConfigError(
-            "The database URL holds a password, which an argument must not.",
-            hint="Put the whole URL into the environment as CROSSTIE_DATABASE, or the password into ~/.pgpass.",
-        )
     folder = folder.resolve()
+    if database is not None:
+        refuse_password(database)
+        database_url(database, folder)
     created = _write_file(folder / FILE_NAME, database)
     config = read_config(folder, os.environ)
     config.state_folder.mkdir(mode=0o700, exist_ok=True)
@@ -63,7 +63,18 @@ def init_project(folder: Path, *, database: str | None = None) -> Made:
         place = db.place
     if fresh and created:
         created.append(f"the product's tables in {place}")
-    return Made(project=folder, database=place, key_file=config.key_file, created=tuple(created))
+    overruled = read_config(folder, {}).database != config.database
+    warning = (
+        f"CROSSTIE_DATABASE is set and in force: {place}. {FILE_NAME} names another database, which commands without"
+        " that variable will use."
+    )
+    return Made(
+        project=folder,
+        database=place,
+        key_file=config.key_file,
+        created=tuple(created),
+        warning=warning if overruled else "",
+    )
 
 
 def _write_file(file: Path, database: str | None) -> list[str]:

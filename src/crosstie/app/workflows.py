@@ -175,9 +175,10 @@ class Runs:
             return messages(transaction, number)
 
     def windows(self, number: int) -> tuple[Window, ...]:
-        """The windows its imports opened, oldest first."""
+        """The windows of its automatic indexes, oldest first. A read without index keeps a window too, as the record
+        of what it read, but there is no option that it could move."""
         with self._db.reading() as transaction:
-            return windows.windows_of(transaction, number)
+            return tuple(one for one in windows.windows_of(transaction, number) if one.moves_option)
 
 
 def _newest(transaction: Transaction, name: str) -> Version | None:

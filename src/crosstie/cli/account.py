@@ -111,7 +111,9 @@ def edit(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Changes the given settings of the external account NAME; the others stay."""
+    """Changes the given settings of the external account NAME; the others stay.
+
+    When their key was lost, all its secrets are given again at once."""
     from crosstie.crm import kind_of
 
     with session.app() as app:
@@ -156,7 +158,8 @@ def list_(session: Session, as_json: bool) -> None:
 @json_option
 @pass_session
 def check(session: Session, name: str, as_json: bool) -> None:
-    """Signs in, and says in plain words what is missing. Exit code 1 when something is."""
+    """Signs in, and says in plain words what is missing. Exit code 1 when something stands in the way (✗); a warning
+    (!) does not change it."""
     with session.app() as app:
         result = app.accounts.check(name)
     if as_json:
@@ -238,7 +241,7 @@ def _secrets_from_stdin(fields: Mapping[str, FieldInfo], every: bool, one: str |
         raise click.UsageError("Standard input is read once: give --secrets-stdin or --secret-stdin FIELD.")
     if one is not None:
         _known_secret(one, fields)
-        return {one: sys.stdin.read().rstrip("\n")}
+        return {one: sys.stdin.read().rstrip("\r\n")}
     if not every:
         return {}
     try:

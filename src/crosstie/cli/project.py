@@ -27,6 +27,8 @@ def init(session: Session, folder: Path | None, database: str | None, as_json: b
     from crosstie.app import init_project
 
     made = init_project(folder or session.project or Path.cwd(), database=database)
+    if made.warning:
+        click.echo(f"! {made.warning}", err=True)
     if as_json:
         emit_json(
             {

@@ -30,6 +30,8 @@ def rejects() -> None:
 def list_(session: Session, workflow: str, run: int | None, every: bool, limit: int, as_json: bool) -> None:
     """Lists open rejects, newest first."""
     with session.app() as app:
+        if workflow:
+            app.workflows.get(workflow)
         found = app.rejects.list(workflow=workflow, run=run, open_only=not every, limit=limit)
         number = app.rejects.count(workflow=workflow, run=run, open_only=not every)
     if as_json:
@@ -80,6 +82,8 @@ def dismiss(session: Session, numbers: tuple[int, ...], workflow: str, as_json: 
     if bool(numbers) == bool(workflow):
         raise click.UsageError("Name the rejects by number (crosstie rejects list), or all of --workflow NAME.")
     with session.app() as app:
+        if workflow:
+            app.workflows.get(workflow)
         closed = app.rejects.dismiss(numbers, workflow=workflow)
     if as_json:
         emit_json({"dismissed": closed})

@@ -122,6 +122,8 @@ def _report(report: RunReport, windows: Sequence[Window]) -> dict[str, object]:
 def log(session: Session, number: int | None, workflow: str, activity: str, level: str, as_json: bool) -> None:
     """Shows what happened in a RUN, or the newest runs."""
     with session.app() as app:
+        if workflow:
+            app.workflows.get(workflow)
         if number is None:
             _show_runs(app.runs.list(workflow), as_json=as_json)
             return
