@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from crosstie.db.expressions import Binding, Expression, Scope
+from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope
 from crosstie.db.merge.keys import ROW, key_columns, numbered, same_key
 from crosstie.db.merge.matching import Fragment
 from crosstie.db.merge.phrases import Phrases, Place, Writer, as_type
@@ -101,8 +101,8 @@ class Deduplication(Activity):
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown columns, values of a list that are not of its type, a name that the complement needs."""
         phrases = Phrases()
-        self._read(phrases, inputs[0])
-        if self.complement is not None:
+        self._read(phrases, inputs[0] if inputs else None)
+        if self.complement is not None and inputs:
             for column in _references(_identified(inputs[0])):
                 if find_column(inputs[0].columns, column.name) is not None:
                     phrases.refuse(("complement",), f"the inbound population has a column {column.name} already")
@@ -162,8 +162,8 @@ class Deduplication(Activity):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         return criteria, rules
 
-    def _read(self, phrases: Phrases, inbound: Shape) -> tuple[list[Expression], list[_Rule]]:
-        scope = Scope.of(inbound.columns, "the inbound population")
+    def _read(self, phrases: Phrases, inbound: Shape | None) -> tuple[list[Expression], list[_Rule]]:
+        scope = UnknownScope(columns={}) if inbound is None else Scope.of(inbound.columns, "the inbound population")
         criteria = [phrases.value(("by", number), text, scope) for number, text in enumerate(self.by)]
         rules = []
         for number, rule in enumerate(self.keep):

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from crosstie.errors import CrosstieError
 from crosstie.workflow.activity import ERRORS, OK, REJECTS, Activity, Shape, Site
+from crosstie.workflow.explaining import explain
 from crosstie.workflow.yaml_source import Path, Source, parse, suggest
 
 _TOP_KEYS = ("workflow", "label", "time_zone", "activities")
+# PostgreSQL's longest identifier, in bytes of UTF-8 (PostgreSQL manual, Lexical Structure).
+_LONGEST_NAME = 63
+# The keys of activities that may begin a branch which are about what comes in.
+_ABOUT_INBOUND = (("population",),)
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+Edge = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +87,11 @@ def read_definition(source_name: str, text: str, catalogue: Mapping[str, type[Ac
         label=str(top.get("label") or top.get("workflow") or ""),
         time_zone=str(top.get("time_zone") or ""),
         activities=activities,
-        edges=_edges(source, activities, _written(top)),
+        edges=_edges(source, activities, _written(top), _named_by_unread(top, activities)),
         text=text,
     )
     _check_graph(source, definition, _written(top))
-    _check_activities(source, definition, site)
+    _check_activities(source, definition, site, _written(top))
     source.refuse_if_mistaken()
     return definition
 
@@ -136,6 +144,10 @@ def _activities(
         if not set(name) <= _NAME_CHARACTERS:
             source.mistake(path, f"“{name}” is not a name: use letters, digits, - and _")
         if not isinstance(keys, dict) or not isinstance(keys.get("type"), str):
+            meant = next((key for key in keys if suggest(key, ("type",))), "") if isinstance(keys, dict) else ""
+            if meant and "type" not in keys:
+                source.mistake((*path, meant), f"“{meant}” is not a key here.{suggest(meant, ('type',))}")
+                continue
             source.mistake(path, f"this activity needs a type. It can be one of: {', '.join(catalogue)}")
             continue
         kind = keys["type"]
@@ -149,55 +161,21 @@ def _activities(
         try:
             read[name] = model.model_validate(keys)
         except ValidationError as error:
-            _explain(source, path, error, model)
+            explain(source, path, error, model)
     return read
 
 
-def _explain(source: Source, path: Path, error: ValidationError, model: type[Activity]) -> None:
-    known = [info.alias or key for key, info in model.model_fields.items()]
-    seen: set[tuple[Path, str]] = set()
-    for one in error.errors(include_url=False):
-        place = _place(source, path, tuple(one["loc"]))
-        if one["type"] == "extra_forbidden":
-            key = str(place[-1])
-            words = known if len(place) == len(path) + 1 else ()
-            message = f"“{key}” is not a key here.{suggest(key, words)}"
-            if words:
-                message += f" Known: {', '.join(words)}"
-        elif one["type"] == "missing":
-            message = f"“{one['loc'][-1]}” is missing"
-        elif one["type"] == "literal_error" or one["type"] == "enum":
-            expected = str(one.get("ctx", {}).get("expected", ""))
-            words = [word.strip("' ") for part in expected.split(" or ") for word in part.split(",")]
-            shown = str(one["input"])
-            message = f"“{shown}” is not known here.{suggest(shown, words)} It can be {expected}"
-        else:
-            message = one["msg"].removeprefix("Value error, ")
-        if (place, message) not in seen:
-            seen.add((place, message))
-            source.mistake(place, message)
-
-
-def _place(source: Source, path: Path, location: tuple[str | int, ...]) -> Path:
-    """The written path nearest to a pydantic location, which also names union members that nobody wrote."""
-    here = path
-    for part in location:
-        if (*here, part) in source.places:
-            here = (*here, part)
-    if location and isinstance(location[-1], str) and here[-1:] != location[-1:] and len(location) == 1:
-        return (*here, location[-1])
-    return here
-
-
 def _edges(
-    source: Source, activities: Mapping[str, Activity], written: tuple[str, ...]
+    source: Source, activities: Mapping[str, Activity], written: tuple[str, ...], elsewhere: frozenset[str]
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     edges: dict[tuple[str, str], tuple[str, ...]] = {}
     for name, activity in activities.items():
         for transition, targets, path in _named_targets(activity):
             known = []
             for target in targets:
-                if target in written:
+                if target == name:
+                    source.mistake(("activities", name, *path), "it leads to itself")
+                elif target in written:
                     known.append(target)
                 else:
                     source.mistake(
@@ -205,14 +183,15 @@ def _edges(
                         f"there is no activity “{target}”.{suggest(target, written)}",
                     )
             edges[(name, transition)] = tuple(known)
-    named = {target for targets in edges.values() for target in targets}
-    names = list(activities)
-    for position, name in enumerate(names):
+    named = {target for targets in edges.values() for target in targets} | elsewhere
+    for position, name in enumerate(written):
+        if name not in activities:
+            continue
         activity = activities[name]
         if (name, OK) in edges or activity.next is not None or not activity.has_default_next:
             continue
         follower = next(
-            (one for one in names[position + 1 :] if one not in named and not _joins(activities[one])), None
+            (one for one in written[position + 1 :] if one not in named and not _joins(activities.get(one))), None
         )
         if follower is not None:
             edges[(name, OK)] = (follower,)
@@ -224,12 +203,27 @@ def _edges(
                 )
             elif name not in edges.get((origin, OK), ()):
                 edges[(origin, OK)] = (*edges.get((origin, OK), ()), name)
-    order = {name: place for place, name in enumerate(names)}
+    order = {name: place for place, name in enumerate(written)}
     return dict(sorted(edges.items(), key=lambda edge: order.get(edge[0][0], 0)))
 
 
-def _joins(activity: Activity) -> bool:
-    return bool(_taken_from(activity)) and activity.max_inputs > 1
+def _joins(activity: Activity | None) -> bool:
+    return activity is not None and bool(_taken_from(activity)) and activity.max_inputs > 1
+
+
+def _named_by_unread(top: Mapping[str, object], activities: Mapping[str, Activity]) -> frozenset[str]:
+    """Every text in activities that could not be read, among which are the names of those that they lead to."""
+    written = top.get("activities")
+    unread = [keys for name, keys in written.items() if name not in activities] if isinstance(written, dict) else []
+    return frozenset(text for keys in unread for text in _texts(keys))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def _taken_from(activity: Activity) -> tuple[str, ...]:
@@ -273,44 +267,92 @@ def _check_graph(source: Source, definition: Definition, written: tuple[str, ...
             )
 
 
-def _check_activities(source: Source, definition: Definition, site: Site) -> None:
+def _check_activities(source: Source, definition: Definition, site: Site, written: tuple[str, ...]) -> None:
     """Walks the graph from its beginnings; each activity is checked once all it takes from was, or with what is known
-    when a loop leads back to it."""
-    complete = not source.mistakes
-    shapes: dict[tuple[str, str], Shape | None] = {}
-    broken: set[str] = set()
+    when a loop leads back to it. What a mistake hides is unknown downstream: there only what needs no inbound shape is
+    checked, so that no mistake follows from another one."""
+    complete = len(definition.activities) == len(written)
+    shapes: dict[Edge, Shape | None] = {}
+    unknown: set[Edge] = set()
     waiting = list(definition.activities)
     while waiting:
         ready = [name for name in waiting if _is_ready(definition, name, waiting)] or waiting[:1]
         for name in ready:
             waiting.remove(name)
-            activity = definition.activities[name]
-            inputs = tuple(
-                shape
-                for edge in definition.sources(name)
-                if (shape := shapes.get(edge)) is not None and edge[0] not in broken
-            )
-            if any(edge[0] in broken for edge in definition.sources(name)):
-                broken.add(name)
-                continue
-            if activity.min_inputs > len(inputs):
-                broken.add(name)
-                if not complete:
-                    continue
-                source.mistake(
-                    ("activities", name),
-                    f"{activity.type} needs an inbound population, but what leads to it carries none",
-                )
-                continue
-            problems = list(activity.problems(inputs, site))
-            for problem in problems:
-                source.mistake(("activities", name, *problem.path), problem.message)
-            if problems:
-                broken.add(name)
-                continue
-            shapes[(name, ERRORS)] = inputs[0] if inputs else None
-            for transition, shape in activity.outputs(inputs, site).items():
-                shapes[(name, transition)] = shape
+            edges = definition.sources(name)
+            given = tuple(shape for edge in edges if (shape := shapes.get(edge)) is not None)
+            lacking = definition.activities[name].min_inputs > len(given)
+            # An activity that could not be read may lead to one to which nothing else does.
+            sure = complete or bool(edges)
+            if any(edge in unknown for edge in edges) or (lacking and not sure):
+                _check_blindly(source, definition.activities[name], name, site)
+                unknown.update(edge for edge in definition.edges if edge[0] == name)
+            elif lacking:
+                _refuse_lack(source, definition.activities[name], name, led_to=bool(edges))
+            else:
+                found = _check(source, definition.activities[name], name, given, site)
+                shapes.update((edge, shape) for edge, shape in found.items() if sure or shape is not None)
+            leaving = [edge for edge in definition.edges if edge[0] == name]
+            if not sure or source.is_mistaken(("activities", name)):
+                unknown.update(edge for edge in leaving if edge not in shapes)
+
+
+def _check_blindly(source: Source, activity: Activity, name: str, site: Site) -> None:
+    for problem in activity.problems((), site):
+        if problem.path[:1] not in _ABOUT_INBOUND:
+            source.mistake(("activities", name, *problem.path), problem.message)
+
+
+def _refuse_lack(source: Source, activity: Activity, name: str, *, led_to: bool) -> None:
+    if led_to:
+        source.mistake(
+            ("activities", name), f"{activity.type} needs an inbound population, but what leads to it carries none"
+        )
+
+
+def _check(
+    source: Source, activity: Activity, name: str, given: tuple[Shape, ...], site: Site
+) -> dict[Edge, Shape | None]:
+    """Notes its problems; the shape behind each of its transitions, as far as it can be told."""
+    problems = list(activity.problems(given, site))
+    for problem in problems:
+        source.mistake(("activities", name, *problem.path), problem.message)
+    try:
+        outputs = activity.outputs(given, site)
+    except CrosstieError:
+        if not problems:
+            raise
+        return {}
+    if not problems:
+        for shape in outputs.values():
+            _check_columns(source, name, given, shape)
+    shapes: dict[Edge, Shape | None] = {(name, ERRORS): given[0] if given else None}
+    return shapes | {(name, transition): shape for transition, shape in outputs.items()}
+
+
+def _check_columns(source: Source, name: str, given: tuple[Shape, ...], shape: Shape | None) -> None:
+    """Names that PostgreSQL would cut or a person would take for one another; those that came in are told before."""
+    inbound = {column.name for one in given for column in one.columns}
+    taken: dict[str, str] = {}
+    for column in shape.columns if shape is not None else ():
+        other = taken.setdefault(column.name.lower(), column.name)
+        if column.name in inbound and other in inbound:
+            continue
+        message = ""
+        if len(column.name.encode()) > _LONGEST_NAME:
+            message = f"column {column.name} has a name of more than {_LONGEST_NAME} bytes; give it a shorter one"
+        elif other != column.name:
+            message = f"columns {other} and {column.name} differ only in case; give one of them another name"
+        place = ("activities", name)
+        mistaken = any(one.message == message for one in source.mistakes)
+        if message and not mistaken:
+            source.mistake(_written_place(source, place, column.name), message)
+
+
+def _written_place(source: Source, place: Path, word: str) -> Path:
+    """Where an activity's keys name a column, as key or value, else the activity."""
+    within = [one for one in source.places if len(one) > len(place) and one[: len(place)] == place]
+    return next((one for one in within if one[-1] == word or source.value_at(one) == word), place)
 
 
 def _is_ready(definition: Definition, name: str, waiting: list[str]) -> bool:

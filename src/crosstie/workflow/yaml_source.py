@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -31,7 +32,24 @@ class Source:
         while known and known not in self.places:
             known = known[:-1]
         line, column = self.places.get(known, (1, 1))
-        self.mistakes.append(Mistake(line=line, column=column, path=path_text(path), message=message))
+        self.mistakes.append(
+            Mistake(line=line, column=column, path=path_text(path), message=" ".join(message.split("\n")))
+        )
+
+    def value_at(self, path: Path) -> object:
+        """The value at a path, None where there is none."""
+        here: Any = self.value
+        for part in path:
+            try:
+                here = here[part]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return here
+
+    def is_mistaken(self, path: Path) -> bool:
+        """Whether a mistake was noted at the path or within it."""
+        text = path_text(path)
+        return any(one.path == text or one.path.startswith((f"{text}.", f"{text}[")) for one in self.mistakes)
 
     def refuse_if_mistaken(self) -> None:
         """Raises DefinitionError with all mistakes noted so far, if any."""

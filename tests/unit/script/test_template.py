@@ -64,8 +64,8 @@ def test_an_error_tells_its_place_in_the_template() -> None:
         ("a <%= b", "has no %>", (1, 3)),
         ("a\n<% b %>", "not an expression", (2, 1)),
         ("<%=  %>", "no expression", (1, 1)),
-        ("ab <%= 3 + %>", "SyntaxError", (1, 11)),
-        ("a\nb <%= vars.x %> <%= 1 ) %>", "SyntaxError", (2, 24)),
+        ("ab <%= 3 + %>", "SyntaxError", (1, 12)),
+        ("a\nb <%= vars.x %> <%= 1 ) %>", "SyntaxError", (2, 23)),
     ],
 )
 def test_a_broken_template_is_refused_when_it_is_read(text: str, what: str, place: tuple[int, int]) -> None:

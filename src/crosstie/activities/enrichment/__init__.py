@@ -53,12 +53,16 @@ class Enrichment(Activity):
         phrases = Phrases()
         if not self.links and not self.add and self.columns == "all":
             phrases.refuse((), "this enrichment adds nothing: write “links” or “add”")
-        read_enrichment(self, phrases, inputs[0], site)
+        read_enrichment(self, phrases, inputs[0] if inputs else None, site)
         yield from (Problem(path=place, message=message) for place, message in phrases.mistakes)
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
-        """The chosen inbound columns, the keys of the links, the columns added."""
-        return {OK: read_enrichment(self, Phrases(), inputs[0], site).shape(inputs[0])}
+        """The chosen inbound columns, the keys of the links, the columns added. Raises MappingError where mistakes
+        hide some of them."""
+        read = read_enrichment(self, Phrases(), inputs[0], site)
+        if not read.complete:
+            raise MappingError("The columns of this enrichment cannot be told before its mistakes are mended.")
+        return {OK: read.shape(inputs[0])}
 
     def run(self, context: Context) -> Done:
         """Finds the links into a small table beside the inbound one; a view joins the two."""

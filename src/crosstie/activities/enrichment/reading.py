@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from crosstie.db.expressions import Expression, Scope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import OrderLine, Phrases, Place, ReadPair, unknown
 from crosstie.model import Column, ColumnType, Link, Table, find_column
@@ -45,11 +45,12 @@ class ReadLink:
 
 @dataclass(slots=True, kw_only=True)
 class ReadEnrichment:
-    """The definition, understood."""
+    """The definition, understood; not `complete` when mistakes hide a column or a link of what goes out."""
 
     links: list[ReadLink] = field(default_factory=list)
     added: list[tuple[str, Expression]] = field(default_factory=list)
     kept: tuple[Column, ...] = ()
+    complete: bool = True
 
     def shape(self, inbound: Shape) -> Shape:
         """What goes out."""
@@ -65,19 +66,27 @@ class ReadEnrichment:
         )
 
 
-def read_enrichment(definition: Enrichment, phrases: Phrases, inbound: Shape, site: Site) -> ReadEnrichment:
-    """Reads it all, whatever is wrong; the mistakes are left with `phrases`."""
-    read = ReadEnrichment(kept=_kept(definition, phrases, inbound))
-    scope = Scope.of(inbound.columns, "the inbound population")
+def read_enrichment(definition: Enrichment, phrases: Phrases, inbound: Shape | None, site: Site) -> ReadEnrichment:
+    """Reads it all, whatever is wrong; the mistakes are left with `phrases`. Without `inbound` only what needs none is
+    looked at."""
+    known = inbound.columns if inbound is not None else ()
+    read = ReadEnrichment(kept=_kept(definition, phrases, inbound) if inbound is not None else ())
+    scope = Scope.of(known, "the inbound population") if inbound is not None else UnknownScope(columns={})
+    read.complete = not phrases.mistakes
     for name, link in definition.links.items():
         found = _read_link(phrases, name, link, scope, site)
         if found is not None:
             read.links.append(found)
-    columns = {"": inbound.columns, **{link.name: link.table.columns for link in read.links}}
+    read.complete = read.complete and len(read.links) == len(definition.links)
+    columns = {"": known, **{link.name: link.table.columns for link in read.links}}
+    # A link that is not understood may have given any name.
+    blind = inbound is None or len(read.links) < len(definition.links)
+    over = UnknownScope(columns={}) if blind else Scope(columns=columns, what="the inbound population")
     for name, text in definition.add.items():
-        value = phrases.value(("add", name), text, Scope(columns=columns, what="the inbound population"))
+        value = phrases.value(("add", name), text, over)
         if value is not None:
             read.added.append((name, value))
+    read.complete = read.complete and len(read.added) == len(definition.add)
     _refuse_collisions(phrases, read)
     return read
 

@@ -61,7 +61,7 @@ class UpdateData(Activity):
             return value
         return {
             column: [
-                {"from": one} if isinstance(one, str) else one
+                one if isinstance(one, dict) else {"from": one}
                 for one in (lines if isinstance(lines, list) else [lines])
             ]
             for column, lines in value.items()
@@ -74,7 +74,7 @@ class UpdateData(Activity):
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown table, columns, link; types that do not go together; nothing to identify a row by."""
-        found = read_update(self, inputs[0], site.table(self.into), site.tables())
+        found = read_update(self, inputs[0] if inputs else None, site.table(self.into), site.tables())
         yield from (Problem(path=place, message=message) for place, message in found.mistakes)
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:

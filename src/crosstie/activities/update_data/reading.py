@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crosstie.db.expressions import Expression, Scope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.phrases import Phrases, Place, ReadPair, as_type, unknown
 from crosstie.db.merge.plan import Occasion
 from crosstie.model import Column, Link, Table, find_column
@@ -46,16 +46,19 @@ class ReadUpdate:
         return self.link is not None or self.by_dimension or bool(self.pairs)
 
 
-def read_update(definition: UpdateData, inbound: Shape, table: Table | None, tables: Sequence[str]) -> ReadUpdate:
-    """Reads it all, whatever is wrong."""
+def read_update(
+    definition: UpdateData, inbound: Shape | None, table: Table | None, tables: Sequence[str]
+) -> ReadUpdate:
+    """Reads it all, whatever is wrong. Without `inbound` only what needs none is looked at."""
     phrases = Phrases()
     found = ReadUpdate(mistakes=phrases.mistakes)
     if table is None:
         phrases.refuse(("into",), unknown("table", definition.into, tables))
         return found
-    scope = Scope.of(inbound.columns, "the inbound population")
+    scope = UnknownScope(columns={}) if inbound is None else Scope.of(inbound.columns, "the inbound population")
     if definition.set == "same names":
-        _read_same_names(phrases, found, definition, inbound, table, scope)
+        if inbound is not None:
+            _read_same_names(phrases, found, definition, inbound, table, scope)
     else:
         for name, lines in definition.set.items():
             _read_column(phrases, found, definition, table, scope, name, lines)
@@ -134,7 +137,7 @@ def _just(column: Column, scope: Scope) -> Expression:
 
 
 def _read_identification(
-    phrases: Phrases, found: ReadUpdate, definition: UpdateData, inbound: Shape, table: Table, scope: Scope
+    phrases: Phrases, found: ReadUpdate, definition: UpdateData, inbound: Shape | None, table: Table, scope: Scope
 ) -> None:
     identify = definition.identify
     if identify is None:
@@ -155,12 +158,14 @@ def _read_identification(
             pair = phrases.pair(("identify", left), left, right, scope, table)
             if pair is not None:
                 found.pairs.append(pair)
+    elif not identify.startswith(_LINK) and identify != _DIMENSION:
+        phrases.refuse(("identify",), f"“{identify}”: write “link NAME”, “dimension”, or pairs like {{Email: email}}")
+    elif inbound is None:
+        return
     elif identify.startswith(_LINK):
         _read_link(phrases, found, identify.removeprefix(_LINK).strip(), inbound, table)
-    elif identify == _DIMENSION:
-        _read_dimension(phrases, found, inbound, table)
     else:
-        phrases.refuse(("identify",), f"“{identify}”: write “link NAME”, “dimension”, or pairs like {{Email: email}}")
+        _read_dimension(phrases, found, inbound, table)
 
 
 def _read_link(phrases: Phrases, found: ReadUpdate, name: str, inbound: Shape, table: Table) -> None:

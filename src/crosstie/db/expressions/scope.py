@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from crosstie.db.expressions.nodes import ColumnNode
+from crosstie.db.expressions.nodes import ColumnNode, Node, VariableNode
 from crosstie.errors import MappingError
 from crosstie.model import Column, find_column
 
@@ -27,7 +27,7 @@ class Scope:
         """One set of columns without qualifier."""
         return cls(columns={"": columns}, what=what)
 
-    def resolve(self, qualifier: str | None, name: str) -> ColumnNode:
+    def resolve(self, qualifier: str | None, name: str) -> Node:
         """The column of that name: exact first, else without regard to case. Raises MappingError."""
         if qualifier is not None:
             alias = self._alias(qualifier, name)
@@ -72,6 +72,18 @@ class Scope:
         alias = next(iter(columns)) if len(columns) == 1 else ""
         what = alias or self.what
         return MappingError(f"{what} has no column {name}.{guess}", hint=f"It has {listed}." if listed else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownScope(Scope):
+    """Columns of which nothing is known, because what makes them has mistakes: every name is one of them.
+
+    An expression over it can be read, so that its grammar and functions are checked, but never be used; types that do
+    not go together mean nothing there."""
+
+    def resolve(self, qualifier: str | None, name: str) -> Node:
+        """A value of no known type, which goes together with all."""
+        return VariableNode(path=qualifier or "", name=name, type=None)
 
 
 def _node(qualifier: str, column: Column) -> ColumnNode:

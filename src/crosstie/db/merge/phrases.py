@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crosstie.db.database import Dialect
-from crosstie.db.expressions import Binding, Expression, Scope, parse_condition, parse_expression
+from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope, parse_condition, parse_expression
 from crosstie.db.expressions.agreement import become, fits
 from crosstie.db.merge.matching import Fragment, Ordering, Pair
-from crosstie.errors import ConfigError
+from crosstie.errors import ConfigError, MappingError
 from crosstie.model import Column, ColumnType, Table
 
 Place = tuple[str | int, ...]
@@ -63,20 +63,24 @@ class Phrases:
         self.mistakes.append((place, message))
 
     def value(self, place: Place, text: str, scope: Scope) -> Expression | None:
-        """An expression, or None after noting why not."""
-        try:
-            return parse_expression(text, scope)
-        except ConfigError as error:
-            self.refuse(place, f"{error.message} {error.hint}".strip())
-            return None
+        """An expression, or None after noting why not; over an UnknownScope it is only checked, and always None."""
+        return self._read(place, text, scope, parse_expression)
 
     def condition(self, place: Place, text: str, scope: Scope) -> Expression | None:
         """A condition, or None after noting why not."""
+        return self._read(place, text, scope, parse_condition)
+
+    def _read(
+        self, place: Place, text: str, scope: Scope, parse: Callable[[str, Scope], Expression]
+    ) -> Expression | None:
+        unknown_types = isinstance(scope, UnknownScope)
         try:
-            return parse_condition(text, scope)
+            parsed = parse(text, scope)
         except ConfigError as error:
-            self.refuse(place, f"{error.message} {error.hint}".strip())
+            if not (unknown_types and isinstance(error, MappingError)):
+                self.refuse(place, f"{error.message} {error.hint}".strip())
             return None
+        return None if unknown_types else parsed
 
     def value_for(self, place: Place, text: str, scope: Scope, column: Column, table: str) -> Expression | None:
         """An expression as the type of the column that it goes into."""
