@@ -203,7 +203,18 @@ class Tying:
             concerned=self._differs(),
             passed_over=passed,
             names=names,
+            anothers=self._anothers,
             params=params,
+        )
+
+    def _anothers(self, key: str) -> str:
+        """Whether the local row with that key is tied to another living record, and not to this one too. Only rows that
+        do not lead where their own tie does are looked up."""
+        text = f"cast({key} as text)"
+        return (
+            f"(case when coalesce(e.local_key <> {text}, {key} is not null) then exists (select 1"
+            f" from crosstie.{self.table.name} o where o.local_key = {text} and o.remote_id <> {self.remote_id.sql}"
+            f" and o.tombstone is null) else false end)"
         )
 
     def _differs(self) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.update_data import UpdateData
 from crosstie.errors import ConfigError
+from crosstie.model import WorkTable
 from tests.contract.activities.world import CONTACT, LINEAGE, NOW, World
 
 SET = {"crm_id": "Id", "email": "Email", "last_name": {"from": "LastName", "when": "LastName is not null"}}
@@ -151,3 +153,63 @@ def test_data_and_ties_are_undone_together(recipients: World) -> None:
         world.run(update(), world.contacts(("A", "b@x", "Ono", 2), ("B", "c@x", "Abe")), killed=True)
     assert world.rows("select crm_id, email from recipient") == [("A", "a@x")]
     assert [row[0:1] + row[2:3] for row in ties(world)] == [("A", "a@x")]
+
+
+def test_a_row_that_is_tied_to_a_living_record_is_not_taken_by_another(recipients: World) -> None:
+    world = recipients
+    reconcile = Enrichment.model_validate(
+        {
+            "type": "enrichment",
+            "links": {"recipient": {"to": "recipient", "first_of": [{"Id": "crm_id"}, {"Email": "email"}]}},
+        }
+    )
+    activity = update(identify="link recipient")
+
+    def enriched(*rows: tuple[object, ...]) -> WorkTable:
+        found = world.run(reconcile, world.contacts(*rows)).tables["ok"]
+        assert found is not None
+        return found
+
+    world.run(activity, enriched(("A", "e1@x", "Ann")))
+    known = ties(world)
+    for others in ((), (("C", "c@x", "Cho"),)):
+        ended = world.run(activity, enriched(("B", "e1@x", "Bob", 2), *others))
+        assert ended.counts == {"inserted": len(others), "updated": 0, "unchanged": 0, "rejected": 1}
+        assert [(one.remote_id, one.symbol) for one in ended.rejects] == [("B", "TIED_TO_ANOTHER")]
+        assert "e1@x" not in ended.rejects[0].message
+    assert world.rows("select crm_id, last_name from recipient where email = 'e1@x'") == [("A", "Ann")]
+    assert [row for row in ties(world) if row[0] != "C"] == known
+
+    # Nor does it keep the one whose row it is from it.
+    ended = world.run(activity, enriched(("A", "e1@x", "Anna", 3), ("B", "e1@x", "Bob", 3)))
+    assert [(one.remote_id, one.symbol) for one in ended.rejects] == [("B", "TIED_TO_ANOTHER")]
+    assert world.rows("select crm_id, last_name from recipient where email = 'e1@x'") == [("A", "Anna")]
+
+    # After a merge on the CRM the loser is gone, and the winner may have its row.
+    with world.db.transaction("merged") as transaction:
+        transaction.execute(
+            "update crosstie.tie_1 set tombstone = :now where remote_id = 'A'", {"now": NOW.replace(day=4)}
+        )
+    ended = world.run(activity, enriched(("B", "e1@x", "Bob", 5)))
+    assert ended.counts == {"inserted": 0, "updated": 1, "unchanged": 0, "rejected": 0}
+    assert world.rows("select crm_id, last_name from recipient where email = 'e1@x'") == [("B", "Bob")]
+
+
+def test_without_ties_the_row_that_is_found_is_taken(recipients: World) -> None:
+    world = recipients
+    activity = update(identify={"Email": "email"}, ties=False)
+    world.run(update(), world.contacts(("A", "e1@x", "Ann")))
+    ended = world.run(activity, world.contacts(("B", "e1@x", "Bob")))
+    assert ended.counts == {"inserted": 0, "updated": 1, "unchanged": 0, "rejected": 0}
+
+
+def test_a_tied_record_does_not_move_to_the_row_of_another(recipients: World) -> None:
+    world = recipients
+    activity = update(identify={"Email": "email"})
+    world.run(activity, world.contacts(("A", "a@x", "Ann"), ("B", "b@x", "Bob")))
+    ended = world.run(activity, world.contacts(("A", "a@x", "Anna", 2), ("B", "a@x", "Bob", 2)))
+    assert [(one.remote_id, one.symbol) for one in ended.rejects] == [("B", "TIED_TO_ANOTHER")]
+    assert world.rows("select crm_id, email, last_name from recipient order by crm_id") == [
+        ("A", "a@x", "Anna"),
+        ("B", "b@x", "Bob"),
+    ]

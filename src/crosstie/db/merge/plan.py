@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,6 +15,7 @@ Occasion = Literal["both", "insert", "update"]
 
 AMBIGUOUS_TARGET = "AMBIGUOUS_TARGET"
 DUPLICATE_TARGET = "DUPLICATE_TARGET"
+TIED_TO_ANOTHER = "TIED_TO_ANOTHER"
 KEY_EXISTS = "KEY_EXISTS"
 KEY_MISSING = "KEY_MISSING"
 NOT_NULL = "NOT_NULL"
@@ -95,8 +96,9 @@ class Carried:
 class Companion:
     """What goes along with a merge, in its transaction: more joins (after the resolution's), the key that is taken
     where the resolution finds none (SQL per key column), values to carry, the condition (over s, t and the joins) that
-    stages a row although nothing in the target changes, the condition under which a row is passed over, and what must
-    be unique among the rows."""
+    stages a row although nothing in the target changes, the condition under which a row is passed over, what must be
+    unique among the rows, and, given the SQL of the target's key, the condition (over s and the joins) under which that
+    row of the target belongs to another record and is not taken."""
 
     joins: str = ""
     key: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ class Companion:
     concerned: str = ""
     passed_over: str = ""
     names: tuple[str, ...] = ()
+    anothers: Callable[[str], str] | None = None
     params: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ Table aliases: s the work table, t the target's row (if there is one), w the row
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from crosstie.db.columns import postgresql_cast
@@ -18,6 +18,7 @@ from crosstie.db.merge.plan import (
     NOT_NULL,
     OUT_OF_RANGE,
     ROUNDED,
+    TIED_TO_ANOTHER,
     TOO_LONG,
     Assignment,
     Fault,
@@ -94,6 +95,11 @@ class Staging:
             return key
         return tuple(f"coalesce({one}, {spare})" for one, spare in zip(key, other, strict=True))
 
+    def anothers(self, key: Sequence[str]) -> str:
+        """The condition under which the target's row with that key belongs to another record; '' for never."""
+        condition = self.plan.companion.anothers
+        return condition(key[0]) if condition is not None and key else ""
+
     def params(self) -> dict[str, object]:
         """All that any part of it binds."""
         plan = self.plan
@@ -146,6 +152,8 @@ class Staging:
             # A tie may say which one is meant.
             missing = f"t.{quote_identifier(target.key[0].name)} is null"
             shown.append(f"({plan.resolution.ambiguous} and {missing}) as ambiguous")
+        if resolved and (anothers := self.anothers([target.read("t", target.key[0])])):
+            shown.append(f"{anothers} as anothers")
         where = ""
         if plan.companion.passed_over:
             shown.append(f"{plan.companion.passed_over} as passed")
@@ -229,6 +237,11 @@ class Staging:
             yield (
                 "q.place is not null",
                 Fault(code=DUPLICATE_TARGET, message=f"several inbound rows are for the same row of {name}"),
+            )
+        if plan.resolution.key and plan.companion.anothers is not None:
+            yield (
+                "q.anothers",
+                Fault(code=TIED_TO_ANOTHER, message=f"the row of {name} that is meant belongs to another remote record"),
             )
         if plan.resolution.key and plan.operation == "insert":
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")

@@ -96,18 +96,22 @@ class Merge:
                 transaction.execute(f"drop table temp.{quote_identifier(str(name))}")
 
     def _find_twice(self, transaction: Transaction) -> bool:
-        """Notes the rows that name the same row of the target; whether there are any."""
+        """Notes the rows that name the same row of the target; whether there are any. One that may not take its row
+        is refused alone, and keeps nobody else from it."""
         noted = 0
         params = self.staging.params()
         groups = [one for one in (self.plan.resolution.names, self.plan.companion.names) if one]
-        if self.staging.resolved() and (self.plan.companion.key or not self.plan.resolution.names):
-            groups.append(self.staging.resolved())
+        resolved = self.staging.resolved()
+        if resolved and (self.plan.companion.key or not self.plan.resolution.names):
+            groups.append(resolved)
+        anothers = self.staging.anothers(resolved)
         for group in groups:
             if self._is_source_key(group):
                 continue
             present = " and ".join(f"({one}) is not null" for one in group)
             listed = ", ".join(group)
-            source = f"{self.staging.source_sql()} where {present}"
+            may = f" and not {anothers}" if anothers and group != self.plan.companion.names else ""
+            source = f"{self.staging.source_sql()} where {present}{may}"
             if transaction.row(f"select 1 from {source} group by {listed} having count(*) > 1 limit 1", params) is None:
                 continue
             noted += transaction.execute(self._note_twice(source, listed), params)
