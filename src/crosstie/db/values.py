@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crosstie.db.columns import arrow_type
+from crosstie.db.database import Dialect
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
 
@@ -18,6 +19,8 @@ _DAYS = (-719_162, 2_932_896)
 _MICROSECONDS = (-62_135_596_800_000_000, 253_402_300_799_999_999)
 _DATED = (ColumnType.DATE, ColumnType.INSTANT, ColumnType.WALL_CLOCK)
 
+SIGNIFICANT_DIGITS = 15
+
 
 def unloadable(column: str, value: object, why: str) -> DatabaseError:
     """The error for a value that cannot be stored, naming it."""
@@ -25,6 +28,17 @@ def unloadable(column: str, value: object, why: str) -> DatabaseError:
     return DatabaseError(
         f"Column {column} cannot hold {shown if len(shown) <= 80 else shown[:77] + '…'}: {why}.", code="BAD_VALUE"
     )
+
+
+def inexact(dialect: Dialect, column: Column, array: pa.Array) -> pa.Array | None:
+    """Which values of a column that database can't keep as they are: a mask, or None when there are none.
+
+    SQLite's numbers bring 15 significant digits back; a decimal with more would be rounded."""
+    if dialect != "sqlite" or column.type is not ColumnType.DECIMAL:
+        return None
+    from crosstie.db.sqlite.storage import inexact_decimals
+
+    return inexact_decimals(array)
 
 
 def check_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> None:

@@ -192,6 +192,16 @@ def windows_of(transaction: Transaction, run: int) -> tuple[Window, ...]:
     return tuple(_window(row) for row in rows)
 
 
+def last_confirmed(transaction: Transaction, option: str) -> Window | None:
+    """The option's last confirmed window."""
+    row = transaction.row(
+        f"select {_COLUMNS} from crosstie.import_window where option_name = :option and status = 'confirmed'"
+        " order by id desc limit 1",
+        {"option": option},
+    )
+    return _window(row) if row else None
+
+
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
     """Stores a new open window. Raises BrakeError when another run has one open for the same option."""
     existing = open_window(transaction, wanted.option)
@@ -325,18 +335,33 @@ def tail_tables(transaction: Transaction) -> frozenset[str]:
     return frozenset(str(row[0]) for row in rows)
 
 
+HANDED_ON = (
+    "select u.remote_id from crosstie.unaccepted u join crosstie.import_window w on w.option_name = u.option_name"
+    " and w.run = u.run and w.status = 'confirmed' where u.option_name = :option"
+)
+"""The refused ids that a run which ended well has handed on to its Reject transition."""
+
+
 def unaccepted(transaction: Transaction, option: str) -> tuple[str, ...]:
-    """The remote ids that earlier reads refused, which are asked for again."""
+    """The remote ids that earlier reads refused."""
     rows = transaction.rows(
         "select remote_id from crosstie.unaccepted where option_name = :option order by remote_id", {"option": option}
     )
     return tuple(str(row[0]) for row in rows)
 
 
+def to_ask_again(transaction: Transaction, option: str) -> tuple[str, ...]:
+    """The refused ids to ask for by id: those that were handed on. The others lie in what is read again anyway, because
+    the window of their run was not confirmed."""
+    rows = transaction.rows(f"{HANDED_ON} order by 1", {"option": option})
+    return tuple(str(row[0]) for row in rows)
+
+
 def replace_unaccepted(
     transaction: Transaction, window: Window, *, settled: Sequence[str], refused: Sequence[str], now: datetime
 ) -> None:
-    """Forgets the ids that were accepted or are gone, closing their rejects, and remembers the refused ones."""
+    """Forgets the ids that were accepted or are gone, closing their rejects, and remembers the refused ones, with the
+    run that handed them on."""
     for remote_id in settled:
         transaction.execute(
             "delete from crosstie.unaccepted where option_name = :option and remote_id = :id",
@@ -350,6 +375,6 @@ def replace_unaccepted(
     for remote_id in refused:
         transaction.execute(
             "insert into crosstie.unaccepted (option_name, remote_id, since, run) values (:option, :id, :now, :run)"
-            " on conflict (option_name, remote_id) do nothing",
+            " on conflict (option_name, remote_id) do update set run = excluded.run",
             {"option": window.option, "id": remote_id, "now": instant_text(now), "run": window.run},
         )

@@ -410,9 +410,13 @@ class _Passage:
             state.end_run(transaction, self.run, RunStatus.DONE, now)
 
     def _sweep(self) -> None:
+        """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
+        process makes and names meanwhile is not in the list."""
+        found = self.db.work_tables()
         with self.db.reading() as transaction:
             tails = windows.tail_tables(transaction)
-        state.sweep(self.db, mine=frozenset({self.run}), kept=tails)
+            names = state.rubbish(transaction, found, mine=frozenset({self.run}))
+        self.db.drop_work([name for name in names if name not in tails])
 
     def _report(self, resumed: bool, seconds: float) -> RunReport:
         with self.db.reading() as transaction:

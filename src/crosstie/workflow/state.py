@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from crosstie.db.database import Database, Transaction, instant_text, parse_instant
+from crosstie.db.database import Transaction, instant_text, parse_instant
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
 from crosstie.workflow.activity import Reject, Scalar
@@ -360,12 +360,27 @@ def add_rejects(
     rejects: Iterable[Reject],
     now: datetime,
 ) -> None:
-    """Puts refused rows into the reject inbox."""
+    """Puts refused rows into the reject inbox. What is refused again for the same cause keeps its open row there, which
+    then tells of this run; the open ones are read once, as soon as a reject names its record."""
+    known: dict[tuple[str, ...], list[int]] | None = None
     for reject in rejects:
-        transaction.execute(
+        number = None
+        if reject.remote_id:
+            if known is None:
+                known = _open_rejects(transaction, task, workflow, activity)
+            cause = (reject.remote_id, reject.code, reject.symbol, reject.field)
+            number = known[cause].pop() if known.get(cause) else None
+        renewed = (
+            "update crosstie.reject set run = :run, task = :task, account = :account, object = :object,"
+            " message = :message, value = :value, record = :record, at = :at where id = :id"
+        )
+        added = (
             "insert into crosstie.reject (run, task, workflow, activity, account, object, remote_id, code, symbol,"
             " message, field, value, record, at, status) values (:run, :task, :workflow, :activity, :account, :object,"
-            " :remote_id, :code, :symbol, :message, :field, :value, :record, :at, 'open')",
+            " :remote_id, :code, :symbol, :message, :field, :value, :record, :at, 'open')"
+        )
+        transaction.execute(
+            added if number is None else renewed,
             {
                 "run": run,
                 "task": task,
@@ -381,8 +396,23 @@ def add_rejects(
                 "value": reject.value,
                 "record": json.dumps(dict(reject.record), ensure_ascii=False),
                 "at": instant_text(now),
+                "id": number,
             },
         )
+
+
+def _open_rejects(
+    transaction: Transaction, task: int, workflow: str, activity: str
+) -> dict[tuple[str, ...], list[int]]:
+    """The open rejects of an activity's earlier tasks: their numbers, the oldest last, by record and cause."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for number, *cause in transaction.rows(
+        "select id, remote_id, code, symbol, field from crosstie.reject where workflow = :workflow and status = 'open'"
+        " and activity = :activity and remote_id <> '' and task <> :task order by id desc",
+        {"workflow": workflow, "activity": activity, "task": task},
+    ):
+        found.setdefault(tuple(str(one) for one in cause), []).append(int(number))
+    return found
 
 
 def count_rejects(transaction: Transaction, run: int) -> int:
@@ -406,24 +436,17 @@ def living_tables(transaction: Transaction) -> frozenset[str]:
     return frozenset(names)
 
 
-def sweep(db: Database, *, mine: frozenset[int], kept: frozenset[str] = frozenset()) -> None:
-    """Drops the work tables that nobody names: those of runs that are over, and the unpublished ones of runs that
-    this process holds. `kept` are names that another register holds. A table of a run that another process holds may
-    be loading right now and stays."""
-    found = db.work_tables()
-    if not found:
-        return
-    with db.reading() as transaction:
-        living = living_tables(transaction)
-        alive = {
-            int(row[0])
-            for row in transaction.rows(
-                "select id from crosstie.run where status in ('running', 'failed', 'interrupted')"
-            )
-        }
-    rubbish = []
-    for name in found:
-        run = int(name.split("_")[1]) if name.split("_")[1].isdigit() else 0
-        if name not in living and name not in kept and (run not in alive or run in mine):
-            rubbish.append(name)
-    db.drop_work(rubbish)
+def rubbish(transaction: Transaction, found: Sequence[str], *, mine: frozenset[int]) -> tuple[str, ...]:
+    """Of the work tables that were found before, those that no run names: of runs that are over, and the unpublished
+    ones of runs that this process holds. A table of a run that another process holds may be loading and is none."""
+    living = living_tables(transaction)
+    alive = {
+        int(row[0])
+        for row in transaction.rows("select id from crosstie.run where status in ('running', 'failed', 'interrupted')")
+    }
+    return tuple(name for name in found if name not in living and ((run := _run_of(name)) not in alive or run in mine))
+
+
+def _run_of(work_table: str) -> int:
+    number = work_table.split("_")[1]
+    return int(number) if number.isdigit() else 0

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from crosstie.app.rejects import InboxReject, Rejects
+from crosstie.errors import TaskError
 from crosstie.sync import windows
 from crosstie.workflow.runner import RunReport
 from tests.contract.imports.world import World, flow, indexed
@@ -232,3 +233,12 @@ def test_after_a_kill_the_windows_job_is_taken_up_and_not_that_of_the_refused(
         assert len({row["crosstie_position"] for row in rows}) == len(rows)
         assert rows[-1]["Id"] == spoilt[0]
     assert world.window().end > world.clock.now() - timedelta(minutes=3)
+
+
+def test_rejects_of_a_run_that_was_abandoned_are_handed_on_by_the_next(world: World, spoilt: list[str]) -> None:
+    broken = {"bad": {"type": "javascript", "code": "throw new Error('no')"}}
+    with pytest.raises(TaskError):
+        world.run(indexed(FIELDS, rejects="bad", more=broken))
+    report = world.run(TEXT, restart=True)
+    assert counts(report)["rejected"] == 2
+    assert sorted(str(row["Id"]) for row in world.rows(report, "bad")) == spoilt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crosstie.activities.crm_import import find_remote_field, reject_columns
+from crosstie.db.database import Dialect
+from crosstie.db.values import SIGNIFICANT_DIGITS, inexact
 from crosstie.model import Column, ColumnType, RemoteObject
-from crosstie.schema.conversions.converter import Converter
+from crosstie.schema.conversions.converter import Converted, Converter
 from crosstie.workflow.activity import Shape, Site
 
 if TYPE_CHECKING:
@@ -45,10 +47,13 @@ class RowConverter:
     converters: tuple[Converter, ...]
     rejects: tuple[Column, ...]
     ordered: bool
+    dialect: Dialect
     odd: OddTimes = field(default_factory=OddTimes)
 
     @classmethod
-    def build(cls, activity: CrmImport, remote: RemoteObject, site: Site, shape: Shape, zone: ZoneInfo) -> RowConverter:
+    def build(
+        cls, activity: CrmImport, remote: RemoteObject, site: Site, shape: Shape, zone: ZoneInfo, dialect: Dialect
+    ) -> RowConverter:
         """The converter for what the activity wants, in the order in which it is asked for."""
         wanted = activity.wanted(remote)
         ordered = bool(activity.order_by)
@@ -60,6 +65,7 @@ class RowConverter:
             ),
             rejects=reject_columns(site.account_kind(activity.account)),
             ordered=ordered,
+            dialect=dialect,
         )
 
     @property
@@ -70,7 +76,7 @@ class RowConverter:
 
     def convert(self, batch: pa.RecordBatch, offset: int) -> ConvertedBatch:
         """Converts a batch. `offset` is the position of its first row in an ordered read."""
-        read = [converter.to_local(batch.column(place)) for place, converter in enumerate(self.converters)]
+        read = [self._read(place, batch.column(place)) for place in range(len(self.converters))]
         self.odd.repeated += sum(one.repeated for one in read)
         self.odd.skipped += sum(one.skipped for one in read)
         values = [one.values for one in read]
@@ -91,6 +97,17 @@ class RowConverter:
             good=good.filter(pc.invert(refused)),
             bad=self._refused(batch.filter(refused), list(reasons.items()), values),
         )
+
+    def _read(self, place: int, wire: pa.Array) -> Converted:
+        """One column. What the database can't keep as it is, is refused like what can't be converted: never rounded."""
+        read = self.converters[place].to_local(wire)
+        lost = inexact(self.dialect, self.columns[place], read.values)
+        if lost is None:
+            return read
+        reason = f"not exact in SQLite, which keeps {SIGNIFICANT_DIGITS} significant digits"
+        if read.bad is None:
+            return replace(read, bad=lost, reason=reason)
+        return replace(read, bad=pc.or_(read.bad, lost), reason=f"{read.reason}, or {reason}")
 
     def _refused(
         self, wire: pa.RecordBatch, reasons: Sequence[tuple[int, tuple[str, str]]], values: Sequence[pa.Array]

@@ -119,7 +119,7 @@ def make_plan(activity: CrmImport, context: Context, connector: Connector, remot
         shape=shape,
         query=query,
         window=window,
-        converter=RowConverter.build(activity, remote, context.site, shape, context.zone),
+        converter=RowConverter.build(activity, remote, context.site, shape, context.zone, context.db.dialect),
         tail=tail,
         key=shape.key[0],
         stamp=lineage.stamp if lineage else "",
@@ -191,6 +191,15 @@ def _window(
         context.log.warning(
             f"Option {option} holds {text} (UTC), which is later than the CRM's clock: nothing is read until then.",
         )
+    with context.db.reading() as transaction:
+        before = windows.last_confirmed(transaction, option)
+    if before is not None and start is not None and before.org != org:
+        raise ConfigError(
+            f"Option {option} was moved by imports from the org {before.org}, but account {activity.account} now leads"
+            f" to {org}: what changed there before {text} would never be read.",
+            hint="Nothing was read. Point the account back, or give this import an option of its own:"
+            " index: {option: …}.",
+        )
     opened = _take_or_open(context, wanted)
     return opened, _usable(context, tail, opened)
 
@@ -236,6 +245,12 @@ def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
     with context.db.transaction(f"window of {wanted.option}") as transaction:
         existing = windows.open_window(transaction, wanted.option)
         if existing is not None and existing.run == context.run:
+            if existing.activity != wanted.activity:
+                raise ConfigError(
+                    f"Activity “{existing.activity}” of this run imports by option {wanted.option} too: whichever ended"
+                    " first would move it for both, and the other's records would be lost.",
+                    hint="Nothing was read. Give each import an option of its own: index: {option: …}.",
+                )
             _refuse_other_org(existing, wanted.org)
             if existing.fingerprint == wanted.fingerprint:
                 return existing

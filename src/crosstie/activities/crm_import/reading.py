@@ -84,19 +84,19 @@ class _Reader:
         population = self.activity.population
         with self.context.db.reading() as transaction:
             self.refused_before = windows.unaccepted(transaction, self.plan.window.option)
+            ids = windows.to_ask_again(transaction, self.plan.window.option)
         if population is not None:
             asked: set[str] = set()
             known = set(self.refused_before)
-            for ids in self._upstream_ids(population.ids):
-                asked |= known.intersection(ids)
-                yield replace(self.plan.query, ids=ids, expected_rows=len(ids)), ""
+            for part in self._upstream_ids(population.ids):
+                asked |= known.intersection(part)
+                yield replace(self.plan.query, ids=part, expected_rows=len(part)), ""
             self.refused_before = tuple(sorted(asked))
             return
         yield self.plan.query, self.plan.window.job
-        if self.refused_before and self.plan.window.moves_option:
+        if ids and self.plan.window.moves_option:
             # By pages in any case: the job that is kept has to stay the window's own.
             self.unique.proved = False
-            ids = self.refused_before
             again = replace(self.plan.query, window=None, order=(), road=Road.PAGES)
             yield replace(again, ids=ids, expected_rows=len(ids)), ""
 
@@ -155,11 +155,11 @@ class _Reader:
             landing.rows = _count(self.context, landing.table)
 
     def _leave_out_known_rejects(self) -> None:
-        """A row that was refused before and is refused again is in the inbox already, and one that was dismissed as it
-        is has been settled by a person: both are only counted."""
+        """A row that was refused before and is refused again was handed on and is in the inbox, and one that was
+        dismissed as it is has been settled by a person: both are only counted."""
         db, landing = self.context.db, self.landing
         key = db.quote(self.plan.key)
-        known = f"{key} in (select remote_id from crosstie.unaccepted where option_name = :option)"
+        known = f"{key} in ({windows.HANDED_ON})"
         option = {"option": self.plan.window.option}
         with db.transaction("rejects known before") as transaction:
             again = transaction.rows(f"select distinct {key} from crosstie.{self.rejects_name} where {known}", option)
@@ -278,7 +278,7 @@ class _Reader:
     def _record(self, transaction: Transaction) -> None:
         windows.record_read(transaction, self.plan.window, rows=self.landing.loaded, tail_table=self.landing.tail_table)
         refused = {one.remote_id for one in self._rejects() if one.remote_id} if self.landing.rejected else set()
-        settled = set(self.refused_before) - set(self.refused_still)
+        settled = set(self.refused_before) - set(self.refused_still) - refused
         windows.replace_unaccepted(
             transaction,
             self.plan.window,

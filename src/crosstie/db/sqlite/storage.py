@@ -58,6 +58,35 @@ def _numbers(name: str, array: pa.Array) -> pa.Array | list[int | float | None]:
     """
     import pyarrow as pa
 
+    found = _mantissa(array)
+    if found is not None:
+        mantissa, scale = found
+        return _divided(mantissa.cast(pa.int64()), scale)
+    return [None if value is None else _exact(name, value) for value in array.to_pylist()]
+
+
+def inexact_decimals(array: pa.Array) -> pa.Array | None:
+    """Which decimals would not come back as they are: a mask, or None when there are none."""
+    import pyarrow as pa
+
+    if _mantissa(array) is not None:
+        return None
+    refused = [value is not None and not _is_exact(value) for value in array.to_pylist()]
+    return pa.array(refused, pa.bool_()) if any(refused) else None
+
+
+def _is_exact(value: Decimal) -> bool:
+    try:
+        exact_number(value)
+    except DatabaseError:
+        return False
+    return True
+
+
+def _mantissa(array: pa.Array) -> tuple[pa.Array, int] | None:
+    """The decimals as whole numbers of at most 15 digits and the power of ten to divide them by, if there is one."""
+    import pyarrow as pa
+
     for scale in (array.type.scale, *(scale for scale in _NARROWER if scale < array.type.scale)):
         if scale > _EXACT_POWER:
             continue
@@ -68,8 +97,8 @@ def _numbers(name: str, array: pa.Array) -> pa.Array | list[int | float | None]:
             pa.decimal128(38, 0), len(narrowed), narrowed.buffers(), offset=narrowed.offset
         )
         if _within(mantissa, _EXACT_MANTISSA):
-            return _divided(mantissa.cast(pa.int64()), scale)
-    return [None if value is None else _exact(name, value) for value in array.to_pylist()]
+            return mantissa, scale
+    return None
 
 
 def _rescaled(array: pa.Array, scale: int) -> pa.Array | None:
