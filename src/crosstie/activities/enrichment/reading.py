@@ -79,11 +79,12 @@ def read_enrichment(definition: Enrichment, phrases: Phrases, inbound: Shape | N
             read.links.append(found)
     read.complete = read.complete and len(read.links) == len(definition.links)
     columns = {"": known, **{link.name: link.table.columns for link in read.links}}
-    # A link that is not understood may have given any name.
-    blind = inbound is None or len(read.links) < len(definition.links)
-    over = UnknownScope(columns={}) if blind else Scope(columns=columns, what="the inbound population")
+    hidden = definition.links.keys() - columns
+    over = Scope(columns=columns, what="the inbound population")
     for name, text in definition.add.items():
-        value = phrases.value(("add", name), text, over)
+        # What is taken from a link that is not understood cannot be judged.
+        blind = inbound is None or any(link.lower() in text.lower() for link in hidden)
+        value = phrases.value(("add", name), text, UnknownScope(columns={}) if blind else over)
         if value is not None:
             read.added.append((name, value))
     read.complete = read.complete and len(read.added) == len(definition.add)
