@@ -85,7 +85,13 @@ class Pass(Activity):
     def run(self, context: Context) -> Done:
         play(context)
         rejects = [
-            Reject(symbol="BAD", message=f"row {number} is bad", field="id") for number in range(REJECT_COUNT[0])
+            Reject(
+                remote_id=str(number) if REJECTS_NAMED[0] else "",
+                symbol="BAD",
+                message=f"row {number} is bad",
+                field="id",
+            )
+            for number in range(REJECT_COUNT[0])
         ]
         return Done(tables={OK: context.input}, counts={"noted": 1}, rejects=rejects, effect=note)
 
@@ -104,6 +110,7 @@ class Over(Activity):
 
 
 REJECT_COUNT = [0]
+REJECTS_NAMED = [False]
 CATALOGUE: dict[str, type[Activity]] = {"fill": Fill, "pass": Pass, "over": Over}
 FLOW = """
 workflow: flow
@@ -169,7 +176,7 @@ def no_connector(account: str) -> Connector:
 def _script() -> Iterator[None]:
     SCRIPT.acts.clear()
     SCRIPT.calls.clear()
-    REJECT_COUNT[0] = 0
+    REJECT_COUNT[0], REJECTS_NAMED[0] = 0, False
     yield
 
 
@@ -424,6 +431,34 @@ def test_rejects_go_to_the_inbox_and_are_warned_of_at_most_a_hundred_times(db: D
     assert warnings[-1] == "30 more rejects: BAD on id"
     assert kept is not None
     assert kept[0] == 130
+
+
+def test_what_is_refused_again_keeps_its_one_open_row(db: Database) -> None:
+    REJECT_COUNT[0], REJECTS_NAMED[0] = 3, True
+    inbox = "select id, run, remote_id, status from crosstie.reject order by id"
+
+    def rows() -> list[tuple[Any, ...]]:
+        with db.reading() as transaction:
+            return [tuple(row) for row in transaction.rows(inbox)]
+
+    run(db)
+    first = rows()
+    assert len(first) == 3
+    with db.transaction("dismissed") as transaction:
+        transaction.execute("update crosstie.reject set status = 'dismissed' where remote_id = '2'")
+    again = run(db)
+    assert again.rejects == 3
+    with db.reading() as transaction:
+        warnings = [one.text for one in messages(transaction, again.run) if one.level == "warning"]
+    assert len(warnings) == 3
+    found = rows()
+    assert [row[1:] for row in found] == [
+        (again.run, "0", "open"),
+        (again.run, "1", "open"),
+        (first[2][1], "2", "dismissed"),
+        (again.run, "2", "open"),
+    ]
+    assert [row[0] for row in found[:3]] == [row[0] for row in first]
 
 
 def test_variables_travel_with_the_population(db: Database) -> None:
