@@ -241,7 +241,7 @@ class Staging:
         if plan.resolution.key and plan.companion.anothers is not None:
             yield (
                 "q.anothers",
-                Fault(code=TIED_TO_ANOTHER, message=f"the row of {name} that is meant belongs to another remote record"),
+                Fault(code=TIED_TO_ANOTHER, message=f"the row of {name} belongs to another remote record"),
             )
         if plan.resolution.key and plan.operation == "insert":
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")
