@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crosstie.activities.crm_import.converting import RowConverter
 from crosstie.crm.connector import Condition, Connector, Order, RemoteQuery
-from crosstie.errors import ConfigError, RequestError
+from crosstie.errors import ConfigError, MappingError, RequestError, ScriptError
 from crosstie.model import Column, IndexRange, RemoteObject
 from crosstie.script.engine import evaluate
 from crosstie.script.filters import build_condition
@@ -131,7 +131,10 @@ def _condition(activity: CrmImport, context: Context, remote: RemoteObject) -> C
     if activity.filter is None:
         return None
     scope = replace(context.scope(), now=context.run_started)
-    return build_condition(activity.filter, remote, lambda source: evaluate(source, scope))
+    try:
+        return build_condition(activity.filter, remote, lambda source: evaluate(source, scope))
+    except ScriptError as error:  # a mistake in the definition, which never takes the Error transition
+        raise MappingError(error.message, hint=error.hint) from error
 
 
 def _fingerprint(activity: CrmImport, fields: Sequence[str], columns: Sequence[Column]) -> str:
