@@ -69,7 +69,8 @@ def _judged(
 
 
 def _write(after: list[Person], rows: list[Person], outcomes: list[str], targets: list[int | None]) -> None:
-    """Updates come before inserts, each in the order of the rows; a crm is held by one person at a time."""
+    """Updates come before inserts, each in the order of the rows; a crm is held by one person at a time, and can be
+    exchanged."""
     waiting = [n for n in range(len(rows)) if outcomes[n] == "updated"]
     waiting += [n for n in range(len(rows)) if outcomes[n] == "inserted"]
     while waiting:
@@ -84,6 +85,7 @@ def _write(after: list[Person], rows: list[Person], outcomes: list[str], targets
             if crm is None or crm not in taken:
                 taken |= {crm} if crm is not None else set()
                 written.append(n)
+        written = written or _exchanging(waiting, rows, targets, holders)
         for n in written:
             target = targets[n]
             if target is None:
@@ -95,6 +97,22 @@ def _write(after: list[Person], rows: list[Person], outcomes: list[str], targets
             break
     for n in waiting:
         outcomes[n] = "NOT_UNIQUE"
+
+
+def _exchanging(
+    waiting: list[int], rows: list[Person], targets: list[int | None], holders: dict[str | None, int | None]
+) -> list[int]:
+    """The rows that are reached again from themselves, each going to the one that updates the holder of its crm."""
+    updating = {targets[n]: n for n in waiting if targets[n] is not None}
+    found = []
+    for start in waiting:
+        n: int | None = start
+        for _ in waiting:
+            n = updating.get(holders[rows[n].crm]) if n is not None else None
+            if n == start:
+                found.append(start)
+                break
+    return found
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

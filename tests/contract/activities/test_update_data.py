@@ -167,6 +167,44 @@ def test_a_value_that_is_given_up_in_the_same_update_can_be_taken(world: World) 
     assert [(row[0], row[1]) for row in written(world)] == [("1", "z@x"), ("2", "x@x"), ("3", "y@x")]
 
 
+def test_unique_values_can_be_exchanged(world: World) -> None:
+    world.sql(
+        f"create table recipient (id {world.serial()}, crm_id text, email text unique, last_name text,"
+        " check (last_name <> 'Bad'))",
+        *(f"insert into recipient (crm_id, email) values ('{n}', '{n}@x')" for n in range(10)),
+    )
+    ended = world.run(
+        update(),
+        world.contacts(
+            ("0", "1@x", None),
+            ("1", "0@x", None),
+            ("2", "3@x", None),
+            ("3", "4@x", None),
+            ("4", "2@x", None),
+            ("5", "9@x", None),  # held by one that is not inbound
+            ("6", "1@x", None),  # what a ring gives up, one of the ring takes
+            ("7", "8@x", None),
+            ("8", "7@x", "Bad"),
+        ),
+    )
+    assert codes(ended) == [(one, "NOT_UNIQUE", "email") for one in ("5", "6", "7", "8")]
+    assert ended.counts == {"inserted": 0, "updated": 5, "unchanged": 0, "rejected": 4}
+    assert [(row[0], row[1]) for row in written(world)] == [
+        *(("0", "1@x"), ("1", "0@x"), ("2", "3@x"), ("3", "4@x"), ("4", "2@x")),
+        *((str(n), f"{n}@x") for n in range(5, 10)),
+    ]
+
+
+def test_unique_values_that_must_not_be_empty_are_not_exchanged(world: World) -> None:
+    world.sql(
+        f"create table recipient (id {world.serial()}, crm_id text, email text not null unique, last_name text)",
+        *(f"insert into recipient (crm_id, email) values ('{n}', '{n}@x')" for n in range(3)),
+    )
+    ended = world.run(update(), world.contacts(("0", "1@x", None), ("1", "0@x", None), ("2", "z@x", None)))
+    assert codes(ended) == [(one, "NOT_UNIQUE", "email") for one in ("0", "1")]
+    assert [(row[0], row[1]) for row in written(world)] == [("0", "0@x"), ("1", "1@x"), ("2", "z@x")]
+
+
 def test_several_rows_for_one_target_are_refused_or_the_first_is_used(world: World) -> None:
     recipients(world)
     world.sql("insert into recipient (email) values ('a@x')")

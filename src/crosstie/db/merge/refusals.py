@@ -6,10 +6,11 @@ What can be asked in SQL is asked (uniqueness); the culprits of other violations
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crosstie.db.database import Transaction
+from crosstie.db.merge.exchanges import Exchanges, equal
 from crosstie.db.merge.plan import CONSTRAINT, INVALID_VALUE, NOT_NULL, NOT_UNIQUE, Fault, MergePlan
 from crosstie.db.merge.staging import INSERTED, UNCHANGED, UPDATED, Names, Staging
 from crosstie.db.merge.target import Target
@@ -147,16 +148,28 @@ class AroundFaults:
 
     def write(self) -> None:
         """A value that another row holds is refused, unless that row gives it up in the same merge; therefore again,
-        as long as something was written and something is still held up."""
+        as long as something was written and something is still held up. Rows that wait for each other go last."""
         while True:
-            held = [number for number in self._mark_not_unique() if number]
+            held = self._mark_not_unique()
             written = sum(self._write(what) for what in (UPDATED, INSERTED))
+            if held and not written:
+                written = self._exchange(held)
             if not held or not written:
                 return
             self.transaction.execute(
                 f"update crosstie.{self.stage} as g set fault = null"
                 f" where g.fault in ({', '.join(str(one) for one in held)})"
             )
+
+    def _exchange(self, held: Mapping[int, Sequence[str]]) -> int:
+        return Exchanges(
+            transaction=self.transaction,
+            plan=self.plan,
+            stage=self.stage,
+            statement=self.statement,
+            uniques=held,
+            settle=self.constraints.settle,
+        ).write(bisect)
 
     def _write(self, what: str) -> int:
         """All that is pending, at once if it goes, else around the culprits; how many rows. What is written is
@@ -202,15 +215,15 @@ class AroundFaults:
         self.transaction.execute(f"update crosstie.{self.stage} set number = 0 where number > 0")
         return written
 
-    def _mark_not_unique(self) -> list[int]:
-        """Marks the rows whose value another row holds; the faults it gave, 0 for each check that found nothing."""
+    def _mark_not_unique(self) -> Mapping[int, Sequence[str]]:
+        """Marks the rows whose value another row holds; the unique columns by the fault that it gave for them."""
         names = Names.of(self.plan)
         target = self.plan.target
         staged = {
             **dict(zip(target.table.key, names.key, strict=True)),
             **dict(zip(self.plan.written, names.values, strict=True)),
         }
-        marked = []
+        marked: dict[int, Sequence[str]] = {}
         for unique in (target.table.key, *target.table.unique):
             if not unique or not set(unique) <= set(staged) or not set(unique) & set(self.plan.written):
                 continue
@@ -218,23 +231,16 @@ class AroundFaults:
             number = fault_number(self.faults, Fault(code=NOT_UNIQUE, message=message, column=unique[0]))
             values = [staged[one] for one in unique]
             present = " and ".join(f"g.{value} is not null" for value in values)
-            held = _equal(target, unique, values)
-            own = _equal(target, target.table.key, names.key)
+            held = equal(target, unique, values)
+            own = equal(target, target.table.key, names.key)
             count = self.transaction.execute(
                 f"update crosstie.{self.stage} as g set fault = {number} where {_PENDING} and {present} and exists"
                 f" (select 1 from {target.sql} t where {held} and (g.what = '{INSERTED}' or not ({own})))"
             )
             count += self.transaction.execute(_later_ones(names, self.stage, values, number, present))
-            marked.append(number if count else 0)
+            if count:
+                marked[number] = unique
         return marked
-
-
-def _equal(target: Target, columns: Sequence[str], values: Sequence[str]) -> str:
-    """The condition that a row of the target, alias t, has the staged values, alias g."""
-    return " and ".join(
-        f"t.{quote_identifier(one)} = {target.given(target.column(one), f'g.{value}')}"
-        for one, value in zip(columns, values, strict=True)
-    )
 
 
 def _later_ones(names: Names, stage: str, values: Sequence[str], number: int, present: str) -> str:
