@@ -21,7 +21,7 @@ from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.org import Org
 
 ROWS_AT_ONCE = 10_000
-_BY_ID = re.compile(r' ORDER BY (\w+)\."Id"$')
+_BY_ID = re.compile(r' ORDER BY \+?(\w+)\."Id"$')
 
 
 @dataclass(frozen=True, slots=True)
