@@ -10,13 +10,17 @@ from tests.contract.imports.world import ACCOUNT, OPTION, World, flow, indexed
 FAILING = {"type": "javascript", "code": "throw new Error('no')", "errors": "off", "next": "off"}
 
 
-def test_two_imports_of_a_run_cannot_share_an_option(world: World) -> None:
+@pytest.mark.parametrize("fields", [["Title"], ["LastName"]], ids=["other fields", "same fields"])
+@pytest.mark.parametrize("first_fails", [True, False])
+def test_two_imports_of_a_run_cannot_share_an_option(world: World, fields: list[str], first_fails: bool) -> None:
     shared = {"field": "SystemModstamp", "option": "SHARED"}
-    other = {"type": "crm_import", "account": ACCOUNT, "object": "Contact", "fields": ["Title"], "index": shared}
-    text = flow({"index": shared, "next": "fail"}, more={"fail": FAILING, "off": {"type": "end"}, "other": other})
+    other = {"type": "crm_import", "account": ACCOUNT, "object": "Contact", "fields": fields, "index": shared}
+    after = "fail" if first_fails else "off"
+    more = {**({"fail": FAILING} if first_fails else {}), "off": {"type": "end"}, "other": other}
     with pytest.raises(TaskError, match="by option SHARED too") as caught:
-        world.run(text)
+        world.run(flow({"index": shared, "next": after}, more=more))
     assert isinstance(caught.value.cause, ConfigError)
+    assert caught.value.activity == "other"
     assert world.option("SHARED") is None
 
 

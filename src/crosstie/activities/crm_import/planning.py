@@ -170,7 +170,8 @@ def _window(
         text = windows.read_option(transaction, option)
         tail = windows.read_tail(transaction, option)
     start = windows.parse_option(option, text)
-    if existing is not None and existing.run == context.run and existing.fingerprint == fingerprint:
+    mine = existing is not None and (existing.run, existing.activity) == (context.run, context.activity)
+    if existing is not None and mine and existing.fingerprint == fingerprint:
         _refuse_other_org(existing, org)
         return existing, _usable(context, tail, existing)
     field = activity.index_field(remote)
@@ -246,14 +247,15 @@ def _new_window(
 
 def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
     with context.db.transaction(f"window of {wanted.option}") as transaction:
-        existing = windows.open_window(transaction, wanted.option)
-        if existing is not None and existing.run == context.run:
-            if existing.activity != wanted.activity:
+        for one in windows.windows_of(transaction, context.run):
+            if one.option == wanted.option and one.activity != wanted.activity:
                 raise ConfigError(
-                    f"Activity “{existing.activity}” of this run imports by option {wanted.option} too: whichever ended"
+                    f"Activity “{one.activity}” of this run imports by option {wanted.option} too: whichever ended"
                     " first would move it for both, and the other's records would be lost.",
                     hint="Nothing was read. Give each import an option of its own: index: {option: …}.",
                 )
+        existing = windows.open_window(transaction, wanted.option)
+        if existing is not None and existing.run == context.run:
             _refuse_other_org(existing, wanted.org)
             if existing.fingerprint == wanted.fingerprint:
                 return existing
