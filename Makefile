@@ -8,11 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench lock clean help
+.PHONY: demo test soak lint bench lock clean help
 
 help:
 	@echo "make demo    a first sync against a local Salesforce sandbox, with a report"
 	@echo "make test    the whole test suite, on SQLite and PostgreSQL"
+	@echo "make soak    every crash point and 10,000 examples of the state machine (takes hours)"
 	@echo "make lint    ruff, mypy, import-linter, codespell"
 	@echo "make bench   rows per second and peak memory (takes long)"
 	@echo "make lock    the two requirements files anew, by uv"
@@ -29,6 +30,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/pytest -n 2
+
+soak: $(STAMP)
+	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
