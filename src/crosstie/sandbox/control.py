@@ -28,9 +28,10 @@ class LateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Touch(LateChange, kw_only=True):
-    """change: `count` records of `object`."""
+    """change: the records `ids`, or `count` records of `object`."""
 
-    count: int
+    count: int = 0
+    ids: list[str] | None = None
     fields: list[str] | None = None
 
 
@@ -120,7 +121,11 @@ class Control:
                 Touch,
                 lambda given: {
                     "ids": changes.touch(
-                        given.object, given.count, given.fields, late=given.late, holds_back=given.holds_back
+                        given.object,
+                        given.count if given.ids is None else given.ids,
+                        given.fields,
+                        late=given.late,
+                        holds_back=given.holds_back,
                     )
                 },
             ),

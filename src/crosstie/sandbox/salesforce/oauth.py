@@ -162,7 +162,7 @@ class OAuth:
 
     def identity_url(self, session: Session) -> str:
         """`{login}/id/{org}/{user}`; clients read the last two parts of it."""
-        return f"{self._org.instance_url}/id/{ORG_ID}/{session.user_id}"
+        return f"{self._org.instance_url}/id/{self._org.switches.org_id or ORG_ID}/{session.user_id}"
 
     def revoke(self, request: Request) -> Response:
         """GET or POST /services/oauth2/revoke: ends an access token, or a refresh token and all that came from it."""

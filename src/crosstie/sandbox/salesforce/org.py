@@ -47,6 +47,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     locators_kept: int = 10
     session_idle_seconds: float = 7_200.0
     soap_login: bool = True
+    org_id: str = ""
+    """Another org's id to answer at sign-in, as when the account has come to lead elsewhere; empty for its own."""
     late_fails_replication: bool = False
     """Answer INVALID_REPLICATION_DATE instead of an earlier latestDateCovered, as older guides say."""
 
