@@ -43,6 +43,8 @@ class Request:
     """Seconds of sandbox time until a write of this request becomes visible to readers."""
     faults: frozenset[str] = frozenset()
     """Faults of the plan that only the handler itself can play (fewer rows than announced, …)."""
+    metered: int = 0
+    """Calls that this request put onto the org's API meter."""
 
     @property
     def accepts_gzip(self) -> bool:

@@ -1,14 +1,10 @@
 """The front door of the Salesforce sandbox: routes, sign-in, quota, faults, and the headers of every answer."""
 
-import logging
 import re
-import sqlite3
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from urllib.parse import unquote
 
 from isal import igzip
 
@@ -23,27 +19,14 @@ from crosstie.sandbox.salesforce.org import NEWEST_VERSION, OLDEST_VERSION, Call
 from crosstie.sandbox.salesforce.query import Queries
 from crosstie.sandbox.salesforce.records import Records
 from crosstie.sandbox.salesforce.replication import Replication
-from crosstie.sandbox.salesforce.rest import PreconditionFailed, Rest
+from crosstie.sandbox.salesforce.rest import Rest
+from crosstie.sandbox.salesforce.routing import Found, Handler, Routes, answered
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
 from crosstie.sandbox.salesforce.soap import Soap
-from crosstie.sandbox.salesforce.soql import SoqlError
-
-log = logging.getLogger(__name__)
 
 COMPRESSED_FROM = 2048
 """Bytes from which a JSON body is compressed when the client takes gzip."""
 _BUSY_HTML = "<html><head><title>Salesforce - Maintenance</title></head><body><h1>{message}</h1></body></html>"
-Handler = Callable[[Call], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A resource: its kind (what counters and fault plans call it), method, path below BASE, and who serves it."""
-
-    kind: str
-    method: str
-    pattern: re.Pattern[str]
-    serve: Handler
 
 
 class Salesforce:
@@ -61,7 +44,7 @@ class Salesforce:
         rest = Rest(org, self.records)
         replication = Replication(org)
         collections = Collections(org, self.records, rest)
-        self._routes = _routes(self._discovery, rest, replication, collections, self.queries, self.bulk)
+        self._routes = Routes(_table(self._discovery, rest, replication, collections, self.queries, self.bulk))
 
     def handle(self, request: Request) -> Response:
         """Answers a request, with the faults that the plan has for it."""
@@ -73,21 +56,15 @@ class Salesforce:
             response = self._answer(request, serve)
             response = _after(faults, response)
         self._finish(request, response, faults)
+        self.org.counters.answer(kind, request.method, 0 if response.drop else response.status, request.metered)
         return response
 
     def _answer(self, request: Request, serve: Callable[[Request], Response]) -> Response:
-        try:
+        def settled() -> Response:
             self.org.settle()
             return serve(request)
-        except ApiError as error:
-            return error.response()
-        except SoqlError as error:
-            return ApiError(400, error.code, error.message).response()
-        except PreconditionFailed:
-            return Response(status=412)
-        except sqlite3.Error:
-            log.exception("the sandbox failed on %s %s", request.method, request.path)
-            return ApiError(500, *STATUS_ERRORS[500]).response()
+
+        return answered(f"{request.method} {request.path}", settled)
 
     def _route(self, request: Request) -> tuple[str, Callable[[Request], Response]]:
         """What kind of request this is, and who serves it."""
@@ -118,28 +95,18 @@ class Salesforce:
         method = (
             request.query.get("_HttpMethod", request.method).upper() if request.method == "POST" else request.method
         )
-        allowed = []
-        for route in self._routes:
-            match = route.pattern.fullmatch(rest)
-            if match is None:
-                continue
-            if route.method == method or (method == "HEAD" and route.method == "GET"):
-                args = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
-                return route.kind, partial(self._data, version=version, args=args, serve=route.serve)
-            allowed.append(route.method)
-        if allowed:
-            return "unknown", lambda asked: self._wrong_method(asked, allowed)
-        return "unknown", partial(self._data, version=version, args={}, serve=_no_resource)
+        found = self._routes.find(method, rest)
+        return found.kind, partial(self._data, version=version, found=found)
 
-    def _data(self, request: Request, *, version: str, args: dict[str, str], serve: Handler) -> Response:
+    def _data(self, request: Request, *, version: str, found: Found) -> Response:
         number = float(version[1:])
         if number < OLDEST_VERSION:
             raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
         if number > NEWEST_VERSION:
             raise not_found()
         session = self._signed_in(request)
-        self.org.api_usage.count(self.org.clock.now(), self.org.switches.daily_requests)
-        return serve(Call(request=request, version=version, session=session, args=args))
+        self.org.count_call(request, session)
+        return found.serve(Call(request=request, version=version, session=session, args=found.args))
 
     def _signed_in(self, request: Request) -> Session:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -152,11 +119,6 @@ class Salesforce:
 
     def _user_info(self, request: Request) -> Response:
         return self._oauth.user_info(self._signed_in(request))
-
-    def _wrong_method(self, request: Request, allowed: list[str]) -> Response:
-        self._signed_in(request)
-        names = ",".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
-        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{request.method}' not allowed. Allowed are {names}")
 
     def _before(self, faults: list[Fault], request: Request) -> Response | None:
         """Plays what happens before the work; an answer here means that the work is not done."""
@@ -187,9 +149,8 @@ class Salesforce:
         headers["Date"] = self.org.clock.http_date()
         if response.status == 401:
             headers["WWW-Authenticate"] = "Token"
-        if request.path.startswith("/services/data/v"):
-            used = self.org.api_usage.used(self.org.clock.now())
-            headers["Sforce-Limit-Info"] = f"api-usage={used}/{self.org.switches.daily_requests}"
+        if request.path.startswith(("/services/data/v", "/services/apexrest/")):
+            headers["Sforce-Limit-Info"] = self.org.usage_header()
         json_body = headers.get("Content-Type", "").startswith("application/json")
         if json_body and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
             response.parts = (igzip.compress(response.body(), compresslevel=1),)
@@ -243,19 +204,15 @@ def _nothing_here(request: Request) -> Response:
     raise not_found()
 
 
-def _no_resource(call: Call) -> Response:
-    raise not_found()
-
-
-def _routes(
+def _table(
     discovery: Discovery,
     rest: Rest,
     replication: Replication,
     collections: Collections,
     queries: Queries,
     bulk: BulkQueries,
-) -> tuple[Route, ...]:
-    """Every resource below BASE. Order matters: named sub-resources stand before ids and keys."""
+) -> list[tuple[str, str, str, Handler]]:
+    """Every resource below BASE, as Routes takes them."""
     row = "/sobjects/(?P<object>[^/]+)"
     job = "/jobs/query/(?P<job>[^/]+)"
     table: list[tuple[str, str, str, Handler]] = [
@@ -292,8 +249,4 @@ def _routes(
         ("bulk_results", "GET", f"{job}/results", bulk.results),
         ("bulk_pages", "GET", f"{job}/resultPages", bulk.result_pages),
     ]
-    return tuple(
-        # Clients disagree on the case of job sub-resources; the names of other resources are exact.
-        Route(kind, method, re.compile(path, re.IGNORECASE if "/jobs/" in path else 0), serve)
-        for kind, method, path, serve in table
-    )
+    return table
