@@ -143,6 +143,7 @@ class Control:
             "purge_delete_log": (NoArguments, lambda given: self._purge_delete_log()),
             "expire_sessions": (NoArguments, lambda given: salesforce.sessions.expire_all()),
             "expire_locators": (NoArguments, lambda given: salesforce.queries.expire_all()),
+            "expire_jobs": (NoArguments, lambda given: salesforce.bulk.expire_all()),
         }
 
     def handle(self, request: Request) -> Response:

@@ -331,6 +331,12 @@ class BulkQueries:
             if job.state in TERMINAL and read_stamp(job.changed) < oldest:
                 self._forget(job.id)
 
+    def expire_all(self) -> None:
+        """Forgets every ended job with its results, as time does after seven days."""
+        for job in list(self._jobs.values()):
+            if job.state in TERMINAL:
+                self._forget(job.id)
+
     def _forget(self, job_id: str) -> None:
         with self._lock:
             self._jobs.pop(job_id, None)
