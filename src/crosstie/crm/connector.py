@@ -174,12 +174,15 @@ class ObjectName:
 
 @dataclass(slots=True)
 class Usage:
-    """API calls of one connector instance: made by us, and the org's meter as last answered (0: unknown)."""
+    """API calls of one connector instance: made by us, and the org's meter as last answered (0: unknown).
+
+    `retries` says what was sent again: a sentence for the log, without values, and how often."""
 
     calls: int = 0
     rows: int = 0
     org_used: int = 0
     org_limit: int = 0
+    retries: dict[str, int] = field(default_factory=dict)
 
 
 class Connector(Protocol):
