@@ -65,10 +65,20 @@ class _Meter:
     open: dict[str, Connector] = field(default_factory=dict)
     calls: int = 0
     rows: int = 0
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def now(self) -> tuple[int, int]:
         used = [connector.usage for connector in self.open.values()]
         return sum(one.calls for one in used), sum(one.rows for one in used)
+
+    def retries(self) -> Iterator[tuple[str, int]]:
+        """What was sent again since this was asked for the last time: why, and how often."""
+        for account, connector in self.open.items():
+            for why, count in list(connector.usage.retries.items()):
+                new = count - self.told.get((account, why), 0)
+                self.told[account, why] = count
+                if new:
+                    yield why, new
 
 
 def run_workflow(
@@ -206,8 +216,10 @@ class _Passage:
         context = self._context(event, task, attempt)
         try:
             done = activity.run(context)
+            self._tell_retries(context)
             counts = self._publish(event, task, done, context.vars)
         except CrosstieError as error:
+            self._tell_retries(context)
             self._failed(event, task, error)
             return
         self.around.watcher.activity_ended(event.target, counts, time.monotonic() - began)
@@ -246,6 +258,11 @@ class _Passage:
             task=task,
             activity=activity,
         )
+
+    def _tell_retries(self, context: Context) -> None:
+        """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often."""
+        for why, count in self.meter.retries():
+            context.log.info(f"Tried again {'once' if count == 1 else f'{count:,} times'}: {why}", retries=count)
 
     def _scope(self, activity: str, variables: Mapping[str, Scalar]) -> ScriptScope:
         with self.db.reading() as transaction:
