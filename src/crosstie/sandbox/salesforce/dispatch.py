@@ -2,8 +2,9 @@
 
 import re
 import time
-import zlib
 from collections.abc import Callable
+from datetime import timedelta
+from email.utils import format_datetime
 from functools import partial
 
 from isal import igzip
@@ -23,6 +24,7 @@ from crosstie.sandbox.salesforce.rest import Rest
 from crosstie.sandbox.salesforce.routing import Found, Handler, Routes, answered
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
 from crosstie.sandbox.salesforce.soap import Soap
+from crosstie.sandbox.tricks import cut, rewrite
 
 COMPRESSED_FROM = 2048
 """Bytes from which a JSON body is compressed when the client takes gzip."""
@@ -54,7 +56,7 @@ class Salesforce:
         response = self._before(faults, request)
         if response is None:
             response = self._answer(request, serve)
-            response = _after(faults, response)
+            response = self._after(faults, request, response)
         self._finish(request, response, faults)
         self.org.counters.answer(kind, request.method, 0 if response.drop else response.status, request.metered)
         return response
@@ -140,8 +142,41 @@ class Salesforce:
             elif fault.type == "redirect":
                 return Response(status=302, headers={"Location": fault.location})
             elif fault.type == "status" and not fault.after_work:
-                return _injected(fault)
+                return self._injected(fault)
         return None
+
+    def _injected(self, fault: Fault) -> Response:
+        code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
+        if fault.html:
+            body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
+            response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
+        else:
+            response = ApiError(fault.status, fault.code or code, fault.message or message).response()
+        if fault.retry_after is not None:
+            until = self.org.clock.now() + timedelta(seconds=fault.retry_after)
+            response.headers["Retry-After"] = (
+                format_datetime(until, usegmt=True) if fault.retry_date else str(fault.retry_after)
+            )
+        return response
+
+    def _after(self, faults: list[Fault], request: Request, response: Response) -> Response:
+        """Plays what happens after the work and its commit."""
+        for fault in faults:
+            if fault.type == "drop_after":
+                return Response(drop=True)
+            if fault.type == "status" and fault.after_work:
+                return self._injected(fault)
+            if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
+                announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
+                response.headers["Sforce-NumberOfRecords"] = str(announced)
+            elif fault.type == "foreign_next":
+                body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
+                response.parts = (body,)
+            elif fault.type == "no_next":
+                response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
+            elif fault.type == "rewrite":
+                rewrite(response, fault, request)
+        return response
 
     def _finish(self, request: Request, response: Response, faults: list[Fault]) -> None:
         """Compresses, counts, and adds the headers that every answer has."""
@@ -157,47 +192,8 @@ class Salesforce:
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"
         for fault in faults:
-            if fault.type == "truncate":
-                body = response.body()
-                response.withheld = min(fault.bytes, len(body))
-                response.parts = (body[: len(body) - response.withheld],)
-            elif fault.type == "cut_gzip":
-                body = response.body()
-                if headers.get("Content-Encoding") != "gzip":
-                    body = zlib.compress(body, wbits=31)
-                    headers["Content-Encoding"] = "gzip"
-                response.parts = (body[: max(len(body) - fault.bytes, 0)],)
+            cut(response, fault)
         self.org.counters.sent(response.length())
-
-
-def _after(faults: list[Fault], response: Response) -> Response:
-    """Plays what happens after the work and its commit."""
-    for fault in faults:
-        if fault.type == "drop_after":
-            return Response(drop=True)
-        if fault.type == "status" and fault.after_work:
-            return _injected(fault)
-        if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
-            announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
-            response.headers["Sforce-NumberOfRecords"] = str(announced)
-        elif fault.type == "foreign_next":
-            body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
-            response.parts = (body,)
-        elif fault.type == "no_next":
-            response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
-    return response
-
-
-def _injected(fault: Fault) -> Response:
-    code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
-    if fault.html:
-        body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
-        response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
-    else:
-        response = ApiError(fault.status, fault.code or code, fault.message or message).response()
-    if fault.retry_after is not None:
-        response.headers["Retry-After"] = str(fault.retry_after)
-    return response
 
 
 def _nothing_here(request: Request) -> Response:
