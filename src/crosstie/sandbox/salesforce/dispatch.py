@@ -12,18 +12,24 @@ from isal import igzip
 from crosstie.sandbox.faults import Fault
 from crosstie.sandbox.http import Request, Response
 from crosstie.sandbox.salesforce.bulk import BulkQueries
+from crosstie.sandbox.salesforce.bulk_ingest import BulkIngest
 from crosstie.sandbox.salesforce.collections import Collections
+from crosstie.sandbox.salesforce.composite import Composites
 from crosstie.sandbox.salesforce.discovery import Discovery
 from crosstie.sandbox.salesforce.errors import STATUS_ERRORS, ApiError, invalid_session, not_found
 from crosstie.sandbox.salesforce.oauth import OAuth
-from crosstie.sandbox.salesforce.org import NEWEST_VERSION, OLDEST_VERSION, Call, Org, Session
+from crosstie.sandbox.salesforce.org import Call, Org, Session
 from crosstie.sandbox.salesforce.query import Queries
+from crosstie.sandbox.salesforce.recent import Recent
 from crosstie.sandbox.salesforce.records import Records
 from crosstie.sandbox.salesforce.replication import Replication
 from crosstie.sandbox.salesforce.rest import Rest
 from crosstie.sandbox.salesforce.routing import Found, Handler, Routes, answered
+from crosstie.sandbox.salesforce.search import Searches
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
 from crosstie.sandbox.salesforce.soap import Soap
+from crosstie.sandbox.salesforce.tooling import Tooling
+from crosstie.sandbox.salesforce.trees import Trees
 from crosstie.sandbox.tricks import cut, rewrite
 
 COMPRESSED_FROM = 2048
@@ -40,13 +46,22 @@ class Salesforce:
         self.records = Records(org)
         self.queries = Queries(org)
         self.bulk = BulkQueries(org)
-        self._discovery = Discovery(org)
+        self.ingest = BulkIngest(org, self.records)
+        recent = Recent(org)
+        self._discovery = Discovery(org, recent)
         self._oauth = OAuth(org, sessions, credentials, public_key)
         self._soap = Soap(org, sessions, credentials)
-        rest = Rest(org, self.records)
+        rest = Rest(org, self.records, recent)
         replication = Replication(org)
         collections = Collections(org, self.records, rest)
-        self._routes = Routes(_table(self._discovery, rest, replication, collections, self.queries, self.bulk))
+        composites = Composites(org, lambda: self._routes)
+        self._routes = Routes(
+            [
+                *_table(self._discovery, rest, replication, collections, self.queries, self.bulk),
+                *self.ingest.routes(),
+                *_further_table(composites, Trees(org, self.records), Searches(org), recent, Tooling(org)),
+            ]
+        )
 
     def handle(self, request: Request) -> Response:
         """Answers a request, with the faults that the plan has for it."""
@@ -80,7 +95,7 @@ class Salesforce:
         }
         if path in open_routes:
             return open_routes[path]
-        soap = re.fullmatch(r"/services/Soap/([uc])/(\d+\.\d)(?:/\w+)?", path)
+        soap = re.fullmatch(r"/services/Soap/([ucmT])/(\d+\.\d)(?:/\w+)?", path)
         if soap:
             api, version = soap.groups()
             return "soap", lambda asked: self._soap.serve(asked, api, version)
@@ -88,6 +103,8 @@ class Salesforce:
         if identity:
             org_id, user_id = identity.groups()
             return "identity", lambda asked: self._oauth.identity(org_id, user_id, self._signed_in(asked))
+        if path.startswith("/services/apexrest/"):
+            return "apex_rest", self._apex
         data = re.fullmatch(r"/services/data/(v\d+\.\d)(/.*)?", path)
         if data:
             return self._data_route(request, data[1], data[2] or "")
@@ -101,14 +118,18 @@ class Salesforce:
         return found.kind, partial(self._data, version=version, found=found)
 
     def _data(self, request: Request, *, version: str, found: Found) -> Response:
-        number = float(version[1:])
-        if number < OLDEST_VERSION:
-            raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
-        if number > NEWEST_VERSION:
-            raise not_found()
+        self.org.check_version(version)
         session = self._signed_in(request)
         self.org.count_call(request, session)
-        return found.serve(Call(request=request, version=version, session=session, args=found.args))
+        response = found.serve(Call(request=request, version=version, session=session, args=found.args))
+        if response.status == 304 and not self.org.switches.not_modified_counted:
+            self.org.give_back_call(request)
+        return response
+
+    def _apex(self, request: Request) -> Response:
+        """/services/apexrest/…: there is no Apex in this org."""
+        self.org.count_call(request, self._signed_in(request))
+        raise not_found("Could not find a match for URL")
 
     def _signed_in(self, request: Request) -> Session:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -137,6 +158,8 @@ class Salesforce:
                     request.faults |= {"late_unheld"}
             elif fault.type == "cut_csv":
                 request.faults |= {f"cut_csv:{fault.rows}"}
+            elif fault.type in ("job_fails", "job_waits"):
+                request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
             elif fault.type == "drop_before":
                 return Response(drop=True)
             elif fault.type == "redirect":
@@ -246,3 +269,26 @@ def _table(
         ("bulk_pages", "GET", f"{job}/resultPages", bulk.result_pages),
     ]
     return table
+
+
+def _further_table(
+    composites: Composites, trees: Trees, searches: Searches, recent: Recent, tooling: Tooling
+) -> list[tuple[str, str, str, Handler]]:
+    """The resources that combine others, search, and draw pages."""
+    return [
+        ("composite", "POST", "/composite", composites.composite),
+        ("composite_batch", "POST", "/composite/batch", composites.batch),
+        ("composite_graph", "POST", "/composite/graph", composites.graph),
+        ("composite_tree", "POST", "/composite/tree/(?P<object>[^/]+)", trees.create),
+        ("search", "GET", "/search", searches.search),
+        ("parameterized_search", "GET", "/parameterizedSearch", searches.parameterized),
+        ("parameterized_search", "POST", "/parameterizedSearch", searches.parameterized),
+        ("recent", "GET", "/recent", recent.recent),
+        ("tabs", "GET", "/tabs", recent.tabs),
+        ("theme", "GET", "/theme", recent.theme),
+        ("quick_actions", "GET", "/quickActions", recent.quick_actions),
+        ("app_menu", "GET", "/appMenu(?:/[^/]+)?", recent.app_menu),
+        ("tooling", "GET", "/tooling", tooling.resources),
+        ("tooling_describe", "GET", "/tooling/sobjects", tooling.describe_global),
+        ("tooling_query", "GET", "/tooling/query(?:All)?", tooling.query),
+    ]

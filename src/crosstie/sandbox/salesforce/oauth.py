@@ -62,11 +62,15 @@ class OAuth:
         try:
             if flow is None:
                 raise OAuthError("unsupported_grant_type", "grant type not supported")
+            if not self._org.count_login():
+                raise OAuthError("rate_limit_exceeded", "login rate exceeded")
             return json_response(flow(request, form), headers={"Cache-Control": "no-store"})
         except OAuthError as error:
             return error.response()
 
     def _password(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
+        if not self._org.switches.password_flow:
+            raise OAuthError("invalid_grant", "authentication failure")
         self._check_client(request, form)
         known = self._credentials
         given = (form.get("username"), form.get("password"))

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
 from crosstie.sandbox.salesforce.describes import org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
+from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.switches import Switches
 from crosstie.sandbox.salesforce.visibility import settle_late_writes
 
@@ -82,6 +84,7 @@ class Org:
         self.locked: frozenset[str] = frozenset()
         """Ids of records that another transaction holds, until control lets them go."""
         self._app_usage = ApiUsage()
+        self._logins: Counter[int] = Counter()
 
     @property
     def metadata_changed(self) -> datetime:
@@ -95,6 +98,10 @@ class Org:
         self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
         self.described = visible(self._describes, self.hidden)
         self.catalog = Catalog.from_describes(self.described)
+
+    def lock(self, ids: list[str]) -> None:
+        """Sets which records another transaction holds: writes to them, and references to them, are refused."""
+        self.locked = frozenset(to_18(one) or one for one in ids)
 
     def switch(self, changed: dict[str, object]) -> None:
         """Changes switches, and keeps them. Raises msgspec.ValidationError for an unknown or malformed one."""
@@ -119,6 +126,25 @@ class Org:
             self._app_usage.count(now, self.switches.daily_requests_per_app)
         self.api_usage.count(now, self.switches.daily_requests)
         request.metered += 1
+
+    def check_version(self, version: str) -> None:
+        """Refuses versions (`v68.0`) that are retired or not there yet."""
+        number = float(version[1:])
+        if number < OLDEST_VERSION and self.switches.retired_status == 410:
+            raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
+        if not OLDEST_VERSION <= number <= NEWEST_VERSION:
+            raise not_found()
+
+    def count_login(self) -> bool:
+        """Counts one sign-in of this hour; False when it is one too many."""
+        hour = int(self.clock.now().timestamp() // 3600)
+        self._logins[hour] += 1
+        return not 0 < self.switches.logins_per_hour < self._logins[hour]
+
+    def count_parts(self, request: Request, session: Session, count: int) -> None:
+        """Puts the parts of a graph or tree beyond the first onto the meter, where they are not one call."""
+        for _ in range(count - 1 if self.switches.composite_counts_parts else 0):
+            self.count_call(request, session)
 
     def give_back_call(self, request: Request) -> None:
         """Takes the last call of a request off the meter again."""
