@@ -201,6 +201,11 @@ class Connector(Protocol):
         """The meter of this connector, sign-in calls not counted."""
         ...
 
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """From now on `permit` is called before every request, sign-in and repetition included; what it raises ends the
+        call, and nothing is sent."""
+        ...
+
     def check(self, objects: Sequence[RemoteObject] = ()) -> Check:
         """Proves the account; for the collected `objects` says what this user can no longer see."""
         ...

@@ -213,6 +213,8 @@ class HttpSession:
         self.hosts = hosts
         self.retries = retries or Retries()
         self.on_retry = on_retry
+        self.permit: Callable[[], None] = lambda: None
+        """Called before every request; what it raises keeps the request from being sent."""
         times = timeouts or Timeouts()
         http = _http()
         # Their logs show URLs (filters hold personal data) and headers (tokens); retries are logged here.
@@ -271,6 +273,7 @@ class HttpSession:
     def _once(self, call: Call, url: str) -> Stream:
         if not self.hosts.allows(url):
             raise ProtocolError(f"“{call.what}” would go to {shown_host(url)}, which this account does not allow.")
+        self.permit()
         request_id = uuid.uuid4().hex
         try:
             request = self._client.build_request(

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
 from crosstie.db.database import Database, Transaction
-from crosstie.errors import BrakeError, ConfigError, CrosstieError, DatabaseError, TaskError
+from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import windows
@@ -21,6 +21,7 @@ from crosstie.workflow import state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
+from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
 from crosstie.workflow.state import Event, RunStatus, TaskStatus
 from crosstie.workflow.watcher import TaskLog, Watcher, add_message
 
@@ -86,30 +87,25 @@ def run_workflow(
 ) -> RunReport:
     """Runs a workflow, or goes on with its unfinished run. Raises TaskError where a task failed; the run can then be
     gone on with. Raises BrakeError when another process runs this workflow."""
-    with surroundings.db.hold(_hold_name(definition)) as held:
+    hold = Hold(surroundings.db, definition.name)
+    with surroundings.db.hold(hold.name) as held:
         if not held:
-            raise BrakeError(
-                f"Workflow {definition.name} is being run by another process.",
-                hint="Wait until it has ended: crosstie log shows how far it is.",
-            )
-        return _Passage(surroundings, definition, version).go(restart=restart)
-
-
-def _hold_name(definition: Definition) -> str:
-    return f"workflow {definition.name}"
+            raise hold.refusal()
+        return _Passage(surroundings, definition, version, hold).go(restart=restart)
 
 
 class _Passage:
     """One process's hold of one run."""
 
-    def __init__(self, surroundings: Surroundings, definition: Definition, version: int) -> None:
+    def __init__(self, surroundings: Surroundings, definition: Definition, version: int, hold: Hold) -> None:
         self.around = surroundings
         self.db = surroundings.db
+        self.hold = hold
+        self.held = HeldDatabase(surroundings.db, hold)
         self.definition = definition
         self.version = version
         self.meter = _Meter()
         self.run = 0
-        self.epoch = 0
         self.started = surroundings.clock.now()
         self.calls_before = 0
 
@@ -124,7 +120,12 @@ class _Passage:
                 self._execute(event)
             self._finish()
         except KeyboardInterrupt:
-            self._interrupted()
+            if not self.hold.is_lost():
+                self._interrupted()
+            raise
+        except DatabaseError as error:
+            if self.hold.is_lost() and error.code != HOLD_LOST:
+                raise self.hold.lost(error) from error
             raise
         finally:
             for connector in self.meter.open.values():
@@ -144,6 +145,7 @@ class _Passage:
                 self.calls_before = latest.api_calls
             else:
                 if latest is not None and unfinished:
+                    state.take_run(transaction, latest.id, latest.version)
                     windows.abandon(transaction, latest.id, now)
                     state.end_run(transaction, latest.id, RunStatus.ABANDONED, now, "restarted")
                 self.run = state.begin_run(transaction, self.definition.name, self.version, now)
@@ -158,7 +160,7 @@ class _Passage:
                         table=None,
                         variables={},
                     )
-            self.epoch = state.take_run(transaction, self.run, self.version)
+            self.hold.take(transaction, self.run, self.version)
             self._give_back(transaction)
         return unfinished and not restart
 
@@ -202,15 +204,10 @@ class _Passage:
                 " no longer has.",
                 hint=f"Begin anew: crosstie run {self.definition.name} --restart",
             )
-        if not self.db.still_holds(_hold_name(self.definition)):
-            raise DatabaseError(
-                f"The hold of workflow {self.definition.name} was lost with its connection; nothing more is done here.",
-                hint=f"Nothing is lost: crosstie run {self.definition.name} goes on where it stopped.",
-                retry=True,
-            )
+        self.hold.check()
         began = time.monotonic()
         with self.db.transaction(f"{event.target} begins") as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             task, attempt = state.begin_task(transaction, event, self.around.clock.now())
         self.around.watcher.activity_begun(event.target, activity.type)
         context = self._context(event, task, attempt)
@@ -219,6 +216,8 @@ class _Passage:
             self._tell_retries(context)
             counts = self._publish(event, task, done, context.vars)
         except CrosstieError as error:
+            if self.hold.is_lost():
+                raise self.hold.lost(error) from error
             self._tell_retries(context)
             self._failed(event, task, error)
             return
@@ -235,7 +234,7 @@ class _Passage:
             inputs=(event.table,) if event.table else (),
             vars=variables,
             zone=self.definition.zone if self.definition.time_zone else self.around.zone,
-            db=self.db,
+            db=self.held,
             site=self.around.site,
             log=log,
             now=self.around.clock.now,
@@ -250,7 +249,7 @@ class _Passage:
 
     def _log(self, task: int | None, activity: str) -> TaskLog:
         return TaskLog(
-            db=self.db,
+            db=self.held,
             watcher=self.around.watcher,
             clock=self.around.clock,
             workflow=self.definition.name,
@@ -281,13 +280,16 @@ class _Passage:
 
     def _connector(self, account: str) -> Connector:
         if account not in self.meter.open:
-            self.meter.open[account] = self.around.connect(account)
+            connector = self.around.connect(account)
+            connector.permitted_by(self.hold.check)
+            self.meter.open[account] = connector
         return self.meter.open[account]
 
     def _publish(self, event: Event, task: int, done: Done, variables: Mapping[str, Scalar]) -> Mapping[str, int]:
         """The one transaction that ends a task: effect, state, rejects, events, windows."""
+        self.hold.check()
         with self.db.transaction(f"{event.target} is published") as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             counts: Mapping[str, int] = done.counts
             if done.effect is not None:
                 counts = done.effect(transaction) or counts
@@ -387,7 +389,7 @@ class _Passage:
         now = self.around.clock.now()
         targets = () if isinstance(error, ConfigError) else self.definition.targets(event.target, ERRORS)
         with self.db.transaction(f"{event.target} failed") as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             state.end_task(
                 transaction, task, TaskStatus.FAILED, now, error_code=error.code, error_message=error.message
             )
@@ -413,7 +415,7 @@ class _Passage:
         """A person stopped the run: what was being worked on is pending again; a task that was published stays so."""
         now = self.around.clock.now()
         with self.db.transaction(f"run {self.run} is interrupted") as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             self._give_back(transaction)
             self._meter(transaction)
             state.end_run(transaction, self.run, RunStatus.INTERRUPTED, now, "interrupted")
@@ -421,8 +423,9 @@ class _Passage:
     def _finish(self) -> None:
         """No task is left. A window that is still open was not fed to a good end: the next run reads it again."""
         now = self.around.clock.now()
+        self.hold.check()
         with self.db.transaction(f"run {self.run} ends") as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             windows.abandon(transaction, self.run, now)
             state.end_run(transaction, self.run, RunStatus.DONE, now)
 

@@ -91,6 +91,10 @@ class SalesforceConnector:
         """Calls and rows of this connector, and the org's meter as last answered."""
         return self._session.usage
 
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """Asks `permit` before every request from now on."""
+        self._session.http.permit = permit
+
     def check(self, objects: Sequence[RemoteObject] = ()) -> Check:
         """Proves the account; five calls, and one for each of the collected objects."""
         return check_account(self._session, objects, self.describe)
