@@ -202,8 +202,19 @@ def last_confirmed(transaction: Transaction, option: str) -> Window | None:
     return _window(row) if row else None
 
 
+def last_confirmed_of(transaction: Transaction, workflow: str, activity: str) -> Window | None:
+    """The last confirmed window of an import with automatic index, whatever its option was called."""
+    row = transaction.row(
+        f"select {_COLUMNS} from crosstie.import_window where workflow = :workflow and activity = :activity"
+        " and field <> '' and status = 'confirmed' order by id desc limit 1",
+        {"workflow": workflow, "activity": activity},
+    )
+    return _window(row) if row else None
+
+
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
     """Stores a new open window. Raises BrakeError when another run has one open for the same option."""
+    transaction.lock(f"window of {wanted.option}")
     existing = open_window(transaction, wanted.option)
     if existing is not None:
         raise BrakeError(

@@ -16,7 +16,7 @@ from crosstie.db.database import Database, Transaction
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
-from crosstie.sync import windows
+from crosstie.sync import comparison, windows
 from crosstie.workflow import state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site
 from crosstie.workflow.clock import Clock
@@ -290,6 +290,7 @@ class _Passage:
         self.hold.check()
         with self.db.transaction(f"{event.target} is published") as transaction:
             self.hold.publish(transaction)
+            state.lock_rejects(transaction, self.definition.name)
             counts: Mapping[str, int] = done.counts
             if done.effect is not None:
                 counts = done.effect(transaction) or counts
@@ -432,7 +433,9 @@ class _Passage:
     def _sweep(self) -> None:
         """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
         process makes and names meanwhile is not in the list."""
-        found = self.db.work_tables()
+        everything = self.db.work_tables()
+        found = [name for name in everything if not comparison.is_comparisons(name)]
+        comparison.sweep(self.db, everything)
         with self.db.reading() as transaction:
             tails = windows.tail_tables(transaction)
             names = state.rubbish(transaction, found, mine=frozenset({self.run}))
