@@ -54,6 +54,12 @@ class Ids(LateChange, kw_only=True):
     ids: list[str]
 
 
+class Lock(msgspec.Struct, forbid_unknown_fields=True):
+    """lock: every record that another transaction holds from now on."""
+
+    ids: list[str]
+
+
 class Stamps(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """set_stamp: audit fields of `ids`, in wire form or null."""
 
@@ -143,7 +149,9 @@ class Control:
             "purge_delete_log": (NoArguments, lambda given: self._purge_delete_log()),
             "expire_sessions": (NoArguments, lambda given: salesforce.sessions.expire_all()),
             "expire_locators": (NoArguments, lambda given: salesforce.queries.expire_all()),
-            "expire_jobs": (NoArguments, lambda given: salesforce.bulk.expire_all()),
+            "expire_jobs": (NoArguments, lambda given: self._expire_jobs(salesforce)),
+            "resume_jobs": (NoArguments, lambda given: salesforce.ingest.resume()),
+            "lock": (Lock, lambda given: org.lock(given.ids)),
         }
 
     def handle(self, request: Request) -> Response:
@@ -179,6 +187,10 @@ class Control:
 
     def _moment(self, now: datetime) -> dict[str, Any]:
         return {"now": now.isoformat(), "frozen": self._org.clock.frozen}
+
+    def _expire_jobs(self, salesforce: Salesforce) -> None:
+        salesforce.bulk.expire_all()
+        salesforce.ingest.expire_all()
 
     def _purge_delete_log(self) -> None:
         """What a purge of the log does: earlier deletions can't be asked any more."""

@@ -38,6 +38,8 @@ FaultType = Literal[
     "foreign_next",
     "no_next",
     "late",
+    "job_fails",
+    "job_waits",
     "rewrite",
 ]
 
@@ -83,7 +85,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wrong_count: `rows` more announced than there are. expire_session: every session ends. expire_locators: every
     query locator ends. redirect: 302 to `location`. foreign_next: the next-page link names the host in `location`.
     no_next: there is no next-page link, although more follows. late: what this request writes becomes visible
-    `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it.
+    `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it. job_fails, job_waits:
+    the ingest job that this request starts fails (saying `message`) after `rows` rows, or stays in progress there
+    until it is aborted or resumed.
     rewrite: the answer is changed by `trick`, which may need `bytes`, `rows`, `field` or `location`.
     """
 

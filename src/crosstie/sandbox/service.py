@@ -75,6 +75,7 @@ class SandboxService:
         """Stops serving and closes the state, which stays."""
         self._server.close()
         self._salesforce.bulk.close()
+        self._salesforce.ingest.close()
         self._org.close()
         self._lock_file.close()
 
