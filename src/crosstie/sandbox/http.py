@@ -165,9 +165,9 @@ class HttpsServer:
         with self._lock:
             self._connections.add(connection)
         try:
-            reader = connection.makefile("rb")
-            while not self._closing and self._exchange(connection, reader):
-                pass
+            with connection.makefile("rb") as reader:
+                while not self._closing and self._exchange(connection, reader):
+                    pass
         except (OSError, ValueError) as error:
             log.debug("connection ended: %s", error)
         finally:
