@@ -8,7 +8,7 @@ text (`README` of the store), so that rendering is cheap and comparisons sort.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 COMPOUND_TYPES = frozenset({"address", "location"})
@@ -59,6 +59,10 @@ class Field:
     compound_field_name: str | None
     picklist_values: tuple[PicklistValue, ...]
     raw: Mapping[str, Any] = field(repr=False, compare=False)
+    keeps_space: bool = False
+    """White space around a text is stored, instead of trimmed."""
+    lower_case: bool = False
+    """Texts are stored in lower case."""
 
     @property
     def is_compound(self) -> bool:
@@ -196,6 +200,19 @@ class Catalog:
     """Every sObject of the org, keyed by lower-case name."""
 
     objects: Mapping[str, SObject]
+
+    def with_text_rules(self, *, keeps_space: bool, lowers_email: bool) -> Catalog:
+        """The same with every field told how it stores text."""
+
+        def ruled(item: Field) -> Field:
+            return replace(item, keeps_space=keeps_space, lower_case=lowers_email and item.type == "email")
+
+        return Catalog(
+            objects={
+                name: replace(one, fields={key: ruled(item) for key, item in one.fields.items()})
+                for name, one in self.objects.items()
+            }
+        )
 
     def object(self, name: str) -> SObject | None:
         """The sObject of that API name, in any case, or None."""

@@ -3,11 +3,13 @@
 Source: "sObject Collections", REST API guide.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 from crosstie.sandbox.http import Response
+from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.org import Call, Org
@@ -21,7 +23,8 @@ from crosstie.sandbox.salesforce.records import (
     row_refusal,
     several_records,
 )
-from crosstie.sandbox.salesforce.rest import Rest, decoded_body, writer_of
+from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
+from crosstie.sandbox.salesforce.schema import quoted
 
 MAX_ROWS = 200
 MAX_CHUNKS = 10
@@ -32,10 +35,9 @@ Row = dict[str, Any]
 class Collections:
     """The collection resources of one org."""
 
-    def __init__(self, org: Org, records: Records, rest: Rest) -> None:
+    def __init__(self, org: Org, records: Records) -> None:
         self._org = org
         self._records = records
-        self._rest = rest
 
     def create(self, call: Call) -> Response:
         """POST BASE/composite/sobjects."""
@@ -76,7 +78,7 @@ class Collections:
             if value is None:
                 raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
             if values.count(value) > 1:
-                raise duplicate_key(key, value)
+                raise duplicate_key(key, value, self._org.switches.duplicate_key_code)
             given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
             try:
                 record_id, created = self._records.upsert(sobject, key, value, given, writer, update_only=False)
@@ -113,17 +115,16 @@ class Collections:
             raise ApiError(400, "JSON_PARSER_ERROR", "The request needs ids and fields")
         if len(ids) > MAX_RETRIEVED:
             raise ApiError(400, "EXCEEDED_ID_LIMIT", f"cannot retrieve more than {MAX_RETRIEVED} records")
-        found: list[dict[str, Any] | None] = []
-        for each in ids:
-            try:
-                record_id = record_id_of(str(each))
-                with self._org.database.reading() as connection:
-                    self._records.require(connection, sobject, record_id)
-                found.append(self._rest.record_json(call, sobject, record_id, [str(name) for name in fields]))
-            except ApiError as error:
-                if error.code not in ("NOT_FOUND", "ENTITY_IS_DELETED"):
-                    raise
-                found.append(None)
+        complete = [_retrievable(str(each)) for each in ids]
+        text = f"SELECT {', '.join(str(name) for name in fields)} FROM {sobject.name}"
+        with self._org.database.reading() as connection:
+            result = soql.run(
+                connection, self._org.catalog, text, now=self._org.clock.now(), user_zone=self._org.user_zone
+            )
+            rows = result.rows_by_id(_alive(connection, sobject, [one for one in complete if one is not None]))
+            records = result.records_json(rows, call.version)
+        by_id = {record["attributes"]["url"].rpartition("/")[2]: record for record in records}
+        found = [by_id.get(one or "") for one in complete]
         self._org.counters.rows("retrieve", sum(one is not None for one in found))
         return json_response(found)
 
@@ -189,13 +190,37 @@ def _rows(call: Call) -> tuple[list[Row], bool]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ApiError(400, "JSON_PARSER_ERROR", "The request body must have a list of records")
     _check_size(len(rows))
-    kinds = [str(row.get("attributes")) for row in rows]
+    kinds = [_kind(row) for row in rows]
     chunks = sum(kind != before for kind, before in zip(kinds, [None, *kinds], strict=False))
     if chunks > MAX_CHUNKS:
         raise ApiError(
             400, "INVALID_INPUT", f"operation would need {chunks} chunks; the most is {MAX_CHUNKS}: sort by type"
         )
     return rows, bool(body.get("allOrNone", False))
+
+
+def _kind(row: Row) -> str:
+    attributes = row.get("attributes")
+    return str(attributes.get("type")).lower() if isinstance(attributes, dict) else ""
+
+
+def _alive(connection: sqlite3.Connection, sobject: SObject, ids: list[str]) -> list[str]:
+    """Those that are not in the recycle bin."""
+    if sobject.field("IsDeleted") is None:
+        return ids
+    deleted = f"SELECT Id FROM {quoted(sobject.table)} WHERE IsDeleted = 1 AND Id IN (SELECT value FROM json_each(?))"
+    gone = {row[0] for row in connection.execute(deleted, (json.dumps(ids),))}
+    return [one for one in ids if one not in gone]
+
+
+def _retrievable(text: str) -> str | None:
+    """The whole id; None for what is no id at all. Raises MALFORMED_ID for an id that is spoilt."""
+    try:
+        return record_id_of(text)
+    except ApiError as error:
+        if error.code == "NOT_FOUND":
+            return None
+        raise
 
 
 def _check_size(count: int) -> None:

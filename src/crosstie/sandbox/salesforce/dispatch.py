@@ -53,7 +53,7 @@ class Salesforce:
         self._soap = Soap(org, sessions, credentials)
         rest = Rest(org, self.records, recent)
         replication = Replication(org)
-        collections = Collections(org, self.records, rest)
+        collections = Collections(org, self.records)
         composites = Composites(org, lambda: self._routes)
         self._routes = Routes(
             [

@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -77,8 +78,8 @@ class Org:
         self.switches = msgspec.convert(self.database.setting("switches", {}), Switches)
         self.hidden: frozenset[str] = frozenset(self.database.setting("hidden", []))
         self.described = visible(self._describes, self.hidden)
-        self.catalog = Catalog.from_describes(self.described)
-        self.full_catalog = Catalog.from_describes(self._describes)
+        self.catalog = self._catalog(self.described)
+        self.full_catalog = self._catalog(self._describes)
         self.api_usage = ApiUsage()
         self.ingested_rows = ApiUsage()
         self.locked: frozenset[str] = frozenset()
@@ -97,7 +98,7 @@ class Org:
         self.database.keep_setting("hidden", sorted(names))
         self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
         self.described = visible(self._describes, self.hidden)
-        self.catalog = Catalog.from_describes(self.described)
+        self.catalog = self._catalog(self.described)
 
     def lock(self, ids: list[str]) -> None:
         """Sets which records another transaction holds: writes to them, and references to them, are refused."""
@@ -108,6 +109,13 @@ class Org:
         merged = msgspec.to_builtins(self.switches) | changed
         self.switches = msgspec.convert(merged, Switches)
         self.database.keep_setting("switches", merged)
+        self.catalog = self._catalog(self.described)
+        self.full_catalog = self._catalog(self._describes)
+
+    def _catalog(self, described: list[dict[str, Any]]) -> Catalog:
+        return Catalog.from_describes(described).with_text_rules(
+            keeps_space=self.switches.white_space_kept, lowers_email=self.switches.email_lowered
+        )
 
     def sobject(self, name: str) -> SObject:
         """The object of that name in any case; 404 when it is not there or not visible."""

@@ -109,13 +109,14 @@ class RecordSets:
         `keys` are their stored form; None when the key is the id, without which a row makes a record.
         """
         outcomes: dict[int, Outcome] = {}
+        code = self._org.switches.duplicate_key_code
         times = Counter(folded(key, text) for text in given if text)
         for row, text in enumerate(given):
             if not text and key.type != "id":
                 error = ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
                 outcomes[row] = Outcome(None, error=error)
             elif text and times[folded(key, text)] > 1:
-                outcomes[row] = Outcome(None, error=duplicate_key(key, text))
+                outcomes[row] = Outcome(None, error=duplicate_key(key, text, code))
         if writer.late or any(one.field.unique for one in cells):
             rows = [row for row in range(len(given)) if row not in outcomes]
             texts, columns = [given[row] for row in rows], [one.at(rows) for one in cells]

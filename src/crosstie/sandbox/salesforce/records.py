@@ -313,9 +313,9 @@ def several_records(key: Field, ids: list[str]) -> ApiError:
     return ApiError(400, "DUPLICATE_EXTERNAL_ID", message, [])
 
 
-def duplicate_key(key: Field, value: str) -> ApiError:
-    """400 DUPLICATE_VALUE, as a row's error: rows that are written together have the same external id."""
-    return ApiError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", [key.name])
+def duplicate_key(key: Field, value: str, code: str) -> ApiError:
+    """400 with the code of the org's switch, as a row's error: rows of one call have the same external id."""
+    return ApiError(400, code, f"Duplicate external id specified: {value}", [key.name])
 
 
 def row_locked(record_id: str) -> ApiError:

@@ -61,11 +61,13 @@ def stored_texts(item: Field, texts: Sequence[str]) -> list[str] | None:
     if item.type not in _PLAIN_TEXT or (item.type == "picklist" and item.restricted_picklist):
         return None
     stripped = [text.strip() for text in texts]
+    if item.keeps_space and stripped != list(texts):
+        return None
     if "" in stripped or (item.length and max(map(len, stripped)) > item.length):
         return None
     if item.type == "email" and not all(map(_EMAIL.fullmatch, stripped)):
         return None
-    return stripped
+    return [text.lower() for text in stripped] if item.lower_case else stripped
 
 
 def _wrong_token(item: Field, value: Any) -> ApiError:
@@ -96,6 +98,10 @@ def _text(item: Field, value: Any) -> str | None:
         raise _row_error(item, "INVALID_EMAIL_ADDRESS", f"invalid email address: {value}")
     if item.type == "picklist" and item.restricted_picklist:
         _check_listed(item, text)
+    if item.keeps_space and item.type != "email":
+        text = value
+    if item.lower_case:
+        text = text.lower()
     # The user of the sandbox may not view encrypted data; what is stored is what can be read: the mask.
     return "*" * len(text) if item.type == "encryptedstring" else text
 
