@@ -158,6 +158,10 @@ class Database(Protocol):
         """Whether the lock of that name, taken by `hold`, is still ours: on PostgreSQL its connection may have died."""
         ...
 
+    def interrupt(self, thread: int) -> None:
+        """Cancels the statements that the thread of that ident is executing now: they raise DatabaseError."""
+        ...
+
     def close(self) -> None:
         """Closes every connection and loader."""
         ...

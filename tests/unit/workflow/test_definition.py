@@ -9,7 +9,7 @@ import pytest
 
 from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, RemoteObject, Table
-from crosstie.workflow.activity import OK, Activity, Problem, Shape, Site
+from crosstie.workflow.activity import OK, REJECTS, Activity, Problem, Shape, Site
 from crosstie.workflow.definition import Definition, read_definition, workflow_name
 
 COLUMNS = (Column(name="id", type=ColumnType.TEXT),)
@@ -25,7 +25,7 @@ class Source(Activity):
             yield Problem(path=("table",), message=f"no table {self.table}")
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
-        return {OK: Shape(columns=COLUMNS)}
+        return {OK: Shape(columns=COLUMNS), REJECTS: Shape(columns=COLUMNS)}
 
 
 class Through(Activity):

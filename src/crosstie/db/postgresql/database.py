@@ -195,6 +195,10 @@ class PostgresqlDatabase:
                 return False
             return True
 
+    def interrupt(self, thread: int) -> None:
+        """See `Database`."""
+        self._connections.interrupt(thread)
+
     def close(self) -> None:
         """See `Database`."""
         with self._guard:

@@ -184,6 +184,10 @@ class SqliteDatabase:
         with self._guard:
             return name in self._held
 
+    def interrupt(self, thread: int) -> None:
+        """See `Database`."""
+        self._connections.interrupt(thread)
+
     def close(self) -> None:
         """See `Database`."""
         self._connections.close()
