@@ -237,7 +237,7 @@ class Activity(BaseModel):
     type: str = Field(description="which activity this is")
     label: str = Field("", description="shown to people instead of the name")
     next: str | list[str] | dict[str, str] | None = Field(
-        None, description="where it goes next; by default the next activity in the file that no other one names"
+        None, description="where it goes next; by default the next activity in the file that no earlier one names"
     )
     inputs_from: str | list[str] | None = Field(
         None, alias="from", description="which activities it takes from, the first being the main set"

@@ -207,7 +207,11 @@ def _edges(
                         f"there is no activity “{target}”.{suggest(target, written)}",
                     )
             edges[(name, transition)] = tuple(known)
-    named = {target for targets in edges.values() for target in targets} | elsewhere
+    order = {name: place for place, name in enumerate(written)}
+    # What only a later activity names is where a loop leads back to, and stays the next one of what stands before it.
+    named = {
+        target for (name, _), targets in edges.items() for target in targets if order[name] < order[target]
+    } | elsewhere
     for position, name in enumerate(written):
         if name not in activities:
             continue
@@ -227,7 +231,6 @@ def _edges(
                 )
             elif name not in edges.get((origin, transition), ()):
                 edges[(origin, transition)] = (*edges.get((origin, transition), ()), name)
-    order = {name: place for place, name in enumerate(written)}
     return dict(sorted(edges.items(), key=lambda edge: order.get(edge[0][0], 0)))
 
 

@@ -500,8 +500,8 @@ class Passage:
     def finish(self) -> None:
         """No task is left. A window that is still open was not fed to a good end: the next run reads it again."""
         with self._step(f"run {self.run} ends") as transaction:
-            failed = any(task.status is TaskStatus.FAILED for task in state.tasks(transaction, self.run))
-            if not failed:
+            last = {task.activity: task.status for task in state.tasks(transaction, self.run)}
+            if TaskStatus.FAILED not in last.values():
                 instances.forget_ignored(transaction, self.definition.name)
             self._end(transaction, RunStatus.DONE)
 
@@ -524,7 +524,7 @@ class Passage:
         being worked on is pending again; stopped, the run is over."""
         with self._step(f"run {self.run} is {status}") as transaction:
             self._meter(transaction)
-            self.epoch = state.next_epoch(transaction, self.run)
+            state.end_epoch(transaction, self.run)
             if status is RunStatus.STOPPED:
                 self._end(transaction, status, message)
             else:

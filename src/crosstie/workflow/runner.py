@@ -285,7 +285,7 @@ class _Runner:
         thread = threading.Thread(target=work, name=f"task-{ready.activity}", daemon=True)
         passage.begin(ready)
         self._at_work[number] = _Work(
-            passage, ready, thread, time.monotonic(), longest.total_seconds() if longest else None
+            passage, ready, thread, time.monotonic(), None if longest is None else longest.total_seconds()
         )
         thread.start()
 
@@ -296,7 +296,9 @@ class _Runner:
         except queue.Empty:
             self._warn_of_long_ones()
             return
-        work = self._at_work.pop(number)
+        work = self._at_work.pop(number, None)
+        if work is None:
+            return
         work.passage.release(work.ready)
         if failure is not None and not work.passage.over:
             raise failure
@@ -349,6 +351,7 @@ class _Runner:
                 if work.thread.ident is not None:
                     self.db.interrupt(work.thread.ident)
             self._collect(0.1)
+        self._at_work.clear()
 
     def _sweep(self) -> None:
         """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another

@@ -308,12 +308,9 @@ def take_run(transaction: Transaction, run: int, version: int) -> int:
     return int(row[0])
 
 
-def next_epoch(transaction: Transaction, run: int) -> int:
-    """Ends what anybody could publish under the epoch in force."""
-    row = transaction.row("update crosstie.run set epoch = epoch + 1 where id = :run returning epoch", {"run": run})
-    if row is None:
-        raise DatabaseError(f"run {run} is gone from the database")
-    return int(row[0])
+def end_epoch(transaction: Transaction, run: int) -> None:
+    """Nothing that was begun under the epoch in force can be published any more."""
+    transaction.execute("update crosstie.run set epoch = epoch + 1 where id = :run", {"run": run})
 
 
 def check_epoch(transaction: Transaction, run: int, epoch: int) -> None:

@@ -167,3 +167,19 @@ def test_words_that_yaml_would_turn_into_something_else_stay_words() -> None:
 
 def test_the_name_can_be_read_without_validating_the_rest() -> None:
     assert workflow_name("flow.yaml", "workflow: flow\nactivities: {a: {type: unknown}}\n") == "flow"
+
+
+def test_a_loop_back_does_not_take_an_activity_out_of_the_line() -> None:
+    definition = read(
+        """
+workflow: flow
+activities:
+  begin: {type: source}
+  send: {type: through, errors: again}
+  done: {type: finish}
+  again: {type: through, next: send}
+"""
+    )
+    assert definition.targets("begin", OK) == ("send",)
+    assert definition.targets("send", OK) == ("done",)
+    assert definition.targets("again", OK) == ("send",)
