@@ -59,7 +59,8 @@ class Act(Activity):
 
     def run(self, context: Context) -> Done | Waiting:
         PLAY.calls.append(context.activity)
-        outcome = PLAY.acts.get(context.activity, lambda _: None)(context)
+        act = PLAY.acts.get(context.activity)
+        outcome = act(context) if act else None
         return outcome if isinstance(outcome, Done | Waiting) else Done(tables={OK: None})
 
 
@@ -230,7 +231,12 @@ def test_a_waiting_branch_blocks_nothing(database: Database) -> None:
 
 def test_execute_now_wakes_what_waits(database: Database) -> None:
     woken = []
-    PLAY.acts = {"w": lambda context: woken.append(context.woken) or (None if context.woken else Waiting(signal=True))}
+
+    def wait(context: Context) -> Waiting | None:
+        woken.append(context.woken)
+        return None if context.woken else Waiting(signal=True)
+
+    PLAY.acts = {"w": wait}
     flow = "  w: {type: act}\n"
     assert run(database, flow, waits=False).status is RunStatus.WAITING
     ask(database, Action.WAKE)
