@@ -16,6 +16,7 @@ from typing import Any
 import requests
 
 from crosstie.sandbox import running
+from crosstie.sandbox.service import Around
 
 
 class ControlRefused(Exception):
@@ -135,8 +136,11 @@ class Client:
 
 
 @contextmanager
-def running_sandbox(*, records: int = 1000, state: Path | None = None, port: int = 0) -> Iterator[Sandbox]:
-    """A sandbox in a thread of this process; its state is thrown away unless a folder is given."""
+def running_sandbox(
+    *, records: int = 1000, state: Path | None = None, port: int = 0, around: Around | None = None
+) -> Iterator[Sandbox]:
+    """A sandbox in a thread of this process; its state is thrown away unless a folder is given. `around` stands between
+    each request and who answers it."""
     with tempfile.TemporaryDirectory() as folder:
-        with running(state or Path(folder), records=records, port=port) as service:
+        with running(state or Path(folder), records=records, port=port, around=around) as service:
             yield Sandbox(info=service.info, ca_file=service.ca_file)

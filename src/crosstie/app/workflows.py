@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
@@ -19,6 +20,9 @@ from crosstie.workflow.definition import Definition, read_definition
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
 from crosstie.workflow.state import Run, Task
 from crosstie.workflow.watcher import Message, Silent, Watcher, messages
+
+if TYPE_CHECKING:
+    from crosstie.app.reconciling import Reconciliation, Watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class Workflows:
         """Validates the file and stores its text as the newest version, unless it is that already."""
         definition = self.validate(file)
         with self._db.transaction(f"{definition.name} is applied") as transaction:
+            transaction.lock(f"versions of {definition.name}")
             newest = _newest(transaction, definition.name)
             if newest is not None and newest.text == definition.text:
                 return Applied(definition=definition, version=newest.version, changed=False)
@@ -143,6 +148,36 @@ class Workflows:
         else:
             definition, version = self.definition(target), self.get(target).version
         return run_workflow(self._around(watcher or Silent()), definition, version, restart=restart)
+
+    def reconcile(
+        self,
+        name: str,
+        activity: str = "",
+        *,
+        into: str = "",
+        repair: bool = False,
+        limit: int = 10,
+        output: Path | None = None,
+        watch: Watch | None = None,
+    ) -> Reconciliation:
+        """Compares the ids and stamps of what the CRM holds with what an import of a workflow brought into a table:
+        its only import with automatic index, or `activity`; the only table that its rows are tied to, or `into`.
+
+        With `repair` the missing and stale records are read by their ids by the next run. `limit` records of each
+        verdict come with the answer, all of them go to `output` as CSV. Raises ConfigError where nothing can be
+        compared (never run, another org, no ties), BrakeError when the same comparison is under way."""
+        from crosstie.app.reconciling import Reconciler, Watch
+        from crosstie.app.reconciling.subject import find_subject
+
+        subject = find_subject(self.definition(name), self._site, activity, into)
+        return Reconciler(
+            around=self._around(Silent()),
+            subject=subject,
+            repair=repair,
+            limit=limit,
+            output=output,
+            watch=watch or Watch(),
+        ).run()
 
 
 class Runs:

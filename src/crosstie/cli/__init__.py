@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from crosstie.cli import account, failures, objects, options, project, rejects, runs, sandbox, workflow
+from crosstie.cli import account, failures, objects, options, project, reconcile, rejects, runs, sandbox, workflow
 from crosstie.cli.session import Session
 
 _HELP = """Keeps a marketing database and its CRM in step.
@@ -22,7 +22,7 @@ Begin with:
 
 \b
 Exit codes: 0 done, 1 failed, 2 a mistake in arguments, configuration or definition,
-3 done with rejects, 4 stopped by the brake or waiting for a person, 130 interrupted.
+3 done with rejects, or differences found, 4 stopped by the brake or waiting for a person, 130 interrupted.
 """
 
 
@@ -52,6 +52,7 @@ for _command in (
     workflow.workflow,
     runs.run,
     runs.log,
+    reconcile.reconcile,
     rejects.rejects,
     options.option,
 ):

@@ -18,16 +18,27 @@ if TYPE_CHECKING:
 class Kind:
     """A kind of CRM: `settings` and `connector` are `module:class` of its account model and of its connector.
 
-    `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM."""
+    `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM. `page_rows` and
+    `bulk_page_rows` are how many records of few fields one call brings, `bulk_calls` what a bulk read costs beside its
+    pages: to say beforehand what a read will cost."""
 
     label: str
     settings: str
     connector: str
     reject_columns: tuple[str, ...]
+    page_rows: int
+    bulk_page_rows: int
+    bulk_calls: int
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
         return _load(self.settings)
+
+    def expected_calls(self, rows: int, *, bulk: bool) -> int:
+        """About how many API calls a read of so many records takes."""
+        if bulk:
+            return self.bulk_calls + -(-rows // self.bulk_page_rows)
+        return max(1, -(-rows // self.page_rows))
 
     def open(
         self, settings: Any, *, account: str, org_id: str, token: str, on_token: Callable[[str], None]
@@ -45,6 +56,9 @@ CONNECTORS: dict[str, Kind] = {
         settings="crosstie.crm.salesforce.settings:SalesforceSettings",
         connector="crosstie.crm.salesforce.connector:SalesforceConnector",
         reject_columns=("errorSymbol", "errorMessage"),
+        page_rows=2_000,
+        bulk_page_rows=50_000,
+        bulk_calls=4,
     ),
 }
 

@@ -174,12 +174,15 @@ class ObjectName:
 
 @dataclass(slots=True)
 class Usage:
-    """API calls of one connector instance: made by us, and the org's meter as last answered (0: unknown)."""
+    """API calls of one connector instance: made by us, and the org's meter as last answered (0: unknown).
+
+    `retries` says what was sent again: a sentence for the log, without values, and how often."""
 
     calls: int = 0
     rows: int = 0
     org_used: int = 0
     org_limit: int = 0
+    retries: dict[str, int] = field(default_factory=dict)
 
 
 class Connector(Protocol):
@@ -196,6 +199,11 @@ class Connector(Protocol):
     @property
     def usage(self) -> Usage:
         """The meter of this connector, sign-in calls not counted."""
+        ...
+
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """From now on `permit` is called before every request, sign-in and repetition included; what it raises ends the
+        call, and nothing is sent."""
         ...
 
     def check(self, objects: Sequence[RemoteObject] = ()) -> Check:

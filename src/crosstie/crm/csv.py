@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from crosstie.errors import ProtocolError
+from crosstie.errors import ProtocolError, UnavailableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 PIECE_BYTES = 1024 * 1024
+_EMPTY_LINES_BYTES = 64 * 1024
 RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 """Salesforce allows 400,000 characters a record; larger means that quotes are out of step or somebody is hostile."""
 
@@ -24,8 +25,9 @@ RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 def records(chunks: Iterable[bytes], *, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     """Cuts a CSV byte stream into pieces of about `piece_bytes` that end where a record ends.
 
-    Assumes that `"` is the only quote and that it is doubled inside a value. A last record without line end is
-    given as it is. Raises ProtocolError when the stream ends inside quotes or a record is too large.
+    Assumes that `"` is the only quote and that it is doubled inside a value. Raises UnavailableError when the stream
+    does not end with a line end outside quotes: then it was cut, for a value that ends where a doubled quote was cut in
+    two looks whole. Raises ProtocolError when a record is too large.
     """
     held: list[bytes] = []
     size, wanted, outside = 0, piece_bytes, True
@@ -49,10 +51,14 @@ def records(chunks: Iterable[bytes], *, piece_bytes: int = PIECE_BYTES) -> Itera
             raise ProtocolError(f"A CSV record is larger than {RECORD_LIMIT_BYTES:,} bytes.")
         else:
             wanted = size * 2
-    if not outside:
-        raise ProtocolError("The CSV ends inside a quoted value: it is cut or its quotes are out of step.")
-    if size:
-        yield b"".join(held)
+    rest = b"".join(held)
+    if not outside or (rest and not rest.endswith(b"\n")):
+        raise UnavailableError(
+            "The CSV was cut: its last record has no end, or its quotes are out of step.",
+            hint="The connection is bad, or a proxy shortens answers. Run it again; if it stays so, report it.",
+        )
+    if rest:
+        yield rest
 
 
 def _last_end(data: bytes, outside: bool) -> int:
@@ -131,6 +137,8 @@ class CsvReader:
         if b"\0" in piece:
             piece = piece.replace(b"\0", b"")
         if not piece or piece.isspace():
+            if len(piece) > _EMPTY_LINES_BYTES:
+                raise ProtocolError(f"The CSV of “{self._what}” holds {len(piece):,} bytes of empty lines.")
             return None
         if self._options is None:
             self._options = (

@@ -20,12 +20,16 @@ class Hosts:
 
     def allows(self, url: str) -> bool:
         """Whether the absolute URL is https and leads to one of them."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 443
+        except ValueError:
+            return False
         if parts.scheme != "https" or not parts.hostname or parts.username is not None:
             return False
         if host_and_port(url) in self.exact:
             return True
-        return (parts.port or 443) == 443 and any(parts.hostname.endswith(suffix) for suffix in self.suffixes)
+        return port == 443 and any(parts.hostname.endswith(suffix) for suffix in self.suffixes)
 
 
 def host_and_port(url: str) -> str:

@@ -1,13 +1,13 @@
 """The one HTTP session of a connector: https only, bounded waits and sizes, complete bodies, nothing sent elsewhere.
 
-Bodies are taken raw and inflated here, because HTTP clients accept a gzip stream that was cut with correct framing:
-an answer is complete only when the compressed stream says so and Content-Length agrees.
+Nothing that an answer says is believed before it is checked: not its length, its links, its dates, its numbers.
 """
 
 from __future__ import annotations
 
 import logging
 import ssl
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urljoin
 
 from crosstie.crm.hosts import Hosts, shown_host
+from crosstie.crm.inflate import Inflater, whole_number
 from crosstie.errors import AuthError, ConfigError, ConnectorError, ProtocolError, UnavailableError
 
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+NOT_DECODED = (ValueError, RecursionError)
+"""What msgspec raises for bytes that are not what was asked for: its own errors, bad UTF-8, and nesting too deep."""
+
 NOT_SENT = "NOT_SENT"
 """Code of an UnavailableError that proves that the request never reached the other side."""
 
 JSON_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 1024 * 1024
-_INFLATE_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
 _REQUEST_ID_HEADERS = ("x-sfdc-request-id", "x-request-id", "request-id", "x-ms-service-request-id")
@@ -86,16 +89,41 @@ class Answer:
 
     def json(self) -> Any:
         """The parsed body. Raises ProtocolError when it is not JSON."""
+        return self.decoded(Any, "is not valid JSON")
+
+    def decoded(self, kind: Any, how: str) -> Any:
+        """The body as a value of a msgspec type. Raises ProtocolError, saying `how` it is wrong and where."""
         import msgspec
 
         try:
-            return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return msgspec.json.decode(self.body, type=kind)
+        except NOT_DECODED as error:
             raise ProtocolError(
-                f"The answer to “{self.what}” is not valid JSON: {error}.",
-                hint="A proxy may have changed it. Run it again; if it stays so, report it.",
+                f"The answer to “{self.what}” {how}: {error}.",
+                hint="Nothing of it was used; a proxy may have changed it. Run it again; if it stays so, report it.",
                 request_id=self.request_id,
             ) from error
+
+    def refuse_cut(self) -> Answer:
+        """This answer, unless its JSON has no end although its framing is whole, as a proxy that shortens answers
+        leaves it: then raises UnavailableError. An error's body need not be JSON, and is not looked at if it is none.
+        """
+        import msgspec
+
+        if self.status >= 400 and not self.body.startswith((b"[", b"{")):
+            return self
+        try:
+            msgspec.json.decode(self.body, type=msgspec.Raw)
+        except msgspec.DecodeError as error:
+            if "truncated" in str(error):
+                raise UnavailableError(
+                    f"The answer to “{self.what}” was cut: its JSON has no end.",
+                    hint="The connection is bad, or a proxy shortens answers.",
+                    request_id=self.request_id,
+                ) from error
+        except RecursionError:  # too deep is not too short; who decodes it refuses it
+            return self
+        return self
 
 
 def http_date(text: str | None) -> datetime | None:
@@ -104,7 +132,7 @@ def http_date(text: str | None) -> datetime | None:
         return None
     try:
         return parsedate_to_datetime(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -112,62 +140,10 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """How long the answer asks to wait, never negative; None when it does not say."""
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
-        return timedelta(seconds=min(int(text), 86_400))
+        seconds = whole_number(text)
+        return timedelta(seconds=86_400 if seconds is None else min(seconds, 86_400))
     until, now = http_date(text), http_date(headers.get("date"))
     return max(until - now, timedelta()) if until and now else None
-
-
-class Inflater:
-    """Raw body chunks to plain bytes, in pieces of at most 1 MiB; knows whether the body is complete."""
-
-    def __init__(self, headers: Mapping[str, str], what: str, *, may_be_empty: bool = False) -> None:
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity", "gzip", "x-gzip"}:
-            raise ProtocolError(f"The answer to “{what}” is encoded as {encoding}, which was not asked for.")
-        length = headers.get("content-length", "")
-        self._what = what
-        self._gzip = encoding.endswith("gzip")
-        self._expected = int(length) if length.isdecimal() else None
-        self._received = 0
-        self._stream: Any = self._fresh() if self._gzip else None
-        self._may_be_empty = may_be_empty
-
-    @staticmethod
-    def _fresh() -> Any:
-        return _isal().decompressobj(wbits=31)
-
-    def plain(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The plain bytes. Raises UnavailableError at the end if anything is missing: what came so far is suspect."""
-        for chunk in chunks:
-            self._received += len(chunk)
-            if self._stream is None:
-                yield chunk
-            else:
-                yield from self._inflate(chunk)
-        if self._expected is not None and self._received != self._expected:
-            raise self._cut(f"{self._received:,} of {self._expected:,} bytes came")
-        whole = self._stream is None or self._stream.eof or (self._may_be_empty and not self._received)
-        if not whole:
-            raise self._cut("its compressed stream has no end")
-
-    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
-        while chunk:
-            if self._stream.eof:  # another gzip member follows
-                self._stream = self._fresh()
-            try:
-                piece = self._stream.decompress(chunk, _INFLATE_BYTES)
-            except _isal().error as error:
-                raise self._cut(f"its compressed stream is broken ({error})") from error
-            if piece:
-                yield piece
-            chunk = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
-            if not piece and not self._stream.eof:
-                return
-
-    def _cut(self, how: str) -> UnavailableError:
-        return UnavailableError(
-            f"The answer to “{self._what}” was cut: {how}.", hint="The connection is bad, or a proxy shortens answers."
-        )
 
 
 class Stream:
@@ -232,9 +208,13 @@ class HttpSession:
         retries: Retries | None = None,
         connections: int = 16,
         transport: Transport | None = None,
+        on_retry: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.hosts = hosts
         self.retries = retries or Retries()
+        self.on_retry = on_retry
+        self.permit: Callable[[], None] = lambda: None
+        """Called before every request; what it raises keeps the request from being sent."""
         times = timeouts or Timeouts()
         http = _http()
         # Their logs show URLs (filters hold personal data) and headers (tokens); retries are logged here.
@@ -271,14 +251,17 @@ class HttpSession:
             if stream.status not in _REDIRECTS or not target:
                 return stream
             stream.close()
-            url = self.follow(urljoin(url, target), base=url, what=call.what)
+            url = self.follow(target, base=url, what=call.what)
             if call.method != "GET":
                 raise ProtocolError(f"“{call.what}” was redirected to {shown_host(url)}; a write is not sent there.")
         raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.")
 
     def follow(self, target: str, *, base: str, what: str) -> str:
         """The absolute URL of `target` as seen from `base`. Raises ProtocolError if it leads to a foreign host."""
-        url = urljoin(base, target)
+        try:
+            url = urljoin(base, target)
+        except ValueError:
+            url = ""
         if not self.hosts.allows(url):
             raise ProtocolError(
                 f"The answer to “{what}” points to {shown_host(url)}, "
@@ -290,28 +273,36 @@ class HttpSession:
     def _once(self, call: Call, url: str) -> Stream:
         if not self.hosts.allows(url):
             raise ProtocolError(f"“{call.what}” would go to {shown_host(url)}, which this account does not allow.")
+        self.permit()
         request_id = uuid.uuid4().hex
-        request = self._client.build_request(
-            call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
-        )
+        try:
+            request = self._client.build_request(
+                call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
+            )
+        except (_http().InvalidURL, ValueError) as error:
+            raise ProtocolError(f"“{call.what}” would go to {shown_host(url)} by an address that is none.") from error
         try:
             return Stream(self._client.send(request, stream=True), call.what, request_id)
         except (_http().TransportError, ssl.SSLError) as error:
             raise _broken(error, call.what, url) from error
 
     def repeat(self, attempt: Callable[[], T]) -> T:
-        """Runs a read, again while it raises UnavailableError, within the budget; then lets the last error through."""
+        """Runs a read, again while it raises UnavailableError, within the budget; then lets the last error through.
+        Each repetition is told to `on_retry`, with the error's message."""
         import stamina
 
         limits = self.retries
+        until = time.monotonic() + limits.budget.total_seconds()
+        why = ""
 
         def again(error: Exception) -> bool | timedelta:
+            nonlocal why
             if not isinstance(error, UnavailableError):
                 return False
-            if error.retry_after is not None and error.retry_after > limits.budget:
-                return False
-            log.info("%s Trying again.", error.message)
-            return True if error.retry_after is None else error.retry_after
+            why = error.message
+            if error.retry_after is None:
+                return True
+            return time.monotonic() + error.retry_after.total_seconds() <= until and error.retry_after
 
         for one in stamina.retry_context(
             on=again,
@@ -321,6 +312,9 @@ class HttpSession:
             wait_max=limits.longest_wait,
             wait_jitter=limits.first_wait,
         ):
+            if why:
+                log.info("%s Trying again.", why)
+                self.on_retry(why)
             with one:
                 return attempt()
         raise AssertionError("a retry context ends with a result or an error")
@@ -334,12 +328,6 @@ def _http() -> Any:
     import httpx2
 
     return httpx2
-
-
-def _isal() -> Any:
-    from isal import isal_zlib
-
-    return isal_zlib
 
 
 def _trust(ca_file: str) -> ssl.SSLContext:

@@ -57,6 +57,12 @@ class Transaction(Protocol):
         """A part that can fail and be undone alone."""
         ...
 
+    def lock(self, name: str) -> None:
+        """Waits until no other transaction has the lock of that name, and keeps it to the end of this one: for those
+        who would otherwise write the same rows in different orders, and end in a deadlock. On SQLite a write
+        transaction is alone anyway."""
+        ...
+
 
 class Load(Protocol):
     """A bulk load under way into one private table."""
@@ -117,11 +123,11 @@ class Database(Protocol):
         """Adds nullable columns to a table."""
         ...
 
-    def create_work(self, name: str, columns: Sequence[Column]) -> None:
+    def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """Creates an empty private work table `crosstie.<name>`, replacing what an earlier attempt left.
 
-        Work tables need not survive a crash of the database server (PostgreSQL: unlogged): on resume the row count
-        is compared."""
+        Work tables need not survive a crash of the database server (PostgreSQL: unlogged, emptied by it): on resume the
+        row count is compared. One that is to outlive its run is made `durable`."""
         ...
 
     def load(
@@ -146,7 +152,8 @@ class Database(Protocol):
         ...
 
     def drop_work(self, names: Sequence[str]) -> None:
-        """Drops work tables or views; a missing one is no error."""
+        """Drops work tables or views; a missing one is no error. One that somebody is using (PostgreSQL: a long read,
+        a load of a runner that was taken over) is left for the next time."""
         ...
 
     def hold(self, name: str) -> AbstractContextManager[bool]:
@@ -155,7 +162,12 @@ class Database(Protocol):
         ...
 
     def still_holds(self, name: str) -> bool:
-        """Whether the lock of that name, taken by `hold`, is still ours: on PostgreSQL its connection may have died."""
+        """Whether the lock of that name, taken by `hold`, is still ours: on PostgreSQL its connection may have died, on
+        SQLite its file may have been removed. Costs microseconds: it is asked with every request and every batch."""
+        ...
+
+    def holder(self, name: str) -> str:
+        """Who has the lock of that name, for people: process, machine, since when. '' when nobody or not known."""
         ...
 
     def interrupt(self, thread: int) -> None:

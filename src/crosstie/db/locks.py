@@ -11,8 +11,10 @@ import hashlib
 import logging
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 WRITER = "writer"
@@ -46,14 +48,38 @@ def writing_turn(database: Path, purpose: str, *, tell_after: float = TELL_AFTER
 
 
 def try_hold(database: Path, name: str) -> int | None:
-    """The descriptor that holds the lock of that name until it is closed, or None when somebody else has it."""
+    """The descriptor that holds the lock of that name until it is closed, or None when somebody else has it. The file
+    says by whom it is held."""
+    path = hold_path(database, name)
+    while True:
+        descriptor = _open(path)
+        if not _try(descriptor):
+            os.close(descriptor)
+            return None
+        if is_file_of(descriptor, path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, this_process().encode(), 0)
+            return descriptor
+        os.close(descriptor)  # removed between opening and locking: who comes next makes another one
+
+
+def hold_path(database: Path, name: str) -> Path:
+    """The file of the lock of that name."""
     readable = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]
-    file = f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-    descriptor = _open(lock_folder(database) / file)
-    if _try(descriptor):
-        return descriptor
-    os.close(descriptor)
-    return None
+    return lock_folder(database) / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def is_file_of(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one of that name: a lock on a file that was removed keeps nobody out."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))  # noqa: PTH116 - asked with every request
+    except FileNotFoundError:
+        return False
+
+
+def this_process() -> str:
+    """This process as others are told of it: its number, its machine, and the time."""
+    return f"process {os.getpid()} on {socket.gethostname()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _open(path: Path) -> int:
@@ -86,3 +112,4 @@ def _wait(descriptor: int, database: Path, purpose: str, tell_after: float) -> N
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     finally:
         timer.cancel()
+        timer.join()  # it reads what is closed next

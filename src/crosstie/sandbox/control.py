@@ -28,9 +28,10 @@ class LateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Touch(LateChange, kw_only=True):
-    """change: `count` records of `object`."""
+    """change: the records `ids`, or `count` records of `object`."""
 
-    count: int
+    count: int = 0
+    ids: list[str] | None = None
     fields: list[str] | None = None
 
 
@@ -49,6 +50,12 @@ class Update(LateChange, kw_only=True):
 
 class Ids(LateChange, kw_only=True):
     """delete, undelete, purge: the records `ids`."""
+
+    ids: list[str]
+
+
+class Lock(msgspec.Struct, forbid_unknown_fields=True):
+    """lock: every record that another transaction holds from now on."""
 
     ids: list[str]
 
@@ -120,7 +127,11 @@ class Control:
                 Touch,
                 lambda given: {
                     "ids": changes.touch(
-                        given.object, given.count, given.fields, late=given.late, holds_back=given.holds_back
+                        given.object,
+                        given.count if given.ids is None else given.ids,
+                        given.fields,
+                        late=given.late,
+                        holds_back=given.holds_back,
                     )
                 },
             ),
@@ -138,6 +149,9 @@ class Control:
             "purge_delete_log": (NoArguments, lambda given: self._purge_delete_log()),
             "expire_sessions": (NoArguments, lambda given: salesforce.sessions.expire_all()),
             "expire_locators": (NoArguments, lambda given: salesforce.queries.expire_all()),
+            "expire_jobs": (NoArguments, lambda given: self._expire_jobs(salesforce)),
+            "resume_jobs": (NoArguments, lambda given: salesforce.ingest.resume()),
+            "lock": (Lock, lambda given: org.lock(given.ids)),
         }
 
     def handle(self, request: Request) -> Response:
@@ -173,6 +187,10 @@ class Control:
 
     def _moment(self, now: datetime) -> dict[str, Any]:
         return {"now": now.isoformat(), "frozen": self._org.clock.frozen}
+
+    def _expire_jobs(self, salesforce: Salesforce) -> None:
+        salesforce.bulk.expire_all()
+        salesforce.ingest.expire_all()
 
     def _purge_delete_log(self) -> None:
         """What a purge of the log does: earlier deletions can't be asked any more."""

@@ -20,6 +20,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._idle_lock = threading.Lock()
         self._write_lock = threading.RLock()
+        self._writing_thread: int | None = None
         self._writer = self.connect()
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute(SETTINGS)
@@ -34,7 +35,12 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A pooled connection for one request."""
+        """A pooled connection for one request; within a write transaction of this thread, that one's, so that parts
+        of one composite request see what earlier parts wrote.
+        """
+        if self._writing_thread == threading.get_ident():
+            yield self._writer
+            return
         with self._idle_lock:
             connection = self._idle.pop() if self._idle else None
         connection = connection or self.connect()
@@ -55,12 +61,16 @@ class Database:
                 yield connection
                 return
             connection.execute("BEGIN IMMEDIATE")
+            self._writing_thread = threading.get_ident()
             try:
                 yield connection
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
+            else:
+                connection.execute("COMMIT")
+            finally:
+                self._writing_thread = None
 
     def setting(self, name: str, default: Any = None) -> Any:
         """The JSON value kept under `name`."""

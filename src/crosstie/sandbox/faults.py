@@ -28,6 +28,8 @@ FaultType = Literal[
     "drop_after",
     "truncate",
     "cut_gzip",
+    "cut_plain",
+    "cut_chunked",
     "cut_csv",
     "wrong_count",
     "expire_session",
@@ -36,6 +38,39 @@ FaultType = Literal[
     "foreign_next",
     "no_next",
     "late",
+    "job_fails",
+    "job_waits",
+    "rewrite",
+]
+
+Trick = Literal[
+    "",
+    "html",
+    "empty",
+    "bomb",
+    "deep",
+    "big_header",
+    "wrong_type",
+    "short_length",
+    "foreign_instance",
+    "odd_token",
+    "big_field",
+    "invalid_utf8",
+    "nul",
+    "bad_id",
+    "big_number",
+    "nan",
+    "extra_member",
+    "missing_member",
+    "reordered",
+    "other_object",
+    "same_row",
+    "short_page",
+    "total",
+    "own_next",
+    "next_row",
+    "blank_lines",
+    "open_quote",
 ]
 
 
@@ -43,13 +78,17 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What goes wrong.
 
     latency: `seconds` before the work. status: an error answer (`status`, and if wanted `code`, `message`, `html`,
-    `retry_after`), without the work, or with it when `after_work`. drop_before, drop_after: the connection is cut
-    before the work, or after its commit. truncate: `bytes` fewer than Content-Length says. cut_gzip: the gzip stream
-    ends `bytes` early, in correct framing. cut_csv: `rows` fewer than announced. wrong_count: `rows` more announced
-    than there are. expire_session: every session ends. expire_locators: every query locator ends. redirect: 302 to
-    `location`. foreign_next: the next-page link names the host in `location`. no_next: there is no
-    next-page link, although more follows. late: what this request writes
-    becomes visible `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it.
+    `retry_after`, as a date when `retry_date`), without the work, or with it when `after_work`. drop_before,
+    drop_after: the connection is cut before the work, or after its commit. truncate: `bytes` fewer than Content-
+    Length says. cut_gzip: the gzip stream ends `bytes` early, in correct framing. cut_plain: the same of an
+    uncompressed body. cut_chunked: a chunked body breaks off so early. cut_csv: `rows` fewer than announced.
+    wrong_count: `rows` more announced than there are. expire_session: every session ends. expire_locators: every
+    query locator ends. redirect: 302 to `location`. foreign_next: the next-page link names the host in `location`.
+    no_next: there is no next-page link, although more follows. late: what this request writes becomes visible
+    `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it. job_fails, job_waits:
+    the ingest job that this request starts fails (saying `message`) after `rows` rows, or stays in progress there
+    until it is aborted or resumed.
+    rewrite: the answer is changed by `trick`, which may need `bytes`, `rows`, `field` or `location`.
     """
 
     type: FaultType
@@ -59,11 +98,14 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     message: str | None = None
     html: bool = False
     retry_after: int | None = None
+    retry_date: bool = False
     after_work: bool = False
     bytes: int = 10
     rows: int = 1
     location: str = "https://elsewhere.example"
     holds_back: bool = True
+    trick: Trick = ""
+    field: str = "LastName"
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -43,6 +43,8 @@ class Request:
     """Seconds of sandbox time until a write of this request becomes visible to readers."""
     faults: frozenset[str] = frozenset()
     """Faults of the plan that only the handler itself can play (fewer rows than announced, …)."""
+    metered: int = 0
+    """Calls that this request put onto the org's API meter."""
 
     @property
     def accepts_gzip(self) -> bool:
@@ -87,7 +89,9 @@ class Response:
     drop: bool = False
     """Close the connection instead of answering."""
     withheld: int = 0
-    """Bytes announced by Content-Length, but not sent."""
+    """Bytes announced by Content-Length, but not sent; when negative, sent but not announced."""
+    chunks_broken: bool = False
+    """Send the body in chunks, and close without the last one."""
 
     def length(self) -> int:
         """The body's length in bytes."""
@@ -161,9 +165,9 @@ class HttpsServer:
         with self._lock:
             self._connections.add(connection)
         try:
-            reader = connection.makefile("rb")
-            while not self._closing and self._exchange(connection, reader):
-                pass
+            with connection.makefile("rb") as reader:
+                while not self._closing and self._exchange(connection, reader):
+                    pass
         except (OSError, ValueError) as error:
             log.debug("connection ended: %s", error)
         finally:
@@ -186,7 +190,9 @@ class HttpsServer:
         response = self._handle(request)
         if response.drop:
             return False
-        keep = request.headers.get("connection", "").lower() != "close" and not response.withheld
+        keep = request.headers.get("connection", "").lower() != "close" and not (
+            response.withheld or response.chunks_broken
+        )
         _send(connection, response, head_only=request.method == "HEAD", keep=keep)
         return keep
 
@@ -276,13 +282,18 @@ def _send(connection: ssl.SSLSocket, response: Response, *, head_only: bool, kee
         phrase = "Unknown"
     lines = [f"HTTP/1.1 {response.status} {phrase}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
-    if response.status not in (204, 304):
+    if response.chunks_broken:
+        lines.append("Transfer-Encoding: chunked")
+    elif response.status not in (204, 304):
         lines.append(f"Content-Length: {length + response.withheld}")
     if not keep:
         lines.append("Connection: close")
     head = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
     if head_only or response.status in (204, 304):
         connection.sendall(head)
+        return
+    if response.chunks_broken:
+        connection.sendall(head + f"{length:x}\r\n".encode() + response.body() + b"\r\n" * bool(length))
         return
     first = response.parts[0] if response.parts else b""
     if isinstance(first, bytes) and len(first) < SEND_BYTES:

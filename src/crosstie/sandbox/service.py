@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 INFO_FILE = "sandbox.json"
 
+Around = Callable[[Request, Callable[[Request], Response]], Response]
+"""Stands between the requests of clients and who answers them, so that a test can number them, hold them back, or end
+the client before or after the work is done."""
+
 
 class StateInUse(Exception):
     """Another sandbox serves this state directory."""
@@ -31,7 +35,7 @@ class StateInUse(Exception):
 class SandboxService:
     """One sandbox on one port. `info` is what sandbox.json holds, secrets included."""
 
-    def __init__(self, state_dir: Path, *, records: int = 1000, port: int = 0) -> None:
+    def __init__(self, state_dir: Path, *, records: int = 1000, port: int = 0, around: Around | None = None) -> None:
         state_dir = state_dir.absolute()
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._state_dir = state_dir
@@ -46,6 +50,7 @@ class SandboxService:
         if sessions.find(credentials.file_token, float("inf")) is None:
             sessions.open("file", token=credentials.file_token)
         self._salesforce = Salesforce(self._org, sessions, credentials, public_key_pem(key_file))
+        self._around: Around = around or (lambda request, answer: answer(request))
         self._server = _listen(self._org, port, server_file, self._handle)
         url = f"https://localhost:{self._server.port}"
         self._org.instance_url = url
@@ -70,6 +75,7 @@ class SandboxService:
         """Stops serving and closes the state, which stays."""
         self._server.close()
         self._salesforce.bulk.close()
+        self._salesforce.ingest.close()
         self._org.close()
         self._lock_file.close()
 
@@ -80,7 +86,7 @@ class SandboxService:
         try:
             if request.path.startswith(PREFIX):
                 return self._control.handle(request)
-            return self._salesforce.handle(request)
+            return self._around(request, self._salesforce.handle)
         except Exception:
             # A bug of the sandbox must answer as a broken server would, not silence the connection.
             log.exception("the sandbox failed on %s %s", request.method, request.path)
@@ -162,9 +168,11 @@ def start(
 
 
 @contextmanager
-def running(state_dir: Path, *, records: int = 1000, port: int = 0) -> Iterator[SandboxService]:
+def running(
+    state_dir: Path, *, records: int = 1000, port: int = 0, around: Around | None = None
+) -> Iterator[SandboxService]:
     """A sandbox served by a thread of this process, for as long as the context lasts."""
-    service = SandboxService(state_dir, records=records, port=port)
+    service = SandboxService(state_dir, records=records, port=port, around=around)
     thread = threading.Thread(target=service.serve_forever, daemon=True)
     thread.start()
     try:

@@ -71,6 +71,14 @@ def open_ties(db: Database, lineage: Lineage, local_table: str, exchanges: Seque
         return _set_up(transaction, lineage, local_table, exchanges)
 
 
+def find_ties(db: Database, lineage: Lineage, local_table: str) -> TieTable | None:
+    """The tie table of an object and a local table; None before anything was tied.
+
+    Raises ConfigError when these ties belong to another org behind the same account."""
+    with db.reading() as transaction:
+        return _registered(transaction, lineage, local_table)
+
+
 def _registered(transaction: Transaction, lineage: Lineage, local_table: str) -> TieTable | None:
     rows = transaction.rows(
         "select org, table_name, columns from crosstie.tie where account = :account and object = :object"

@@ -202,8 +202,19 @@ def last_confirmed(transaction: Transaction, option: str) -> Window | None:
     return _window(row) if row else None
 
 
+def last_confirmed_of(transaction: Transaction, workflow: str, activity: str) -> Window | None:
+    """The last confirmed window of an import with automatic index, whatever its option was called."""
+    row = transaction.row(
+        f"select {_COLUMNS} from crosstie.import_window where workflow = :workflow and activity = :activity"
+        " and field <> '' and status = 'confirmed' order by id desc limit 1",
+        {"workflow": workflow, "activity": activity},
+    )
+    return _window(row) if row else None
+
+
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
     """Stores a new open window. Raises BrakeError when another run has one open for the same option."""
+    transaction.lock(f"window of {wanted.option}")
     existing = open_window(transaction, wanted.option)
     if existing is not None:
         raise BrakeError(
@@ -273,7 +284,10 @@ def confirm(transaction: Transaction, window: Window, now: datetime) -> bool:
         "update crosstie.import_window set status = 'confirmed', closed_at = :now where id = :id and status = 'open'",
         {"id": window.id, "now": instant_text(now)},
     )
-    if changed == 0 or not window.moves_option:
+    if changed == 0:
+        return False
+    _forget_settled(transaction, window)
+    if not window.moves_option:
         return False
     values = {
         "name": window.option,
@@ -343,34 +357,42 @@ HANDED_ON = (
 
 
 def unaccepted(transaction: Transaction, option: str) -> tuple[str, ...]:
-    """The remote ids that earlier reads refused."""
+    """The remote ids that earlier reads refused, and those that a comparison asked for."""
     rows = transaction.rows(
         "select remote_id from crosstie.unaccepted where option_name = :option order by remote_id", {"option": option}
     )
     return tuple(str(row[0]) for row in rows)
 
 
+ASKED_FOR = 0
+"""Stands for the run of an id that no run refused: a comparison of both sides wants it to be read by its id."""
+
+_CHUNK = 500
+
+
 def to_ask_again(transaction: Transaction, option: str) -> tuple[str, ...]:
-    """The refused ids to ask for by id: those that were handed on. The others lie in what is read again anyway, because
-    the window of their run was not confirmed."""
-    rows = transaction.rows(f"{HANDED_ON} order by 1", {"option": option})
+    """The ids to ask for by id: the refused ones that were handed on, those that a comparison wants, and those settled
+    by a run that did not end well. The others lie in what is read again anyway, because the window of their run was not
+    confirmed."""
+    rows = transaction.rows(
+        f"{HANDED_ON} union select remote_id from crosstie.unaccepted"
+        f" where option_name = :option and run <= {ASKED_FOR} order by 1",
+        {"option": option},
+    )
     return tuple(str(row[0]) for row in rows)
 
 
 def replace_unaccepted(
     transaction: Transaction, window: Window, *, settled: Sequence[str], refused: Sequence[str], now: datetime
 ) -> None:
-    """Forgets the ids that were accepted or are gone, closing their rejects, and remembers the refused ones, with the
-    run that handed them on."""
-    for remote_id in settled:
+    """Remembers the refused ids with the run that hands them on. The ids that were accepted or are gone are forgotten
+    when the window is confirmed, and not before: until then what was read of them may still be lost with its run."""
+    for first in range(0, len(settled), _CHUNK):
+        chunk = {f"id_{place}": one for place, one in enumerate(settled[first : first + _CHUNK])}
         transaction.execute(
-            "delete from crosstie.unaccepted where option_name = :option and remote_id = :id",
-            {"option": window.option, "id": remote_id},
-        )
-        transaction.execute(
-            "update crosstie.reject set status = 'accepted' where workflow = :workflow and activity = :activity"
-            " and remote_id = :id and status = 'open'",
-            {"workflow": window.workflow, "activity": window.activity, "id": remote_id},
+            "update crosstie.unaccepted set run = :run where option_name = :option"
+            f" and remote_id in ({', '.join(f':{name}' for name in chunk)})",
+            {"option": window.option, "run": -window.run, **chunk},
         )
     for remote_id in refused:
         transaction.execute(
@@ -378,3 +400,15 @@ def replace_unaccepted(
             " on conflict (option_name, remote_id) do update set run = excluded.run",
             {"option": window.option, "id": remote_id, "now": instant_text(now), "run": window.run},
         )
+
+
+def _forget_settled(transaction: Transaction, window: Window) -> None:
+    """Forgets the ids that the run has settled, and closes their rejects."""
+    place = {"option": window.option, "run": -window.run}
+    transaction.execute(
+        "update crosstie.reject set status = 'accepted' where workflow = :workflow and activity = :activity"
+        " and status = 'open' and remote_id in"
+        " (select remote_id from crosstie.unaccepted where option_name = :option and run = :run)",
+        {"workflow": window.workflow, "activity": window.activity, **place},
+    )
+    transaction.execute("delete from crosstie.unaccepted where option_name = :option and run = :run", place)

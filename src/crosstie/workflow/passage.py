@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
 from crosstie.db.database import Database, Transaction
-from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
+from crosstie.errors import ConfigError, CrosstieError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import windows
@@ -24,6 +24,7 @@ from crosstie.workflow import instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
+from crosstie.workflow.holding import HeldDatabase, Hold
 from crosstie.workflow.state import Event, RunStatus, Task, TaskStatus
 from crosstie.workflow.watcher import TaskLog, Watcher, add_message
 
@@ -61,15 +62,23 @@ class _Meter:
     open: dict[str, Connector] = field(default_factory=dict)
     calls: int = 0
     rows: int = 0
+    told: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def now(self) -> tuple[int, int]:
         used = [connector.usage for connector in self.open.values()]
         return sum(one.calls for one in used), sum(one.rows for one in used)
 
-
-def hold_name(workflow: str) -> str:
-    """The name of the lock that makes one process the runner of a workflow."""
-    return f"workflow {workflow}"
+    def retries(self) -> dict[str, int]:
+        """What was sent again since this was asked for the last time: why, and how often."""
+        found: dict[str, int] = {}
+        with self.guard:
+            for account, connector in self.open.items():
+                for why, count in list(connector.usage.retries.items()):
+                    new = count - self.told.get((account, why), 0)
+                    self.told[account, why] = count
+                    if new:
+                        found[why] = found.get(why, 0) + new
+        return found
 
 
 class Passage:
@@ -78,6 +87,8 @@ class Passage:
     def __init__(self, surroundings: Surroundings, definition: Definition, version: int, run: int) -> None:
         self.around = surroundings
         self.db = surroundings.db
+        self.hold = Hold(surroundings.db, definition.name)
+        self.held: Database = HeldDatabase(surroundings.db, self.hold)
         self.definition = definition
         self.run = run
         self.over = False
@@ -92,7 +103,7 @@ class Passage:
             found = state.find_run(transaction, self.run)
             assert found is not None
             self.started, self.simulated, self.calls_before = found.started_at, found.simulated, found.api_calls
-            self.epoch = state.take_run(transaction, self.run, version)
+            self.hold.take(transaction, self.run, version)
             self._give_back(transaction)
 
     def _give_back(self, transaction: Transaction) -> None:
@@ -190,12 +201,7 @@ class Passage:
         """Executes one task and publishes it. A failure of the activity is recorded; raised is only what says that this
         process must not go on."""
         activity = self.definition.activities[ready.activity]
-        if not self.db.still_holds(hold_name(self.definition.name)):
-            raise DatabaseError(
-                f"The hold of workflow {self.definition.name} was lost with its connection; nothing more is done here.",
-                hint=f"Nothing is lost: crosstie run {self.definition.name} goes on where it stopped.",
-                retry=True,
-            )
+        self.hold.check()
         if self.simulated and activity.acts_outside:
             self.skip(ready, "not executed: this is a simulation")
             return
@@ -207,14 +213,19 @@ class Passage:
                 task = ready.task
                 state.wake_task(transaction, task.id)
         self.around.watcher.activity_begun(ready.activity, activity.type)
+        log = self._log(task.id, ready.activity)
         try:
-            context = self._context(ready, task)
+            context = self._context(ready, task, log)
             done = activity.run(context)
+            self._tell_retries(log)
             if isinstance(done, Waiting):
                 self._wait(ready, task, done)
                 return
             counts = self._publish(ready, task, done, context)
         except CrosstieError as error:
+            if self.hold.is_lost():
+                raise self.hold.lost(error) from error
+            self._tell_retries(log)
             self._failed(ready, task, error)
             return
         self.around.watcher.activity_ended(ready.activity, counts, time.monotonic() - began)
@@ -231,13 +242,18 @@ class Passage:
     @contextmanager
     def _step(self, purpose: str) -> Iterator[Transaction]:
         """A transaction that only the holder of this run can commit."""
+        self.hold.check()
         with self.db.transaction(purpose) as transaction:
-            state.check_epoch(transaction, self.run, self.epoch)
+            self.hold.publish(transaction)
             yield transaction
 
-    def _context(self, ready: Ready, task: Task) -> Context:
+    def _tell_retries(self, log: TaskLog) -> None:
+        """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often."""
+        for why, count in self.meter.retries().items():
+            log.info(f"Tried again {'once' if count == 1 else f'{count:,} times'}: {why}", retries=count)
+
+    def _context(self, ready: Ready, task: Task, log: TaskLog) -> Context:
         name = ready.activity
-        log = self._log(task.id, name)
         variables = self._merged(ready.events, log)
         with self.db.reading() as transaction:
             instance = instances.find_instance(transaction, self.definition.name)
@@ -252,7 +268,7 @@ class Passage:
             vars=variables,
             instance=dict(instance.vars) if instance else {},
             zone=zone,
-            db=self.db,
+            db=self.held,
             site=self.around.site,
             log=log,
             now=self.around.clock.now,
@@ -285,7 +301,7 @@ class Passage:
 
     def _log(self, task: int | None, activity: str) -> TaskLog:
         return TaskLog(
-            db=self.db,
+            db=self.held,
             watcher=self.around.watcher,
             clock=self.around.clock,
             workflow=self.definition.name,
@@ -312,7 +328,9 @@ class Passage:
     def _connector(self, account: str) -> Connector:
         with self.meter.guard:
             if account not in self.meter.open:
-                self.meter.open[account] = self.around.connect(account)
+                connector = self.around.connect(account)
+                connector.permitted_by(self.hold.check)
+                self.meter.open[account] = connector
             return self.meter.open[account]
 
     def close(self) -> None:
@@ -330,6 +348,7 @@ class Passage:
     def _publish(self, ready: Ready, task: Task, done: Done, context: Context) -> Mapping[str, int]:
         """The one transaction that ends a task: effect, state, rejects, events, windows."""
         with self._step(f"{ready.activity} is published") as transaction:
+            state.lock_rejects(transaction, self.definition.name)
             if done.effect is not None and not self.simulated:
                 done = done.effect(transaction) or done
             now = self.around.clock.now()

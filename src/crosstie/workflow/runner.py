@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from crosstie.errors import BrakeError
-from crosstie.sync import windows
+from crosstie.errors import DatabaseError
+from crosstie.sync import comparison, windows
 from crosstie.workflow import instances, state
 from crosstie.workflow.activity import Scalar, Woken
 from crosstie.workflow.definition import Definition
+from crosstie.workflow.holding import HOLD_LOST, Hold
 from crosstie.workflow.instances import Action, Request, WorkflowStatus
-from crosstie.workflow.passage import Passage, Ready, Surroundings, hold_name
+from crosstie.workflow.passage import Passage, Ready, Surroundings
 from crosstie.workflow.state import RunStatus, TaskStatus
 
 __all__ = ["RunReport", "Surroundings", "run_workflow", "serve_workflow"]
@@ -65,12 +66,10 @@ def run_workflow(
     """Runs a workflow, or goes on with its unfinished run. With `waits` this process sleeps while tasks wait; without,
     the run is left waiting. `variables` begin the run's events. Raises TaskError where a task failed and the run was
     suspended by it: it can then be gone on with. Raises BrakeError when another process runs this workflow."""
-    with surroundings.db.hold(hold_name(definition.name)) as held:
+    hold = Hold(surroundings.db, definition.name)
+    with surroundings.db.hold(hold.name) as held:
         if not held:
-            raise BrakeError(
-                f"Workflow {definition.name} is being run by another process.",
-                hint="Wait until it has ended: crosstie log shows how far it is.",
-            )
+            raise hold.refusal()
         began = time.monotonic()
         run, resumed = _begin(surroundings, definition, version, restart, simulate, variables or {})
         runner = _Runner(surroundings, definition.name, waits=waits)
@@ -85,7 +84,7 @@ def run_workflow(
 def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tuple[Definition, int]]) -> None:
     """Carries on the served runs of a workflow until all wait for later, or are over; also those that are begun
     meanwhile. Does nothing when another process holds the workflow. Raises TaskError when a task suspended it."""
-    with surroundings.db.hold(hold_name(name)) as held:
+    with surroundings.db.hold(Hold(surroundings.db, name).name) as held:
         if held:
             runner = _Runner(surroundings, name, waits=False, load=load)
             runner.go()
@@ -108,6 +107,7 @@ def _begin(
         if unfinished is not None:
             if not restart and unfinished.simulated == simulate:
                 return unfinished.id, True
+            state.end_epoch(transaction, unfinished.id)
             windows.abandon(transaction, unfinished.id, now)
             state.end_tasks(transaction, unfinished.id, now)
             state.end_run(transaction, unfinished.id, RunStatus.ABANDONED, now, "restarted")
@@ -150,6 +150,7 @@ class _Runner:
     ) -> None:
         self.around = around
         self.db = around.db
+        self.hold = Hold(around.db, workflow)
         self.workflow = workflow
         self.waits = waits
         self.load = load
@@ -172,12 +173,21 @@ class _Runner:
         try:
             self._carry_on()
         except KeyboardInterrupt:
-            self._cancel(RunStatus.INTERRUPTED, "interrupted")
+            if not self.hold.is_lost():
+                self._cancel(RunStatus.INTERRUPTED, "interrupted")
+            raise
+        except DatabaseError as error:
+            if self.hold.is_lost() and error.code != HOLD_LOST:
+                raise self._hold().lost(error) from error
             raise
         finally:
             for passage in self.passages.values():
                 passage.close()
         self._sweep()
+
+    def _hold(self) -> Hold:
+        """The hold of a run, which names it, where there is one."""
+        return next((passage.hold for passage in self.passages.values()), self.hold)
 
     def raise_failure(self) -> None:
         """Raises the failure of the first run that has one."""
@@ -356,7 +366,9 @@ class _Runner:
     def _sweep(self) -> None:
         """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
         process makes and names meanwhile is not in the list."""
-        found = self.db.work_tables()
+        everything = self.db.work_tables()
+        found = [name for name in everything if not comparison.is_comparisons(name)]
+        comparison.sweep(self.db, everything)
         with self.db.reading() as transaction:
             tails = windows.tail_tables(transaction)
             names = state.rubbish(transaction, found, mine=frozenset(self.passages))

@@ -297,7 +297,10 @@ def begin_run(
 
 
 def take_run(transaction: Transaction, run: int, version: int) -> int:
-    """Takes a run into this process's hold: the next epoch, which every publish of it must show."""
+    """Takes a run into this process's hold: the next epoch, which every publish of it must show. Waits for what another
+    runner is just writing for it."""
+    if transaction.dialect == "postgresql":
+        transaction.rows("select 1 from crosstie.run where id = :run for update", {"run": run})
     row = transaction.row(
         "update crosstie.run set epoch = epoch + 1, status = :status, version = :version, ended_at = null, message = ''"
         " where id = :run returning epoch",
@@ -321,10 +324,26 @@ def check_epoch(transaction: Transaction, run: int, epoch: int) -> None:
         )
         != 1
     ):
-        raise DatabaseError(
-            f"run {run} was taken over by another runner; what this one prepared is not published",
-            hint="Nothing is lost: the other runner goes on with it.",
-        )
+        raise _taken_over(run)
+
+
+def confirm_epoch(transaction: Transaction, run: int, epoch: int) -> None:
+    """Refuses to write for a run that another runner has taken since, and keeps it from being taken until the
+    transaction ends; other branches of the run may publish meanwhile. Raises DatabaseError."""
+    kept = " for key share" if transaction.dialect == "postgresql" else ""
+    if transaction.row(
+        f"select 1 from crosstie.run where id = :run and epoch = :epoch{kept}", {"run": run, "epoch": epoch}
+    ):
+        return
+    raise _taken_over(run)
+
+
+def _taken_over(run: int) -> DatabaseError:
+    return DatabaseError(
+        f"run {run} was taken over by another runner; what this one prepared is not published",
+        hint="Nothing is lost: the other runner goes on with it.",
+        code="TAKEN_OVER",
+    )
 
 
 def end_run(transaction: Transaction, run: int, status: RunStatus, now: datetime, message: str = "") -> None:

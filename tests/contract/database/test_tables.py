@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from crosstie.db import open_database
@@ -254,57 +248,6 @@ def test_a_name_too_long_for_postgresql_is_refused(postgres_url: str) -> None:
     database = open_database(postgres_url)
     with pytest.raises(DatabaseError, match="longer than"):
         database.create_work("w_" + "é" * 31, ())
-    database.close()
-
-
-def test_a_held_lock_is_one_s_own_until_it_is_given_back(database: Database) -> None:
-    with database.hold("workflow contacts") as first, database.hold("workflow contacts") as second:
-        assert (first, second) == (True, False)
-        assert database.still_holds("workflow contacts")
-        with database.hold("workflow größe/2") as other:
-            assert other
-    assert not database.still_holds("workflow contacts")
-    with database.hold("workflow contacts") as again:
-        assert again
-
-
-def test_a_lock_is_held_between_processes_and_ends_with_its_holder(database: Database, database_url: str) -> None:
-    program = (
-        "import sys\nfrom crosstie.db import open_database\n"
-        "with open_database(sys.argv[1]).hold('w') as got:\n    print(got, flush=True)\n    sys.stdin.read()\n"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", program, database_url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={"PYTHONPATH": str(SOURCE)},
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "True\n"
-        with database.hold("w") as got:
-            assert not got
-        os.kill(holder.pid, signal.SIGKILL)
-    until = time.monotonic() + 60
-    while True:
-        with database.hold("w") as got:
-            if got:
-                break
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
-def test_a_lost_lock_connection_is_noticed(postgres_url: str) -> None:
-    database = open_database(postgres_url)
-    with database.hold("w") as got:
-        assert got
-        assert database.still_holds("w")
-        with psycopg.connect(postgres_url, autocommit=True) as other:
-            other.execute(
-                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
-            )
-        assert not database.still_holds("w")
     database.close()
 
 

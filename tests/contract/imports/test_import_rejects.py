@@ -242,3 +242,22 @@ def test_rejects_of_a_run_that_was_abandoned_are_handed_on_by_the_next(world: Wo
     report = world.run(TEXT, restart=True)
     assert counts(report)["rejected"] == 2
     assert sorted(str(row["Id"]) for row in world.rows(report, "bad")) == spoilt
+
+
+def test_what_a_run_accepted_and_then_failed_is_asked_for_again_after_a_restart(
+    world: World, spoilt: list[str]
+) -> None:
+    """Mended without a new stamp, it lies in no window: only its id brings it."""
+    world.run(TEXT)
+    world.advance(hours=2)
+    spoil(world, spoilt[:1], "1980-01-31", stamped=False)
+    failing = {**REJECTS, "then": {"type": "javascript", "code": "throw new Error('no')"}}
+    with pytest.raises(TaskError):
+        world.run(indexed(FIELDS, rejects="bad", next="then", more=failing))
+    assert len(inbox(world)) == 2
+    report = world.run(TEXT, restart=True)
+    assert counts(report) == {"rows": 1, "still refused": 1}
+    assert world.ids(report) == spoilt[:1]
+    assert [one.remote_id for one in inbox(world)] == spoilt[1:]
+    world.advance(hours=2)
+    assert counts(world.run(TEXT)) == {"rows": 0, "still refused": 1}

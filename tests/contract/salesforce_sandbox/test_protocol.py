@@ -39,7 +39,7 @@ def test_paths_are_lenient_where_clients_need_it(client: Client) -> None:
 
 
 def test_unknown_resources_and_methods(client: Client) -> None:
-    assert error_of(client.get("/tooling/query?q=SELECT+Id+FROM+ApexClass")) == (404, "NOT_FOUND")
+    assert error_of(client.get("/tooling/executeAnonymous?anonymousBody=x")) == (404, "NOT_FOUND")
     answer = client.send("PUT", "/sobjects/Contact/describe")
     assert error_of(answer) == (405, "METHOD_NOT_ALLOWED")
     assert error_of(client.get("/limits", signed_in=False)) == (401, "INVALID_SESSION_ID")

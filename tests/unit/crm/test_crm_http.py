@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.unit.crm.answers import Body, answer
 
 from crosstie.crm.hosts import Hosts, https_url
-from crosstie.crm.http import Call, HttpSession, Inflater, Retries, retry_after
+from crosstie.crm.http import Call, HttpSession, Retries, retry_after
+from crosstie.crm.inflate import Inflater
 from crosstie.errors import AuthError, ConfigError, ProtocolError, UnavailableError
 
 HOME = "https://acme.my.salesforce.com"

@@ -83,15 +83,21 @@ def find_late(
     )
 
 
-def without_tail(db: Database, table: str, tail: windows.Tail, key: str, columns: Sequence[str]) -> int:
-    """Drops the rows that the last window had already, all values equal; how many."""
+def without_tail(
+    db: Database, table: str, tail: windows.Tail, window: windows.Window, *, key: str, columns: Sequence[str]
+) -> int:
+    """Drops the rows that the last window had already, all values equal; how many. What a comparison of both sides
+    asked for stays: it did not arrive, whatever was read of it."""
+    quoted = db.quote(key)
     same = " and ".join(
         f"t.{db.quote(name)} is not distinct from w.{db.quote(name)}" for name in columns if name != key
     )
     with db.transaction("rows seen before") as transaction:
         return transaction.execute(
             f"delete from crosstie.{table} as w where exists (select 1 from crosstie.{tail.table} t"
-            f" where t.{db.quote(key)} = w.{db.quote(key)}{f' and {same}' if same else ''})"
+            f" where t.{quoted} = w.{quoted}{f' and {same}' if same else ''}) and w.{quoted} not in"
+            f" (select remote_id from crosstie.unaccepted where option_name = :option and run = {windows.ASKED_FOR})",
+            {"option": window.option},
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import queue
 import threading
@@ -21,6 +22,7 @@ _STRIDE = 10**9
 _BEHIND = 10**18
 _WAITING_BATCHES = 8
 _PATIENCE_SECONDS = 1.0
+_LOOK_AGAIN_SECONDS = 0.05
 
 
 @dataclass(slots=True)
@@ -99,11 +101,12 @@ class Pipeline:
         """Lets the threads end. One that waits for an answer of the CRM is left to itself: it only reads, and what it
         brings nobody takes."""
         until = time.monotonic() + _PATIENCE_SECONDS
-        while any(worker.is_alive() for worker in workers) and time.monotonic() < until:
-            try:
-                self._ready.get(timeout=0.05)
-            except queue.Empty:
-                continue
+        for worker in workers:
+            while worker.is_alive() and time.monotonic() < until:
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        self._ready.get_nowait()
+                worker.join(_LOOK_AGAIN_SECONDS)
 
     def _worker(self) -> None:
         while (partition := self._work.get()) is not None and not self._stop.is_set():

@@ -148,7 +148,9 @@ class _Reader:
             landing.tail_table = self._next_tail(landing.table, names)
             if plan.tail is not None:
                 find_late(self.context, landing.table, plan.tail, plan.window, key=plan.key, stamp=plan.stamp)
-                landing.seen_before = without_tail(db, landing.table, plan.tail, plan.key, names)
+                landing.seen_before = without_tail(
+                    db, landing.table, plan.tail, plan.window, key=plan.key, columns=names
+                )
         landing.rows = landing.loaded - repeats - landing.seen_before
         if self.activity.population is not None:
             landing.table = self._with_upstream(landing.table, self.activity.population.ids)

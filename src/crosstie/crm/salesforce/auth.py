@@ -12,12 +12,14 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from crosstie.crm.hosts import shown_host
 from crosstie.crm.http import Answer, Call, HttpSession, http_date
 from crosstie.crm.salesforce.faults import code_and_message, error_of
 from crosstie.crm.salesforce.settings import LAST_SOAP_LOGIN_VERSION, NEWEST_VERSION, Flow, SalesforceSettings
 from crosstie.errors import AuthError, CrosstieError, ProtocolError, RequestError, UnavailableError
 
 _KEY_BLOCK = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_TOKEN = re.compile(r"[!-~]{1,8000}")
 _JWT_LIFE = timedelta(minutes=3)
 _ENVELOPE = (
     '<?xml version="1.0" encoding="utf-8"?>'
@@ -86,16 +88,34 @@ def sign_in(http: HttpSession, settings: SalesforceSettings, account: str, *, ea
         session = _soap(http, settings, account)
     else:
         session = _oauth(http, settings, account, earlier)
+    _refuse_odd_token(session.access_token, account)
     if not http.hosts.allows(session.instance_url):
         raise ProtocolError(
             f"Signing in to account {account} answered with the instance "
-            f"{urlsplit(session.instance_url).hostname or session.instance_url}, a host that this account does not "
+            f"{shown_host(session.instance_url)}, a host that this account does not "
             "allow. No token was sent there.",
             hint="If the org has really moved there, add that host to the account's allowed hosts.",
         )
     if session.version:
         return session
     return replace(session, version=_newest_version(http, session.instance_url, account))
+
+
+def _refuse_odd_token(token: str, account: str) -> None:
+    if not _TOKEN.fullmatch(token):
+        raise ProtocolError(
+            f"Signing in to account {account} gave an access token that cannot travel in a header.",
+            hint="Something between here and Salesforce changes answers. Run it again; if it stays so, report it.",
+        )
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of an instance's URL; '' when it is broken."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _oauth(http: HttpSession, settings: SalesforceSettings, account: str, earlier: SignedIn | None) -> SignedIn:
@@ -111,12 +131,12 @@ def _oauth(http: HttpSession, settings: SalesforceSettings, account: str, earlie
         raise ProtocolError(
             f"Signing in to account {account} gave no access token or instance.", request_id=answer.request_id
         )
-    path = urlsplit(str(body.get("id", ""))).path.rsplit("/", 2)  # {login}/id/{org}/{user}
+    path = str(body.get("id", "")).partition("?")[0].rsplit("/", 2)  # {login}/id/{org}/{user}
     org_id, user_id = (path[-2], path[-1]) if len(path) == 3 else (token.partition("!")[0], "")
     kept = earlier.refresh_token if earlier else ""
     return SignedIn(
         access_token=token,
-        instance_url=str(body["instance_url"]).rstrip("/"),
+        instance_url=_origin(body["instance_url"]),
         org_id=long_id(org_id),
         user_id=long_id(user_id),
         version=settings.api_version,
@@ -153,7 +173,7 @@ def _token_call(http: HttpSession, settings: SalesforceSettings, form: dict[str,
         answer = http.send(call)
         if answer.status == 429 or answer.status >= 500:
             raise error_of(answer, "this account")
-        return answer
+        return answer.refuse_cut()
 
     return http.repeat(attempt)
 
@@ -272,10 +292,9 @@ def _soap(http: HttpSession, settings: SalesforceSettings, account: str) -> Sign
             f"The password of account {account} has expired.",
             hint="Set a new one in Salesforce, then edit the account.",
         )
-    server = urlsplit(values.get("serverUrl", ""))
     return SignedIn(
         access_token=values["sessionId"],
-        instance_url=f"{server.scheme}://{server.netloc.replace('-api.', '.')}",
+        instance_url=_origin(values.get("serverUrl", "")).replace("-api.", "."),
         org_id=long_id(values.get("organizationId", "")),
         user_id=long_id(values.get("userId", "")),
         version=settings.api_version,
@@ -293,7 +312,17 @@ def _leaves(answer: Answer, account: str) -> dict[str, str]:
     except etree.XMLSyntaxError as error:
         if answer.status >= 400:
             raise error_of(answer, account) from error
-        raise ProtocolError("The answer to the SOAP login is not XML.", request_id=answer.request_id) from error
+        if not answer.body.rstrip().endswith(b"Envelope>") and b"Envelope" in answer.body[:400]:
+            raise UnavailableError(
+                "The answer to the SOAP login was cut: its XML has no end.",
+                hint="The connection is bad, or a proxy shortens answers.",
+                request_id=answer.request_id,
+            ) from error
+        raise ProtocolError(
+            "The answer to the SOAP login is not XML.",
+            hint="A proxy may have changed it. Run it again; if it stays so, report it.",
+            request_id=answer.request_id,
+        ) from error
     return {
         etree.QName(node).localname: (node.text or "").strip() for node in root.iter(etree.Element) if len(node) == 0
     }
@@ -330,7 +359,7 @@ def _newest_version(http: HttpSession, instance_url: str, account: str) -> str:
         answer = http.send(Call(method="GET", url=f"{instance_url}/services/data/", what="list API versions"))
         if answer.status != 200:
             raise error_of(answer, account)
-        return answer
+        return answer.refuse_cut()
 
     answer = http.repeat(attempt)
     try:

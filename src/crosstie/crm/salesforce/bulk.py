@@ -13,8 +13,10 @@ import msgspec
 from crosstie.crm.connector import Fetched, Partition, RemoteQuery
 from crosstie.crm.csv import CsvReader, records
 from crosstie.crm.http import NOT_SENT, Answer, Stream
+from crosstie.crm.inflate import whole_number
 from crosstie.crm.salesforce import soql
 from crosstie.crm.salesforce.literals import wire_instant
+from crosstie.crm.salesforce.pages import PagesSeen
 from crosstie.crm.salesforce.session import Session
 from crosstie.errors import ConnectorError, ProtocolError, RequestError, UnavailableError
 
@@ -26,6 +28,7 @@ PAGE_ROWS = 50_000
 
 NOT_IN_BULK = "INVALIDENTITY"
 _CREATE_ATTEMPTS = 3
+_NO_JOB = "does not describe a bulk job"
 _GONE = frozenset({"NOT_FOUND", "INVALIDJOB", "INVALID_CROSS_REFERENCE_KEY"})
 
 
@@ -78,18 +81,6 @@ class FinishedJob:
         )
 
 
-class PagesSeen:
-    """Which locator's page begins with which record, for the life of a connector: a page that is served twice under
-    two locators would otherwise hide the one whose place it took."""
-
-    def __init__(self) -> None:
-        self._locators: dict[tuple[str, str], str] = {}
-
-    def is_new(self, job: str, first_id: str, locator: str) -> bool:
-        """Whether no other locator of the job gave a page that begins with that record."""
-        return self._locators.setdefault((job, first_id), locator) == locator
-
-
 class BulkReader:
     """Reads one query by a Bulk 2.0 job."""
 
@@ -134,18 +125,19 @@ class BulkReader:
         }
         begun = self._session.server_time
         lost = False
-        for _ in range(_CREATE_ATTEMPTS):
+        for attempt in range(_CREATE_ATTEMPTS):
             try:
                 job = self._job(self._session.once("POST", "jobs/query", f"create {self._what}", body=body))
             except UnavailableError as error:
-                if error.retry_after is not None and error.retry_after > self._session.http.retries.budget:
+                too_long = error.retry_after is not None and error.retry_after > self._session.http.retries.budget
+                if too_long or attempt == _CREATE_ATTEMPTS - 1:
                     raise
                 lost = lost or error.code != NOT_SENT
-                last = error
+                self._session.count_retry(error.message)
                 time.sleep((error.retry_after or self._patience.first).total_seconds())
             else:
                 return job, self._orphans(job.id, begun) if lost else ""
-        raise last
+        raise AssertionError("the last attempt gives a job or an error")
 
     def _orphans(self, ours: str, begun: datetime | None) -> str:
         answer = self._session.get("jobs/query?jobType=V2Query", "list bulk queries")
@@ -153,7 +145,7 @@ class BulkReader:
         since = (begun or datetime.now(UTC)) - timedelta(minutes=1)
         found = [
             job.id
-            for job in self._decoded(answer, _Jobs).records
+            for job in answer.decoded(_Jobs, _NO_JOB).records
             if job.id != ours
             and (job.object, job.operation) == (self._query.object.name, self._operation)
             and (not user or job.created_by_id == user)
@@ -171,7 +163,7 @@ class BulkReader:
             if error.code in _GONE:
                 return None
             raise
-        return self._job(answer)
+        return self._job(answer, job_id)
 
     def _finish(self, job: _Job, note: str) -> FinishedJob:
         wait, waited = self._patience.first, timedelta()
@@ -185,7 +177,7 @@ class BulkReader:
             time.sleep(wait.total_seconds())
             waited += wait
             wait = min(wait * 2, self._patience.longest)
-            job = self._job(self._session.get(f"jobs/query/{_path_part(job.id)}", f"wait for {self._what}"))
+            job = self._job(self._session.get(f"jobs/query/{_path_part(job.id)}", f"wait for {self._what}"), job.id)
         if job.state != "JobComplete":
             raise RequestError(
                 f"The bulk job {job.id} on {self._query.object.name} ended as {job.state}: "
@@ -201,17 +193,15 @@ class BulkReader:
         page = PageRows(self._session, self._query, partition, self._page_rows, self._pages)
         return Fetched(batches=page, partitions=page.following())
 
-    def _job(self, answer: Answer) -> _Job:
-        job: _Job = self._decoded(answer, _Job)
-        return job
-
-    def _decoded(self, answer: Answer, kind: type[Any]) -> Any:
-        try:
-            return msgspec.json.decode(answer.body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    def _job(self, answer: Answer, asked: str = "") -> _Job:
+        job: _Job = answer.decoded(_Job, _NO_JOB)
+        if not soql.is_id(job.id) or (asked and job.id[:15] != asked[:15]):
             raise ProtocolError(
-                f"The answer to “{answer.what}” does not describe a bulk job: {error}.", request_id=answer.request_id
-            ) from error
+                f"The answer to “{answer.what}” describes the job “{job.id[:40]}”, not {asked or 'one with an id'}.",
+                hint="Nothing was read. Run it again; if it stays so, report it.",
+                request_id=answer.request_id,
+            )
+        return job
 
 
 class PageRows(Iterator["pa.RecordBatch"]):
@@ -268,14 +258,15 @@ class PageRows(Iterator["pa.RecordBatch"]):
 
     def _count(self, stream: Stream) -> int:
         text = stream.headers.get("sforce-numberofrecords", "")
-        if not text.isdecimal() or not stream.headers.get("sforce-locator"):
+        number = whole_number(text)
+        if number is None or not stream.headers.get("sforce-locator"):
             stream.close()
             raise ProtocolError(
                 f"The answer to “{self._what}” lacks the headers Sforce-NumberOfRecords and Sforce-Locator.",
                 hint="A proxy may remove them; they say how many records there are and whether more follow.",
                 request_id=stream.request_id,
             )
-        return int(text)
+        return number
 
     def following(self) -> tuple[Partition, ...]:
         """The partition of the next page, or none. Raises ProtocolError when the pages' counts don't add up."""
@@ -309,10 +300,11 @@ class PageRows(Iterator["pa.RecordBatch"]):
             try:
                 yield from self._attempt()
                 return
-            except UnavailableError:
+            except UnavailableError as error:
                 failures = 1 if self._given_bytes > before else failures + 1
                 if failures >= self._session.http.retries.attempts:
                     raise
+                self._session.count_retry(error.message)
             finally:
                 self._stream.close()
             time.sleep(self._session.http.retries.first_wait.total_seconds() * 2 ** (failures - 1))
@@ -332,6 +324,7 @@ class PageRows(Iterator["pa.RecordBatch"]):
             self._given_bytes += len(piece)
             self._given_checksum = _checksum(piece, self._given_checksum)
             for batch in batches:
+                self._refuse_no_ids(batch)
                 self._session.count_rows(batch.num_rows)
                 yield self._in_asked_order(batch)
         if self._reader.rows != self._announced:
@@ -345,6 +338,16 @@ class PageRows(Iterator["pa.RecordBatch"]):
         first = batch.column(0)[0].as_py()
         if not self._pages.is_new(self._payload["job"], first, self._payload["locator"]):
             raise self._wrong("gave the same page twice")
+
+    def _refuse_no_ids(self, batch: pa.RecordBatch) -> None:
+        """The remote id comes first, and everything is joined by it."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        ids = batch.column(0)
+        fit = pc.and_(pc.ascii_is_alnum(ids), pc.is_in(pc.binary_length(ids), pa.array([15, 18], pa.int32())))
+        if ids.null_count or not pc.all(fit).as_py():
+            raise self._wrong(f"has a record whose {self._paths[0]} is not an id")
 
     def _behind_given(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         left, checksum = self._given_bytes, 0

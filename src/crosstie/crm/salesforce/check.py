@@ -11,17 +11,18 @@ from crosstie.errors import MappingError, ProtocolError
 from crosstie.model import RemoteObject
 
 _NEARLY_USED = 0.9
+_ORG = ("Id", "Name", "IsSandbox", "OrganizationType", "TimeZoneSidKey")
 
 
 def check_account(session: Session, objects: Sequence[RemoteObject], describe: Callable[[str], RemoteObject]) -> Check:
     """All findings. Raises AuthError when signing in is refused: then there is nothing else to find."""
     signed_in = session.signed_in()
-    org = _one_row(session, "SELECT Id, Name, IsSandbox, OrganizationType, TimeZoneSidKey FROM Organization", "org")
+    org = _one_row(session, f"SELECT {', '.join(_ORG)} FROM Organization", "org", *_ORG)
     org_id = str(org["Id"])
     user: dict[str, object] = {"Username": ""}
     if signed_in.user_id:
         checked = soql.checked_id(signed_in.user_id)
-        user = _one_row(session, f"SELECT Username FROM User WHERE Id = '{checked}'", "user")
+        user = _one_row(session, f"SELECT Username FROM User WHERE Id = '{checked}'", "user", "Username")
     flow = session.flow.replace("_", " ")
     zone = str(org["TimeZoneSidKey"] or "")
     where = "test org" if org["IsSandbox"] else "production"
@@ -46,13 +47,14 @@ def check_account(session: Session, objects: Sequence[RemoteObject], describe: C
     return Check(findings=tuple(findings), org_id=org_id, org_name=str(org["Name"]), time_zone=zone)
 
 
-def _one_row(session: Session, query: str, what: str) -> dict[str, object]:
+def _one_row(session: Session, query: str, what: str, *members: str) -> dict[str, object]:
     answer = session.get(f"query/?q={soql.encoded(query)}", f"read the {what}")
     body = answer.json()
     rows = body.get("records") if isinstance(body, dict) else None
-    if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], dict):
+    only = rows[0] if isinstance(rows, list) and len(rows) == 1 else None
+    if not isinstance(only, dict) or not set(members) <= set(only):
         raise ProtocolError(f"The answer to “read the {what}” is not one record.", request_id=answer.request_id)
-    return rows[0]
+    return only
 
 
 def _calls(session: Session) -> Finding:

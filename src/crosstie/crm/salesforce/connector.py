@@ -21,13 +21,13 @@ from crosstie.crm.connector import (
     Road,
     Usage,
 )
-from crosstie.crm.http import Answer, Retries, Transport
+from crosstie.crm.http import Answer, Retries, Timeouts, Transport
 from crosstie.crm.salesforce import describe, soql
-from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, PagesSeen, Patience
+from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
 from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
 from crosstie.crm.salesforce.literals import wire_instant
-from crosstie.crm.salesforce.pages import PageReader
+from crosstie.crm.salesforce.pages import PageReader, PagesSeen
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
@@ -62,6 +62,7 @@ class SalesforceConnector:
         bulk_from_rows: int = BULK_FROM_ROWS,
         patience: Patience | None = None,
         retries: Retries | None = None,
+        timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._session = Session(
@@ -71,6 +72,7 @@ class SalesforceConnector:
             token=token,
             on_token=on_token,
             retries=retries,
+            timeouts=timeouts,
             transport=transport,
         )
         self._page_rows = bulk_page_rows
@@ -88,6 +90,10 @@ class SalesforceConnector:
     def usage(self) -> Usage:
         """Calls and rows of this connector, and the org's meter as last answered."""
         return self._session.usage
+
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """Asks `permit` before every request from now on."""
+        self._session.http.permit = permit
 
     def check(self, objects: Sequence[RemoteObject] = ()) -> Check:
         """Proves the account; five calls, and one for each of the collected objects."""
@@ -167,7 +173,12 @@ class SalesforceConnector:
         covered = body.get("latestDateCovered") if isinstance(body, dict) else None
         if not isinstance(covered, str):
             raise ProtocolError("getUpdated gave no latestDateCovered.", request_id=answer.request_id)
-        return min(last, _minute(wire_instant(covered)))
+        try:
+            return min(last, _minute(wire_instant(covered)))
+        except RequestError as error:
+            raise ProtocolError(
+                f"The latestDateCovered of getUpdated is no date: {error.message}", request_id=answer.request_id
+            ) from error
 
     def count(self, query: RemoteQuery) -> int:
         """How many records the query gives now; one call, or one for each cut of a long list."""
@@ -210,11 +221,14 @@ class SalesforceConnector:
         else:
             reason = f"query pages: {reason}"
         return Opened(
-            partitions=PageReader(self._session, query).partitions(),
+            partitions=self._paged(query).partitions(),
             road=Road.PAGES,
             reason=reason,
             expected_rows=expected,
         )
+
+    def _paged(self, query: RemoteQuery) -> PageReader:
+        return PageReader(self._session, query, self._pages_seen)
 
     def _bulk(self, query: RemoteQuery) -> BulkReader:
         return BulkReader(
@@ -229,7 +243,7 @@ class SalesforceConnector:
             return None
         if window is None or window.start is None:
             return None
-        reader = PageReader(self._session, query)
+        reader = self._paged(query)
         columns = [one.path for one in soql.selected(query)]
         if not soql.fits_uri(query, columns, soql.keyset_order(query)):
             return None
@@ -297,7 +311,7 @@ class SalesforceConnector:
         answer = self._session.get(path, f"record count of {query.object.name}").json()
         found = answer.get("sObjects") if isinstance(answer, dict) else None
         for one in found if isinstance(found, list) else ():
-            if one.get("name") == query.object.name and isinstance(one.get("count"), int):
+            if isinstance(one, dict) and one.get("name") == query.object.name and isinstance(one.get("count"), int):
                 return one["count"], "estimated"
         return self.count(query), "counted"
 
@@ -308,7 +322,7 @@ class SalesforceConnector:
             return probed
         if partition.payload.get("road") == "bulk":
             return self._bulk(query).fetch(partition)
-        return PageReader(self._session, query).fetch(partition)
+        return self._paged(query).fetch(partition)
 
     def close(self, *, token: str = "") -> None:
         """Deletes the bulk job when told to, and closes every connection. A job that can't be deleted is no error:

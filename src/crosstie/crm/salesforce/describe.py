@@ -194,11 +194,4 @@ def known_since(known: RemoteObject | None) -> str:
 
 
 def _decode(answer: Answer, kind: type[Any]) -> Any:
-    try:
-        return msgspec.json.decode(answer.body, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise ProtocolError(
-            f"The answer to “{answer.what}” is not the description expected: {error}.",
-            hint="Run it again; if it stays so, report it.",
-            request_id=answer.request_id,
-        ) from error
+    return answer.decoded(kind, "is not the description expected")

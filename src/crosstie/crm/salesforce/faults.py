@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
-from crosstie.crm.http import Answer
+from crosstie.crm.http import NOT_DECODED, Answer
 from crosstie.errors import AuthError, ConnectorError, ProtocolError, RequestError, UnavailableError
 
 LOCATOR_GONE = "INVALID_QUERY_LOCATOR"
@@ -27,7 +27,7 @@ def code_and_message(answer: Answer) -> tuple[str, str]:
     """The first error's code and message; ('', '') when the body is none of Salesforce's (a proxy's HTML, nothing)."""
     try:
         body = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_DECODED:
         return "", ""
     first = body[0] if isinstance(body, list) and body else body
     if not isinstance(first, dict):

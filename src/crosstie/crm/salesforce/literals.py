@@ -91,12 +91,12 @@ def _number(field: RemoteField, value: int | float | Decimal | str) -> str:
 
 def wire_instant(text: str) -> datetime:
     """The instant of a datetime on the wire. Raises RequestError when it is none."""
-    if text.isdecimal():  # epoch milliseconds (simple-salesforce#290)
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
     try:
+        if text.isdecimal():  # epoch milliseconds (simple-salesforce#290)
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
         parsed = datetime.fromisoformat(text)
-    except ValueError as error:
+        if parsed.tzinfo is not None:
+            return parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise RequestError(f"“{text[:40]}” is not a date and time.") from error
-    if parsed.tzinfo is None:
-        raise RequestError(f"“{text[:40]}” is a date and time without zone.")
-    return parsed
+    raise RequestError(f"“{text[:40]}” is a date and time without zone.")

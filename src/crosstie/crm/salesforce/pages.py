@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 
@@ -29,10 +30,12 @@ class _Page(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """Where a chain of pages stands, as a partition carries it. `seen` rows came before, of `total`; `first` is the
-    id that the page before began with; `last` where to go on if Salesforce closes the result."""
+    """Where a chain of pages stands, as a partition carries it. `chain` names it, by its first page; `seen` rows came
+    before, of `total`; `first` is the id that the page before began with; `last` where to go on if Salesforce closes
+    the result."""
 
     part: Part
+    chain: str = ""
     locator: str = ""
     seen: int = 0
     total: int = -1
@@ -45,6 +48,7 @@ class Walk:
         return {
             "road": "pages",
             "part": [self.part.start, self.part.end],
+            "chain": self.chain,
             "locator": self.locator,
             "seen": self.seen,
             "total": self.total,
@@ -58,6 +62,7 @@ class Walk:
         last = payload["last"]
         return Walk(
             part=Part(start=payload["part"][0], end=payload["part"][1]),
+            chain=payload["chain"],
             locator=payload["locator"],
             seen=payload["seen"],
             total=payload["total"],
@@ -66,12 +71,25 @@ class Walk:
         )
 
 
+class PagesSeen:
+    """Which locator's page begins with which record, for the life of a connector: a page that is served twice under
+    two locators would otherwise hide the one whose place it took."""
+
+    def __init__(self) -> None:
+        self._locators: dict[tuple[str, str], str] = {}
+
+    def is_new(self, chain: str, first_id: str, locator: str) -> bool:
+        """Whether no other locator of the job, or chain of pages, gave a page that begins with that record."""
+        return self._locators.setdefault((chain, first_id), locator) == locator
+
+
 class PageReader:
     """Reads one query by pages. Ordered by index field and id unless the query asks for an order, so that a read
     whose locator Salesforce has dropped goes on behind the last row."""
 
-    def __init__(self, session: Session, query: RemoteQuery) -> None:
+    def __init__(self, session: Session, query: RemoteQuery, pages: PagesSeen) -> None:
         self._session = session
+        self._pages = pages
         self._query = query
         self._columns = soql.selected(query)
         self._order = soql.asked_order(query) if query.order else soql.keyset_order(query)
@@ -81,7 +99,7 @@ class PageReader:
         self._stamp = soql.select(query.object, query.window.field) if query.window and stamped else None
         hidden = (self._id,) if self._stamp is None else (self._id, self._stamp)
         self._paths = tuple(dict.fromkeys(one.path for one in (*self._columns, *hidden)))
-        self._records = RecordReader((*self._columns, *hidden), self._what)
+        self._records = RecordReader((*self._columns, *hidden), self._what, of=query.object.name)
 
     def partitions(self) -> tuple[Partition, ...]:
         """Where to begin: one chain of pages, or several when a list of values had to be cut."""
@@ -109,10 +127,11 @@ class PageReader:
         except RequestError as error:
             if error.code != LOCATOR_GONE or not walk.locator:
                 raise
+            self._session.count_retry(f"Salesforce had closed the result of “{self._what}”; asked for the rest anew.")
             walk = Walk(part=walk.part, last=walk.last if not self._query.order else None)
             page = self._page(walk)
         rows = self._records.decode(page.records)
-        following = self._following(walk, page, rows)
+        following = self._following(walk, page, rows, self._records.ids(rows, self._id))
         batch = self._records.batch(rows, self._columns, nul_bytes=b"\\u0000" in bytes(page.records))
         self._session.count_rows(len(rows))
         fetched = Fetched(
@@ -129,39 +148,47 @@ class PageReader:
             text = soql.render(self._query, self._paths, part=walk.part, keyset=walk.last, order=self._order)
             path = f"{'queryAll' if self._query.include_deleted else 'query'}/?q={soql.encoded(text)}"
         answer = self._session.get(path, self._what, headers={"Sforce-Query-Options": f"batchSize={PAGE_ROWS}"})
-        try:
-            return msgspec.json.decode(answer.body, type=_Page)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ProtocolError(
-                f"The answer to “{self._what}” is not a page of records: {error}.",
-                hint="Nothing of it was used. Run it again; if it stays so, report it.",
-                request_id=answer.request_id,
-            ) from error
+        page: _Page = answer.decoded(_Page, "is not a page of records")
+        return page
 
-    def _following(self, walk: Walk, page: _Page, rows: Sequence[Any]) -> Walk | None:
+    def _following(self, walk: Walk, page: _Page, rows: Sequence[Any], ids: Sequence[str]) -> Walk | None:
         seen = walk.seen + len(rows)
-        ids = self._records.values([*rows[:1], *rows[-1:]], self._id)
-        first, last = (ids[0] or "", ids[-1] or "") if ids else ("", "")
-        if rows and walk.first and first == walk.first:
-            raise ProtocolError(f"“{self._what}” gave the same page twice, at row {walk.seen:,}.", hint="Run it again.")
+        total = page.total_size
+        if walk.locator and total != walk.total:
+            raise self._wrong(f"announced {walk.total:,} rows at first and {total:,} now")
+        if ids and self._given_before(walk, ids):
+            raise self._wrong(f"gave the same page twice, at row {walk.seen:,}")
         if page.done:
-            if seen != page.total_size:
-                raise ProtocolError(
-                    f"“{self._what}” ended after {seen:,} rows, {page.total_size:,} were announced.",
-                    hint="Nothing was confirmed. Run it again; if it stays so, report it.",
-                )
+            if seen != total:
+                raise self._wrong(f"ended after {seen:,} rows, {total:,} were announced")
             return None
         if not page.next_records_url or not rows:
-            raise ProtocolError(f"“{self._what}” is not done after {seen:,} rows but names no next page.")
+            raise self._wrong(f"is not done after {seen:,} rows but names no next page")
+        if seen >= total:
+            raise self._wrong(f"goes on after {seen:,} rows, {total:,} were announced")
         locator = self._session.follow(page.next_records_url, self._what)
         if locator == walk.locator:
-            raise ProtocolError(f"“{self._what}” names the page at row {walk.seen:,} as its own next page.")
+            raise self._wrong(f"names the page at row {walk.seen:,} as its own next page")
         stamp = self._records.values(rows[-1:], self._stamp)[0] or "" if self._stamp else None
+        chain = walk.chain or uuid4().hex
+        self._pages.is_new(chain, ids[0], walk.locator)
         return Walk(
             part=walk.part,
+            chain=chain,
             locator=locator,
             seen=seen,
-            total=page.total_size,
-            first=first,
-            last=Keyset(stamp=stamp, id=last),
+            total=total,
+            first=ids[0],
+            last=Keyset(stamp=stamp, id=ids[-1]),
+        )
+
+    def _given_before(self, walk: Walk, ids: Sequence[str]) -> bool:
+        """Whether a page of this chain began with the same record, or the page before ended in this one."""
+        if walk.locator and (ids[0] == walk.first or (walk.last is not None and walk.last.id in ids)):
+            return True
+        return bool(walk.locator) and not self._pages.is_new(walk.chain, ids[0], walk.locator)
+
+    def _wrong(self, how: str) -> ProtocolError:
+        return ProtocolError(
+            f"“{self._what}” {how}.", hint="Nothing was confirmed. Run it again; if it stays so, report it."
         )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crosstie.crm.salesforce.soql import Selected
+from crosstie.crm.http import NOT_DECODED
+from crosstie.crm.salesforce.soql import Selected, is_id
 from crosstie.errors import ProtocolError
 from crosstie.model import FieldType
 
@@ -20,13 +21,19 @@ if TYPE_CHECKING:
 _RAW_TYPES = frozenset({FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT, FieldType.OTHER})
 
 
-class RecordReader:
-    """Reads the `records` of a page for these columns. Missing or unknown members are refused, with their names."""
+class _Attributes(msgspec.Struct):
+    type: str
 
-    def __init__(self, columns: Sequence[Selected], what: str) -> None:
+
+class RecordReader:
+    """Reads the `records` of a page of the object `of` for these columns. Missing or unknown members are refused, with
+    their names, and so are records of another object and ids that are none or come twice in a page."""
+
+    def __init__(self, columns: Sequence[Selected], what: str, *, of: str) -> None:
         self._what = what
+        self._of = of.lower()
         self._members: dict[str, str] = {}  # JSON name → attribute of the record type
-        fields: list[tuple[Any, ...]] = [("attributes", msgspec.Raw, msgspec.field(default=msgspec.Raw()))]
+        fields: list[tuple[Any, ...]] = [("attributes", _Attributes | None, msgspec.field(default=None))]
         for column in columns:
             name = column.path.partition(".")[0]
             if name not in self._members:
@@ -38,9 +45,23 @@ class RecordReader:
     def decode(self, records: msgspec.Raw) -> list[Any]:
         """The records as values of a type of ours; read them with `values`."""
         try:
-            return self._decoder.decode(records)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            rows = self._decoder.decode(records)
+        except NOT_DECODED as error:
             raise self._refused(error) from error
+        for row in rows:
+            if row.attributes is not None and row.attributes.type.lower() != self._of:
+                raise self._refused(f"one is a record of {row.attributes.type[:80]}")
+        return rows
+
+    def ids(self, rows: Sequence[Any], key: Selected) -> list[str]:
+        """The remote ids. Raises ProtocolError for one that is none, or that comes twice."""
+        found = [value or "" for value in self.values(rows, key)]
+        wrong = next((value for value in found if not is_id(value)), None)
+        if wrong is not None:
+            raise self._refused(f"{key.path} holds “{wrong[:40]}”, which is not an id")
+        if len(set(found)) != len(found):
+            raise self._refused(f"{len(found) - len(set(found)):,} of {len(found):,} come twice")
+        return found
 
     def values(self, rows: Sequence[Any], column: Selected) -> list[str | None]:
         """One column's wire texts."""
@@ -55,7 +76,7 @@ class RecordReader:
             if column.field is not None and column.field.type in _RAW_TYPES:
                 return [_text(value) for value in found]
             return [value or None for value in found]
-        except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        except (*NOT_DECODED, KeyError) as error:
             raise self._refused(f"{column.path}: {error}") from error
 
     def batch(self, rows: Sequence[Any], columns: Sequence[Selected], *, nul_bytes: bool) -> pa.RecordBatch:

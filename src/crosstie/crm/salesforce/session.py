@@ -20,9 +20,11 @@ from crosstie.crm.http import (
     HttpSession,
     Retries,
     Stream,
+    Timeouts,
     Transport,
     http_date,
 )
+from crosstie.crm.inflate import whole_number
 from crosstie.crm.salesforce.auth import SignedIn, sign_in
 from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of
 from crosstie.crm.salesforce.settings import SalesforceSettings
@@ -31,6 +33,8 @@ from crosstie.errors import AuthError, ProtocolError, UnavailableError
 T = TypeVar("T", Answer, Stream)
 
 _MAX_RENEWALS = 2
+_WITHOUT_BODY = frozenset({204, 304})
+_RETRY_SENTENCES = 50
 # The per-app suffix ("; per-app-api-usage=17/250(appName=x)") may stand before or behind.
 _METER = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
 _NOT_RENEWABLE = ("Connected app is not attached to Agent", "This session is not valid for use with the REST API")
@@ -48,13 +52,21 @@ class Session:
         token: str,
         on_token: Callable[[str], None],
         retries: Retries | None = None,
+        timeouts: Timeouts | None = None,
         transport: Transport | None = None,
     ) -> None:
         self.account = account
         self._org_id = org_id
         self.usage = Usage()
         self._settings = settings
-        self.http = HttpSession(settings.hosts(), ca_file=settings.ca_file, retries=retries, transport=transport)
+        self.http = HttpSession(
+            settings.hosts(),
+            ca_file=settings.ca_file,
+            retries=retries,
+            timeouts=timeouts,
+            transport=transport,
+            on_retry=self.count_retry,
+        )
         self._on_token = on_token
         self._signed_in = SignedIn.parse(token, settings)
         self._lock = threading.Lock()
@@ -154,6 +166,8 @@ class Session:
             limit_bytes=limit_bytes,
         )
         answer = self._authorised(call, self.http.send)
+        if answer.status not in _WITHOUT_BODY:
+            answer.refuse_cut()
         if answer.status >= 400:
             raise error_of(answer, self.account)
         return answer
@@ -163,7 +177,7 @@ class Session:
         call = Call(method="GET", url=self.url(path, version=version), what=what, headers=headers)
         stream = self._authorised(call, self.http.stream)
         if stream.status >= 400:
-            raise error_of(stream.read(ERROR_LIMIT_BYTES), self.account)
+            raise error_of(stream.read(ERROR_LIMIT_BYTES).refuse_cut(), self.account)
         return stream
 
     def _authorised(self, call: Call, send: Callable[[Call], T]) -> T:
@@ -182,6 +196,7 @@ class Session:
             if any(text in error.message for text in _NOT_RENEWABLE):
                 raise error
             if renewal < _MAX_RENEWALS:
+                self.count_retry(f"The session had ended before “{call.what}”; signed in again.")
                 moved_from = session.instance_url
                 session = self._renewed(session)
                 call = replace(call, url=session.instance_url + call.url.removeprefix(moved_from))
@@ -194,8 +209,9 @@ class Session:
 
     def _read_meters(self, result: Answer | Stream) -> None:
         meter = _METER.search(result.headers.get("sforce-limit-info", ""))
-        if meter:
-            self.usage.org_used, self.usage.org_limit = int(meter.group(1)), int(meter.group(2))
+        used, limit = (whole_number(meter.group(1)), whole_number(meter.group(2))) if meter else (None, None)
+        if used is not None and limit is not None:
+            self.usage.org_used, self.usage.org_limit = used, limit
         date = http_date(result.headers.get("date"))
         if date:
             self._server_time = date
@@ -204,6 +220,13 @@ class Session:
         """Adds to the meter of rows read."""
         with self._meter_lock:
             self.usage.rows += rows
+
+    def count_retry(self, why: str) -> None:
+        """Adds to what was sent again; beyond 50 different sentences they are counted together."""
+        with self._meter_lock:
+            retries = self.usage.retries
+            known = why if why in retries or len(retries) < _RETRY_SENTENCES else "Other answers failed."
+            retries[known] = retries.get(known, 0) + 1
 
     def _within_cap(self, what: str) -> None:
         cap = self._settings.daily_calls

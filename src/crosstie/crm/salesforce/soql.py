@@ -171,9 +171,14 @@ def _window(remote: RemoteObject, window: IndexRange) -> str:
     return f"({field.name} >= {instant_literal(window.start)} AND {before_end})"
 
 
+def is_id(value: str) -> bool:
+    """Whether a text has the form of a remote id: 15 or 18 letters and digits."""
+    return _ID.fullmatch(value) is not None
+
+
 def checked_id(value: str) -> str:
-    """A remote id as it is. Raises RequestError for anything that is not 15 or 18 letters and digits."""
-    if not _ID.fullmatch(value):
+    """A remote id as it is. Raises RequestError for anything that is none."""
+    if not is_id(value):
         raise RequestError(f"“{value[:40]}” is not a Salesforce id (15 or 18 letters and digits).")
     return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import select
 import threading
@@ -18,6 +19,7 @@ from psycopg.types.numeric import NumericLoader
 
 from crosstie.db.database import Dialect, Params
 from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.postgresql.waiting import LockWatch
 from crosstie.db.statements import for_postgresql
 from crosstie.errors import DatabaseError
 
@@ -43,8 +45,16 @@ SESSION = (
     "set timezone = 'UTC'",
     "set synchronous_commit = on",
     "set client_min_messages = warning",
+    # Whoever waits is told for what, and waits; a hold lasts as long as its runner.
+    "set lock_timeout = 0",
+    "set idle_in_transaction_session_timeout = 0",
+    "set idle_session_timeout = 0",
     _SEARCH_PATH,
 )
+# A connection whose other end is gone without a word is given up after half a minute, by us and by the server: so a
+# runner that was cut off notices, and another can take over.
+_KEEPALIVE: dict[str, Any] = {"keepalives": 1, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+SERVER_KEEPALIVE = "set tcp_keepalives_idle = 15; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -101,6 +111,10 @@ class PostgresqlTransaction:
             raise
         self.execute(f"release {name}")
 
+    def lock(self, name: str) -> None:
+        """See `Transaction`."""
+        self.execute("select pg_advisory_xact_lock(:key)", {"key": lock_key(name)})
+
     def _cursor(self, sql: str, params: Params | None) -> ClientCursor[tuple[Any, ...]]:
         """Runs the statement with its values written in by the client: so a bare null or text needs no cast, and a
         view can be made of a query with values, as on SQLite."""
@@ -147,6 +161,11 @@ def bound(sql: str, params: Params | None) -> tuple[bytes, Params | None]:
     return text.encode(), params
 
 
+def lock_key(name: str) -> int:
+    """The 64-bit key of an advisory lock; keys are the database's, so that two databases do not meet."""
+    return int.from_bytes(hashlib.sha256(f"crosstie {name}".encode()).digest()[:8], "big", signed=True)
+
+
 def _changes(cursor: ClientCursor[tuple[Any, ...]]) -> bool:
     """Whether the rows of the result are rows it changed (RETURNING)."""
     return not (cursor.statusmessage or "").startswith(("SELECT", "SHOW", "FETCH"))
@@ -166,13 +185,12 @@ class Connections:
         self._in_use: dict[Connection, int] = {}
         self._guard = threading.Lock()
         self._closed = False
+        self._watch = LockWatch(self.place, self.open)
 
     def open(self) -> Connection:
         """A new connection outside any transaction; a commit on it is durable when it returns."""
         with in_our_words(self.place, self.secret):
-            connection = psycopg.connect(
-                self.conninfo, autocommit=True, connect_timeout=15, keepalives=1, keepalives_idle=15
-            )
+            connection = psycopg.connect(self.conninfo, autocommit=True, connect_timeout=15, **_KEEPALIVE)
         try:
             encoding = connection.info.parameter_status("server_encoding") or "?"
             refuse_unfit(self.place, connection.info.server_version, encoding)
@@ -188,7 +206,7 @@ class Connections:
     def transaction(self, begin: str, purpose: str) -> Iterator[PostgresqlTransaction]:
         """A transaction that commits when the block ends well. `purpose` shows in pg_stat_activity meanwhile."""
         shown = purpose.encode("ascii", "replace").decode()[:_SHOWN_PURPOSE].replace("'", "").replace("\\", "")
-        with self.borrowed() as connection:
+        with self.borrowed() as connection, self._watch.over(connection.info.backend_pid, purpose):
             with in_our_words(self.place, self.secret):
                 connection.execute(f"{begin}; set local application_name = 'crosstie: {shown}'".encode())
             try:
@@ -233,6 +251,7 @@ class Connections:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+        self._watch.close()
 
     def _take(self) -> Connection | None:
         while True:
@@ -242,7 +261,7 @@ class Connections:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            if _alive(connection):
+            if is_quiet(connection):
                 return connection
             connection.close()
 
@@ -281,9 +300,10 @@ def refuse_unfit(place: str, server_version: int, encoding: str) -> None:
         )
 
 
-def _alive(connection: Connection) -> bool:
-    """Whether an idle connection is still one: the server says nothing to it unless to end it."""
+def is_quiet(connection: Connection) -> bool:
+    """Whether the server has said nothing to an idle connection: it does not unless to end it. Costs no round trip."""
     if connection.closed:
         return False
-    readable, _, _ = select.select([connection.fileno()], [], [], 0)
-    return not readable
+    asked = select.poll()
+    asked.register(connection.fileno(), select.POLLIN)
+    return not asked.poll(0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +16,7 @@ import psycopg
 from crosstie.db import migrations
 from crosstie.db.columns import postgresql_type
 from crosstie.db.database import Dialect, Load, Params, Transaction
-from crosstie.db.postgresql.connections import Connection, Connections
+from crosstie.db.postgresql.connections import SERVER_KEEPALIVE, Connection, Connections, is_quiet, lock_key
 from crosstie.db.postgresql.errors import database_error, in_our_words
 from crosstie.db.postgresql.reflection import reflect, tables
 from crosstie.db.postgresql_functions import FUNCTIONS_VERSION, install_functions
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 # The server cuts longer names silently, and two tables would become one.
 LONGEST_NAME_BYTES = 63
 _MISSING = {"42P01", "3F000"}  # no such table, no such namespace
+_LOCK_TIMEOUT = "55P03"
+_STILL_NEEDED = "2BP01"  # a view stands on it
+# Work tables that somebody uses for longer than this are not waited for when they are swept.
+PATIENCE_MILLISECONDS = 300
 
 
 class PostgresqlDatabase:
@@ -107,7 +113,7 @@ class PostgresqlDatabase:
         if added:
             transaction.execute(f"alter table {self.quote_table(name)} {added}")
 
-    def create_work(self, name: str, columns: Sequence[Column]) -> None:
+    def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """See `Database`."""
         self._refuse_long(name, *(column.name for column in columns))
         unbounded = (Column(name=column.name, type=column.type) for column in columns)
@@ -115,7 +121,8 @@ class PostgresqlDatabase:
         with self.transaction(f"work table {name}") as transaction:
             self._drop(transaction, [name])
             # Loaded once, read a few times, dropped: the server's own housekeeping would come too late.
-            transaction.execute(f"create unlogged table {self._work(name)} ({parts}) with (autovacuum_enabled = false)")
+            kind = "table" if durable else "unlogged table"
+            transaction.execute(f"create {kind} {self._work(name)} ({parts}) with (autovacuum_enabled = false)")
 
     def load(
         self, name: str, columns: Sequence[Column], *, expected_rows: int | None = None
@@ -160,17 +167,37 @@ class PostgresqlDatabase:
 
     def drop_work(self, names: Sequence[str]) -> None:
         """See `Database`."""
-        if names:
-            with self.transaction("sweeping work tables") as transaction:
-                self._drop(transaction, names)
+        if not names:
+            return
+        with self.transaction("sweeping work tables") as transaction:
+            transaction.execute(f"set local lock_timeout = {PATIENCE_MILLISECONDS}")
+            try:
+                with transaction.savepoint():
+                    self._drop(transaction, names)
+            except DatabaseError as error:
+                if error.code != _LOCK_TIMEOUT:
+                    raise
+                self._drop_free(transaction, names)
+
+    def _drop_free(self, transaction: Transaction, names: Sequence[str]) -> None:
+        """Drops those that nobody uses, and what stands on a table before it."""
+        for name in sorted(names, reverse=True):
+            try:
+                with transaction.savepoint():
+                    self._drop(transaction, [name])
+            except DatabaseError as error:
+                if error.code not in (_LOCK_TIMEOUT, _STILL_NEEDED):
+                    raise
 
     @contextlib.contextmanager
     def hold(self, name: str) -> Iterator[bool]:
         """See `Database`."""
         connection = self._connections.open()
         try:
-            with in_our_words(self.place):
-                got = connection.execute("select pg_try_advisory_lock(%s)", [_lock_key(name)]).fetchone() == (True,)
+            with in_our_words(self.place, self._connections.secret):
+                connection.execute(SERVER_KEEPALIVE)
+                connection.execute("select set_config('application_name', %s, false)", [_this_process()])
+                got = connection.execute("select pg_try_advisory_lock(%s)", [lock_key(name)]).fetchone() == (True,)
             if got:
                 with self._guard:
                     self._held[name] = connection
@@ -179,7 +206,8 @@ class PostgresqlDatabase:
             finally:
                 if got:
                     with self._guard:
-                        del self._held[name]
+                        if self._held.get(name) is connection:  # else it was lost, and taken again here
+                            del self._held[name]
         finally:
             connection.close()
 
@@ -187,17 +215,32 @@ class PostgresqlDatabase:
         """See `Database`."""
         with self._guard:
             connection = self._held.get(name)
-            if connection is None:
+            if connection is None or connection.closed:
                 return False
+            if is_quiet(connection):
+                return True
             try:
                 connection.execute("select 1")
             except psycopg.Error:
+                connection.close()
                 return False
             return True
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""
         self._connections.interrupt(thread)
+
+    def holder(self, name: str) -> str:
+        """See `Database`."""
+        with self.reading() as transaction:
+            found = transaction.row(
+                "select a.application_name, to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+                " from pg_locks l join pg_stat_activity a on a.pid = l.pid join pg_database d on d.oid = l.database"
+                " where d.datname = current_database() and l.locktype = 'advisory' and l.granted and l.objsubid = 1"
+                " and l.classid::bigint = (:key >> 32) & 4294967295 and l.objid::bigint = :key & 4294967295",
+                {"key": lock_key(name)},
+            )
+        return f"{found[0]}, since {found[1]} UTC" if found else ""
 
     def close(self) -> None:
         """See `Database`."""
@@ -225,7 +268,7 @@ class PostgresqlDatabase:
         for kind, word in (("v", "view"), ("r", "table")):
             listed = ", ".join(self._work(name) for name in names if found.get(name) == kind)
             if listed:
-                transaction.execute(f"drop {word} {listed}")
+                transaction.execute(f"drop {word} if exists {listed}")
 
     def _refuse_long(self, *names: str) -> None:
         for name in names:
@@ -276,12 +319,13 @@ class PostgresqlDatabase:
     def _upgrading(self, purpose: str) -> Iterator[Transaction]:
         """A transaction that no other process of ours upgrades beside; the namespace is there."""
         with self.transaction(purpose) as transaction:
-            transaction.row("select pg_advisory_xact_lock(:key)", {"key": _lock_key("migration")})
+            transaction.lock("migration")
             if transaction.row("select 1 from pg_namespace where nspname = :ours", {"ours": NAMESPACE}) is None:
                 transaction.execute(f"create schema {NAMESPACE}")
             yield transaction
 
 
-def _lock_key(name: str) -> int:
-    """The 64-bit key of an advisory lock; keys are the database's, so that two databases do not meet."""
-    return int.from_bytes(hashlib.sha256(f"crosstie {name}".encode()).digest()[:8], "big", signed=True)
+def _this_process() -> str:
+    """This process as others are told of it. The server keeps 63 bytes."""
+    host = socket.gethostname().encode("ascii", "replace").decode()
+    return f"process {os.getpid()} on {host}"

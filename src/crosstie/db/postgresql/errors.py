@@ -11,6 +11,7 @@ from crosstie.errors import DatabaseError
 
 # Retried by themselves: serialisation, deadlock, lock time-out; the server going down or full; a broken connection.
 _RETRY = {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
+_NO_CONNECTIONS = ("the server takes no more connections", "Raise max_connections on the server, or try later.")
 # By SQLSTATE or its class: what it means, and what to do.
 _KNOWN = {
     "28": ("sign-in was refused", "Check user and password in the URL of the database, and pg_hba.conf on the server."),
@@ -20,7 +21,13 @@ _KNOWN = {
         "Grant the user of the URL what it lacks; Crosstie needs CREATE on the database.",
     ),
     "53100": ("the server's disk is full", "Make room on the server's disk, then run again."),
-    "53300": ("the server takes no more connections", "Raise max_connections on the server, or try later."),
+    "53300": _NO_CONNECTIONS,
+    "57014": (
+        "the server ended a statement that ran longer than it allows",
+        "Give the user of the URL more time (alter role … set statement_timeout), then run again.",
+    ),
+    "57P01": ("the server ended the connection", "Run again; nothing is half-written."),
+    "57P02": ("the server crashed or was stopped", "Run again when it is up; nothing is half-written."),
     "57P03": ("the server is starting or stopping", "Try again in a moment."),
     "25006": ("the server is read-only", "Name the primary server in the URL, not a standby."),
 }
@@ -31,6 +38,16 @@ _UNREACHABLE = {
     "resolve host": ("the host is not known", "Check the host in the URL."),
     "timeout expired": ("the server did not answer in time", "Check host, port and firewall."),
     "No such file or directory": ("no server listens on that socket", "Start the server, or name a host in the URL."),
+    "too many clients": _NO_CONNECTIONS,
+    "connection slots are reserved": _NO_CONNECTIONS,
+    "too many connections": _NO_CONNECTIONS,
+    "closed the connection unexpectedly": (
+        "the connection was lost",
+        "Look whether the server runs, then run again; nothing is half-written.",
+    ),
+    "is starting up": _KNOWN["57P03"],
+    "is shutting down": _KNOWN["57P03"],
+    "in recovery mode": _KNOWN["57P03"],
 }
 # The same, but trying again would not help.
 _REFUSED = {
@@ -47,17 +64,33 @@ def database_error(place: str, error: psycopg.Error, secret: str = "") -> Databa
     said = error.diag.message_primary or str(error).strip() or type(error).__name__
     details = [said, error.diag.message_detail, error.diag.context]
     text = "; ".join(part.strip().replace("\n", " ") for part in details if part)
+    return explained(
+        place,
+        code,
+        text,
+        hint=error.diag.message_hint or "",
+        lost=not code and isinstance(error, psycopg.OperationalError),
+        secret=secret,
+    )
+
+
+def explained(place: str, code: str, text: str, *, hint: str, lost: bool, secret: str) -> DatabaseError:
+    """The error for an SQLSTATE and what the server or a driver said with it. `lost` is for one without SQLSTATE: that
+    there was no connection, or is none any more."""
     if secret:
         text = text.replace(secret, "***")
     known = _KNOWN.get(code) or _KNOWN.get(code[:2])
-    lost = not code and isinstance(error, psycopg.OperationalError)
     if lost:
         words = next((words for words in (*_UNREACHABLE, *_REFUSED) if words in text), "")
         known = {**_UNREACHABLE, **_REFUSED}.get(words)
         lost = words not in _REFUSED
     message = f"PostgreSQL {place}: {known[0]} ({text})." if known else f"PostgreSQL {place}: {text}."
-    hint = known[1] if known else (error.diag.message_hint or "")
-    return DatabaseError(message, hint=hint, code=code, retry=code in _RETRY or code.startswith("08") or lost)
+    return DatabaseError(
+        message,
+        hint=known[1] if known else hint,
+        code=code,
+        retry=code in _RETRY or code.startswith("08") or lost,
+    )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from psycopg import ClientCursor
 from crosstie.db.columns import arrow_schema, arrow_type, postgresql_cast
 from crosstie.db.database import Params
 from crosstie.db.postgresql.connections import SESSION, Connections, bound
-from crosstie.db.postgresql.errors import in_our_words
+from crosstie.db.postgresql.errors import explained, in_our_words
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
@@ -171,10 +171,9 @@ def _cut(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def _database_error(connections: Connections, error: Exception) -> DatabaseError:
+    import adbc_driver_manager as adbc
+
     text = " ".join(str(error).split())
-    if connections.secret:
-        text = text.replace(connections.secret, "***")
     code = str(getattr(error, "sqlstate", "") or "")
-    return DatabaseError(
-        f"PostgreSQL {connections.place}: {text}.", code=code, retry=code.startswith(("08", "40", "57P"))
-    )
+    lost = not code and isinstance(error, adbc.OperationalError)
+    return explained(connections.place, code, text, hint="", lost=lost, secret=connections.secret)

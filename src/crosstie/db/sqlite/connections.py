@@ -104,6 +104,9 @@ class SqliteTransaction:
             raise
         self.execute(f"release {name}")
 
+    def lock(self, name: str) -> None:
+        """See `Transaction`."""
+
     def _cursor(self, sql: str, params: Params | None) -> sqlite3.Cursor:
         bound = {name: storage_value(value) for name, value in params.items()} if params else {}
         with in_our_words(self._place):
@@ -240,6 +243,8 @@ class Connections:
                 connection = self.open()
                 if kind == "read":
                     connection.execute("pragma query_only = on")
+                    # Only while another process recovers the file or closes it as the last one.
+                    connection.execute(f"pragma busy_timeout = {int(PATIENCE_SECONDS * 1000)}")
         with self._guard:
             self._in_use[connection] = threading.get_ident()
         try:

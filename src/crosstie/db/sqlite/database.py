@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crosstie.db import migrations
 from crosstie.db.columns import arrow_schema, sqlite_type
 from crosstie.db.database import Dialect, Load, Params, Transaction
-from crosstie.db.locks import lock_folder, try_hold
+from crosstie.db.locks import hold_path, is_file_of, lock_folder, try_hold
 from crosstie.db.sqlite.connections import Connections, storage_value
 from crosstie.db.sqlite.errors import in_our_words
 from crosstie.db.sqlite.reflection import reflect, tables
@@ -99,8 +99,8 @@ class SqliteDatabase:
                 f"alter table {quote_identifier(name)} add column {quote_identifier(column.name)} {sqlite_type(column)}"
             )
 
-    def create_work(self, name: str, columns: Sequence[Column]) -> None:
-        """See `Database`."""
+    def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
+        """See `Database`. A table in the file outlives a crash as the file does."""
         parts = ", ".join(f"{quote_identifier(column.name)} {sqlite_type(column)}" for column in columns)
         with self._connections.writing(f"work table {name}") as transaction:
             self._drop(transaction, [name])
@@ -176,13 +176,21 @@ class SqliteDatabase:
             yield True
         finally:
             with self._guard:
-                del self._held[name]
+                if self._held.get(name) == descriptor:  # else it was lost, and taken again here
+                    del self._held[name]
             os.close(descriptor)
 
     def still_holds(self, name: str) -> bool:
         """See `Database`."""
         with self._guard:
-            return name in self._held
+            descriptor = self._held.get(name)
+            return descriptor is not None and is_file_of(descriptor, hold_path(self._path, name))
+
+    def holder(self, name: str) -> str:
+        """See `Database`."""
+        with in_our_words(self.place), contextlib.suppress(FileNotFoundError):
+            return hold_path(self._path, name).read_text(encoding="utf-8", errors="replace")
+        return ""
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""

@@ -3,13 +3,9 @@
 Source: "Query Jobs", Bulk API 2.0 guide; error codes are squeezed upper case (fact sheet, section 3).
 """
 
-import base64
-import binascii
 import logging
-import re
 import threading
 import time
-from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,20 +13,24 @@ import msgspec
 
 from crosstie.sandbox.http import FileSlice, Response
 from crosstie.sandbox.salesforce import soql
+from crosstie.sandbox.salesforce.bulk_jobs import (
+    DELIMITERS,
+    KEPT_FOR,
+    LINE_ENDINGS,
+    TERMINAL,
+    locator_of_row,
+    new_job_id,
+    row_of_locator,
+)
 from crosstie.sandbox.salesforce.bulk_results import Rendered, ResultStore
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
-from crosstie.sandbox.salesforce.ids import make_id, to_18
+from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org, read_stamp
 from crosstie.sandbox.salesforce.rest import decoded_body
 
 log = logging.getLogger(__name__)
 
-DELIMITERS = {"COMMA": ",", "TAB": "\t", "PIPE": "|", "SEMICOLON": ";", "CARET": "^", "BACKQUOTE": "`"}
-LINE_ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
-TERMINAL = ("JobComplete", "Failed", "Aborted")
-KEPT_FOR = timedelta(days=7)
 PAGES_AT_ONCE = 5
-JOBS_AT_ONCE = 1000
 RESULT_PAGES_SINCE = 58.0
 
 
@@ -90,7 +90,7 @@ class BulkQueries:
             raise ApiError(400, "INVALIDENTITY", f"Entity '{root}' is not supported by the Bulk API.")
         now = self._org.now_stamp()
         job = Job(
-            id=self._new_id(),
+            id=new_job_id(self._org),
             operation=operation,
             query=query,
             object=root,
@@ -131,11 +131,12 @@ class BulkQueries:
         self._forget_old()
         with self._lock:
             jobs = sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
-        start = _row_of_locator(call.request.query.get("queryLocator", ""))
-        page = [{**_described(job), "jobType": "V2Query"} for job in jobs[start : start + JOBS_AT_ONCE]]
+        start = row_of_locator(call.request.query.get("queryLocator", ""))
+        size = self._org.switches.bulk_jobs_page
+        page = [{**_described(job), "jobType": "V2Query"} for job in jobs[start : start + size]]
         end = start + len(page)
         done = end >= len(jobs)
-        following = None if done else f"{call.base}/jobs/query?queryLocator={_locator_of_row(end)}"
+        following = None if done else f"{call.base}/jobs/query?queryLocator={locator_of_row(end)}"
         return json_response({"done": done, "records": page, "nextRecordsUrl": following})
 
     def change_state(self, call: Call) -> Response:
@@ -167,7 +168,7 @@ class BulkQueries:
         if isinstance(job, Response):
             return job
         rendered = self._rendered(job)
-        start = _row_of_locator(call.request.query.get("locator", ""))
+        start = row_of_locator(call.request.query.get("locator", ""))
         rows = self._page_rows(call)
         if start > rendered.rows or (start == rendered.rows and start > 0):
             raise ApiError(400, "INVALID_LOCATOR", "The locator is not valid for this job")
@@ -176,7 +177,7 @@ class BulkQueries:
         headers = {
             "Content-Type": "text/csv;charset=UTF-8",
             "Sforce-NumberOfRecords": str(end - start),
-            "Sforce-Locator": "null" if end >= rendered.rows else _locator_of_row(end),
+            "Sforce-Locator": "null" if end >= rendered.rows else locator_of_row(end),
         }
         self._org.counters.rows("bulk_results", end - start - withheld)
         parts: tuple[bytes | FileSlice, ...]
@@ -196,16 +197,14 @@ class BulkQueries:
             return job
         rendered = self._rendered(job)
         size = self._page_rows(call)
-        start = _row_of_locator(call.request.query.get("locator", ""))
+        start = row_of_locator(call.request.query.get("locator", ""))
         # A result without rows still has one page: the header.
         starts = list(range(start, rendered.rows, size)) or [start]
         url = f"{call.base}/jobs/query/{job.id}"
         asked = f"&maxRecords={size}" if "maxRecords" in call.request.query else ""
-        pages = [
-            {"resultUrl": f"{url}/results?locator={_locator_of_row(row)}{asked}"} for row in starts[:PAGES_AT_ONCE]
-        ]
+        pages = [{"resultUrl": f"{url}/results?locator={locator_of_row(row)}{asked}"} for row in starts[:PAGES_AT_ONCE]]
         done = len(starts) <= PAGES_AT_ONCE
-        following = None if done else f"{url}/resultPages?locator={_locator_of_row(starts[PAGES_AT_ONCE])}{asked}"
+        following = None if done else f"{url}/resultPages?locator={locator_of_row(starts[PAGES_AT_ONCE])}{asked}"
         return json_response({"resultPages": pages, self._org.switches.bulk_next_link: following, "done": done})
 
     def close(self) -> None:
@@ -230,12 +229,6 @@ class BulkQueries:
             include_deleted=include_deleted,
             bulk=True,
         )
-
-    def _new_id(self) -> str:
-        with self._lock:
-            number = self._org.database.setting("last_bulk_job", 0) + 1
-            self._org.database.keep_setting("last_bulk_job", number)
-        return make_id("750", number)
 
     def _keep(self, job: Job) -> None:
         with self._org.database.writing() as connection:
@@ -331,6 +324,12 @@ class BulkQueries:
             if job.state in TERMINAL and read_stamp(job.changed) < oldest:
                 self._forget(job.id)
 
+    def expire_all(self) -> None:
+        """Forgets every ended job with its results, as time does after seven days."""
+        for job in list(self._jobs.values()):
+            if job.state in TERMINAL:
+                self._forget(job.id)
+
     def _forget(self, job_id: str) -> None:
         with self._lock:
             self._jobs.pop(job_id, None)
@@ -353,20 +352,3 @@ def _described(job: Job) -> dict[str, Any]:
         "lineEnding": job.line_ending,
         "columnDelimiter": job.delimiter,
     }
-
-
-def _locator_of_row(row: int) -> str:
-    """Opaque to clients: base64 of the row number without padding, such as MTAwMDA."""
-    return base64.b64encode(str(row).encode()).decode().rstrip("=")
-
-
-def _row_of_locator(locator: str) -> int:
-    if not locator:
-        return 0
-    try:
-        text = base64.b64decode(locator + "=" * (-len(locator) % 4), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise ApiError(400, "INVALID_LOCATOR", "The locator is not valid for this job") from error
-    if not re.fullmatch(r"\d+", text):
-        raise ApiError(400, "INVALID_LOCATOR", "The locator is not valid for this job")
-    return int(text)

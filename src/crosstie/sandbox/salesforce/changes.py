@@ -24,9 +24,9 @@ class Changes:
         self._records = records
 
     def touch(
-        self, name: str, count: int, fields: list[str] | None, *, late: float = 0.0, holds_back: bool = True
+        self, name: str, which: int | list[str], fields: list[str] | None, *, late: float = 0.0, holds_back: bool = True
     ) -> list[str]:
-        """Changes `count` records of an object, never the same values twice; returns their ids.
+        """Changes so many records of an object, or those of these ids, never the same values twice; returns their ids.
 
         Without `fields`, a contact's Title and Score__c, else the first text field that can be updated.
         """
@@ -35,7 +35,10 @@ class Changes:
         turn = self._org.database.setting("change_turn", 0) + 1
         self._org.database.keep_setting("change_turn", turn)
         with self._org.database.writing() as connection:
-            ids = self._some_ids(connection, sobject, count, turn)
+            if isinstance(which, int):
+                ids = self._some_ids(connection, sobject, which, turn)
+            else:
+                ids = [record_id_of(one) for one in which]
             if late or {"FirstName", "LastName"} & set(chosen):
                 writer = Writer(user_id=OTHER_USER_ID, late=late, holds_back=holds_back)
                 for record_id in ids:

@@ -11,7 +11,16 @@ from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.org import Call, Org
-from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import (
+    Records,
+    SeveralRecords,
+    Writer,
+    duplicate_key,
+    record_id_of,
+    row_id,
+    row_refusal,
+    several_records,
+)
 from crosstie.sandbox.salesforce.rest import Rest, decoded_body, writer_of
 
 MAX_ROWS = 200
@@ -47,7 +56,7 @@ class Collections:
             if not isinstance(record_id, str):
                 raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", [])
             given = {name: value for name, value in row.items() if name.lower() != "id"}
-            complete = _row_id(record_id)
+            complete = row_id(record_id)
             self._records.update(sobject, complete, given, writer)
             return {"id": complete}
 
@@ -67,13 +76,12 @@ class Collections:
             if value is None:
                 raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
             if values.count(value) > 1:
-                raise ApiError(400, "DUPLICATE_VALUE", f"duplicate external id specified: {value}", [key.name])
+                raise duplicate_key(key, value)
             given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
             try:
                 record_id, created = self._records.upsert(sobject, key, value, given, writer, update_only=False)
             except SeveralRecords as error:
-                message = f"{key.name}: more than one record found for external id field: {error.ids}"
-                raise ApiError(400, "DUPLICATE_EXTERNAL_ID", message, []) from error
+                raise several_records(key, error.ids) from error
             return {"id": record_id, "created": created}
 
         return self._each(call, rows, put, all_or_none=all_or_none)
@@ -84,7 +92,7 @@ class Collections:
         _check_size(len(ids))
 
         def remove(row: Row, writer: Writer) -> Row:
-            record_id = _row_id(row["id"])
+            record_id = row_id(row["id"])
             sobject = self._of_id(record_id)
             self._records.delete(sobject, record_id, writer)
             return {"id": record_id}
@@ -159,15 +167,9 @@ def _row_answer(
             answer["created"] = done["created"]
     except ApiError as error:
         connection.execute("ROLLBACK TO row")
-        answer = {"success": False, "errors": [_row_error(error)]}
+        answer = {"success": False, "errors": [row_refusal(error).row_entry()]}
     connection.execute("RELEASE row")
     return answer
-
-
-def _row_error(error: ApiError) -> dict[str, Any]:
-    if error.code == "NOT_FOUND":
-        return ApiError(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id").row_entry()
-    return error.row_entry()
 
 
 def _rolled_back(answer: dict[str, Any]) -> dict[str, Any]:
@@ -208,10 +210,3 @@ def _check_size(count: int) -> None:
 def _key_value(row: Row, name: str) -> str | None:
     value = next((each for key, each in row.items() if key.lower() == name.lower()), None)
     return None if value is None or value == "" else str(value)
-
-
-def _row_id(text: str) -> str:
-    try:
-        return record_id_of(text)
-    except ApiError as error:
-        raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error

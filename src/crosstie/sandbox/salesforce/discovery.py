@@ -14,18 +14,23 @@ from crosstie.sandbox.salesforce.describes import global_entry, with_version
 from crosstie.sandbox.salesforce.errors import JSON_TYPE, ApiError, json_response
 from crosstie.sandbox.salesforce.generate import ORG_ID
 from crosstie.sandbox.salesforce.org import NEWEST_VERSION, OLDEST_VERSION, Call, Org
+from crosstie.sandbox.salesforce.recent import Recent
 from crosstie.sandbox.salesforce.schema import quoted
 
 _SEASONS = ("Spring", "Summer", "Winter")
-RESOURCES = ("composite", "jobs", "limits", "query", "queryAll", "sobjects")
+RESOURCES = (
+    "appMenu", "composite", "jobs", "limits", "parameterizedSearch", "query", "queryAll", "quickActions", "recent",
+    "search", "sobjects", "tabs", "theme", "tooling",
+)  # fmt: skip
 """What this sandbox serves; a client that looks for a resource here and misses it must do without."""
 
 
 class Discovery:
     """The describing resources of one org; describes are rendered once for a version."""
 
-    def __init__(self, org: Org) -> None:
+    def __init__(self, org: Org, recent: Recent) -> None:
         self._org = org
+        self._recent = recent
         self._rendered: dict[tuple[object, ...], bytes] = {}
 
     def versions(self, request: Request) -> Response:
@@ -74,7 +79,8 @@ class Discovery:
                 if found is not None:
                     alive = " WHERE IsDeleted = 0" if found.field("IsDeleted") else ""
                     row = connection.execute(f"SELECT count(*) FROM {quoted(found.table)}{alive}").fetchone()
-                    counts.append({"count": row[0], "name": found.name})
+                    share = self._org.switches.record_count_share
+                    counts.append({"count": int(row[0] * share), "name": found.name})
         return json_response({"sObjects": counts})
 
     def describe_global(self, call: Call) -> Response:
@@ -103,11 +109,9 @@ class Discovery:
     def basic(self, call: Call) -> Response:
         """GET BASE/sobjects/X: the object in short."""
         sobject = self._org.sobject(call.args["object"])
-        return self._conditional(
-            call,
-            ("basic", sobject.name),
-            lambda: {"objectDescribe": global_entry(dict(sobject.raw)), "recentItems": []},
-        )
+        items = self._recent.items(call, sobject=sobject)
+        shown = {"objectDescribe": global_entry(dict(sobject.raw)), "recentItems": items}
+        return self._conditional(call, ("basic", sobject.name, str(items)), lambda: shown)
 
     def _conditional(self, call: Call, key: tuple[str, ...], build: Any) -> Response:
         """304 when nothing changed since If-Modified-Since; whole seconds."""

@@ -1,49 +1,40 @@
 """The front door of the Salesforce sandbox: routes, sign-in, quota, faults, and the headers of every answer."""
 
-import logging
 import re
-import sqlite3
 import time
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import format_datetime
 from functools import partial
-from urllib.parse import unquote
 
 from isal import igzip
 
 from crosstie.sandbox.faults import Fault
 from crosstie.sandbox.http import Request, Response
 from crosstie.sandbox.salesforce.bulk import BulkQueries
+from crosstie.sandbox.salesforce.bulk_ingest import BulkIngest
 from crosstie.sandbox.salesforce.collections import Collections
+from crosstie.sandbox.salesforce.composite import Composites
 from crosstie.sandbox.salesforce.discovery import Discovery
 from crosstie.sandbox.salesforce.errors import STATUS_ERRORS, ApiError, invalid_session, not_found
 from crosstie.sandbox.salesforce.oauth import OAuth
-from crosstie.sandbox.salesforce.org import NEWEST_VERSION, OLDEST_VERSION, Call, Org, Session
+from crosstie.sandbox.salesforce.org import Call, Org, Session
 from crosstie.sandbox.salesforce.query import Queries
+from crosstie.sandbox.salesforce.recent import Recent
 from crosstie.sandbox.salesforce.records import Records
 from crosstie.sandbox.salesforce.replication import Replication
-from crosstie.sandbox.salesforce.rest import PreconditionFailed, Rest
+from crosstie.sandbox.salesforce.rest import Rest
+from crosstie.sandbox.salesforce.routing import Found, Handler, Routes, answered
+from crosstie.sandbox.salesforce.search import Searches
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
 from crosstie.sandbox.salesforce.soap import Soap
-from crosstie.sandbox.salesforce.soql import SoqlError
-
-log = logging.getLogger(__name__)
+from crosstie.sandbox.salesforce.tooling import Tooling
+from crosstie.sandbox.salesforce.trees import Trees
+from crosstie.sandbox.tricks import cut, rewrite
 
 COMPRESSED_FROM = 2048
 """Bytes from which a JSON body is compressed when the client takes gzip."""
 _BUSY_HTML = "<html><head><title>Salesforce - Maintenance</title></head><body><h1>{message}</h1></body></html>"
-Handler = Callable[[Call], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A resource: its kind (what counters and fault plans call it), method, path below BASE, and who serves it."""
-
-    kind: str
-    method: str
-    pattern: re.Pattern[str]
-    serve: Handler
 
 
 class Salesforce:
@@ -55,13 +46,22 @@ class Salesforce:
         self.records = Records(org)
         self.queries = Queries(org)
         self.bulk = BulkQueries(org)
-        self._discovery = Discovery(org)
+        self.ingest = BulkIngest(org, self.records)
+        recent = Recent(org)
+        self._discovery = Discovery(org, recent)
         self._oauth = OAuth(org, sessions, credentials, public_key)
         self._soap = Soap(org, sessions, credentials)
-        rest = Rest(org, self.records)
+        rest = Rest(org, self.records, recent)
         replication = Replication(org)
         collections = Collections(org, self.records, rest)
-        self._routes = _routes(self._discovery, rest, replication, collections, self.queries, self.bulk)
+        composites = Composites(org, lambda: self._routes)
+        self._routes = Routes(
+            [
+                *_table(self._discovery, rest, replication, collections, self.queries, self.bulk),
+                *self.ingest.routes(),
+                *_further_table(composites, Trees(org, self.records), Searches(org), recent, Tooling(org)),
+            ]
+        )
 
     def handle(self, request: Request) -> Response:
         """Answers a request, with the faults that the plan has for it."""
@@ -71,23 +71,17 @@ class Salesforce:
         response = self._before(faults, request)
         if response is None:
             response = self._answer(request, serve)
-            response = _after(faults, response)
+            response = self._after(faults, request, response)
         self._finish(request, response, faults)
+        self.org.counters.answer(kind, request.method, 0 if response.drop else response.status, request.metered)
         return response
 
     def _answer(self, request: Request, serve: Callable[[Request], Response]) -> Response:
-        try:
+        def settled() -> Response:
             self.org.settle()
             return serve(request)
-        except ApiError as error:
-            return error.response()
-        except SoqlError as error:
-            return ApiError(400, error.code, error.message).response()
-        except PreconditionFailed:
-            return Response(status=412)
-        except sqlite3.Error:
-            log.exception("the sandbox failed on %s %s", request.method, request.path)
-            return ApiError(500, *STATUS_ERRORS[500]).response()
+
+        return answered(f"{request.method} {request.path}", settled)
 
     def _route(self, request: Request) -> tuple[str, Callable[[Request], Response]]:
         """What kind of request this is, and who serves it."""
@@ -101,7 +95,7 @@ class Salesforce:
         }
         if path in open_routes:
             return open_routes[path]
-        soap = re.fullmatch(r"/services/Soap/([uc])/(\d+\.\d)(?:/\w+)?", path)
+        soap = re.fullmatch(r"/services/Soap/([ucmT])/(\d+\.\d)(?:/\w+)?", path)
         if soap:
             api, version = soap.groups()
             return "soap", lambda asked: self._soap.serve(asked, api, version)
@@ -109,6 +103,8 @@ class Salesforce:
         if identity:
             org_id, user_id = identity.groups()
             return "identity", lambda asked: self._oauth.identity(org_id, user_id, self._signed_in(asked))
+        if path.startswith("/services/apexrest/"):
+            return "apex_rest", self._apex
         data = re.fullmatch(r"/services/data/(v\d+\.\d)(/.*)?", path)
         if data:
             return self._data_route(request, data[1], data[2] or "")
@@ -118,28 +114,22 @@ class Salesforce:
         method = (
             request.query.get("_HttpMethod", request.method).upper() if request.method == "POST" else request.method
         )
-        allowed = []
-        for route in self._routes:
-            match = route.pattern.fullmatch(rest)
-            if match is None:
-                continue
-            if route.method == method or (method == "HEAD" and route.method == "GET"):
-                args = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
-                return route.kind, partial(self._data, version=version, args=args, serve=route.serve)
-            allowed.append(route.method)
-        if allowed:
-            return "unknown", lambda asked: self._wrong_method(asked, allowed)
-        return "unknown", partial(self._data, version=version, args={}, serve=_no_resource)
+        found = self._routes.find(method, rest)
+        return found.kind, partial(self._data, version=version, found=found)
 
-    def _data(self, request: Request, *, version: str, args: dict[str, str], serve: Handler) -> Response:
-        number = float(version[1:])
-        if number < OLDEST_VERSION:
-            raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
-        if number > NEWEST_VERSION:
-            raise not_found()
+    def _data(self, request: Request, *, version: str, found: Found) -> Response:
+        self.org.check_version(version)
         session = self._signed_in(request)
-        self.org.api_usage.count(self.org.clock.now(), self.org.switches.daily_requests)
-        return serve(Call(request=request, version=version, session=session, args=args))
+        self.org.count_call(request, session)
+        response = found.serve(Call(request=request, version=version, session=session, args=found.args))
+        if response.status == 304 and not self.org.switches.not_modified_counted:
+            self.org.give_back_call(request)
+        return response
+
+    def _apex(self, request: Request) -> Response:
+        """/services/apexrest/…: there is no Apex in this org."""
+        self.org.count_call(request, self._signed_in(request))
+        raise not_found("Could not find a match for URL")
 
     def _signed_in(self, request: Request) -> Session:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -152,11 +142,6 @@ class Salesforce:
 
     def _user_info(self, request: Request) -> Response:
         return self._oauth.user_info(self._signed_in(request))
-
-    def _wrong_method(self, request: Request, allowed: list[str]) -> Response:
-        self._signed_in(request)
-        names = ",".join(sorted({*allowed, *(["HEAD"] if "GET" in allowed else [])}))
-        raise ApiError(405, "METHOD_NOT_ALLOWED", f"HTTP Method '{request.method}' not allowed. Allowed are {names}")
 
     def _before(self, faults: list[Fault], request: Request) -> Response | None:
         """Plays what happens before the work; an answer here means that the work is not done."""
@@ -173,13 +158,48 @@ class Salesforce:
                     request.faults |= {"late_unheld"}
             elif fault.type == "cut_csv":
                 request.faults |= {f"cut_csv:{fault.rows}"}
+            elif fault.type in ("job_fails", "job_waits"):
+                request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
             elif fault.type == "drop_before":
                 return Response(drop=True)
             elif fault.type == "redirect":
                 return Response(status=302, headers={"Location": fault.location})
             elif fault.type == "status" and not fault.after_work:
-                return _injected(fault)
+                return self._injected(fault)
         return None
+
+    def _injected(self, fault: Fault) -> Response:
+        code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
+        if fault.html:
+            body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
+            response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
+        else:
+            response = ApiError(fault.status, fault.code or code, fault.message or message).response()
+        if fault.retry_after is not None:
+            until = self.org.clock.now() + timedelta(seconds=fault.retry_after)
+            response.headers["Retry-After"] = (
+                format_datetime(until, usegmt=True) if fault.retry_date else str(fault.retry_after)
+            )
+        return response
+
+    def _after(self, faults: list[Fault], request: Request, response: Response) -> Response:
+        """Plays what happens after the work and its commit."""
+        for fault in faults:
+            if fault.type == "drop_after":
+                return Response(drop=True)
+            if fault.type == "status" and fault.after_work:
+                return self._injected(fault)
+            if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
+                announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
+                response.headers["Sforce-NumberOfRecords"] = str(announced)
+            elif fault.type == "foreign_next":
+                body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
+                response.parts = (body,)
+            elif fault.type == "no_next":
+                response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
+            elif fault.type == "rewrite":
+                rewrite(response, fault, request)
+        return response
 
     def _finish(self, request: Request, response: Response, faults: list[Fault]) -> None:
         """Compresses, counts, and adds the headers that every answer has."""
@@ -187,75 +207,31 @@ class Salesforce:
         headers["Date"] = self.org.clock.http_date()
         if response.status == 401:
             headers["WWW-Authenticate"] = "Token"
-        if request.path.startswith("/services/data/v"):
-            used = self.org.api_usage.used(self.org.clock.now())
-            headers["Sforce-Limit-Info"] = f"api-usage={used}/{self.org.switches.daily_requests}"
+        if request.path.startswith(("/services/data/v", "/services/apexrest/")):
+            headers["Sforce-Limit-Info"] = self.org.usage_header()
         json_body = headers.get("Content-Type", "").startswith("application/json")
         if json_body and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
             response.parts = (igzip.compress(response.body(), compresslevel=1),)
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"
         for fault in faults:
-            if fault.type == "truncate":
-                body = response.body()
-                response.withheld = min(fault.bytes, len(body))
-                response.parts = (body[: len(body) - response.withheld],)
-            elif fault.type == "cut_gzip":
-                body = response.body()
-                if headers.get("Content-Encoding") != "gzip":
-                    body = zlib.compress(body, wbits=31)
-                    headers["Content-Encoding"] = "gzip"
-                response.parts = (body[: max(len(body) - fault.bytes, 0)],)
+            cut(response, fault)
         self.org.counters.sent(response.length())
-
-
-def _after(faults: list[Fault], response: Response) -> Response:
-    """Plays what happens after the work and its commit."""
-    for fault in faults:
-        if fault.type == "drop_after":
-            return Response(drop=True)
-        if fault.type == "status" and fault.after_work:
-            return _injected(fault)
-        if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
-            announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
-            response.headers["Sforce-NumberOfRecords"] = str(announced)
-        elif fault.type == "foreign_next":
-            body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
-            response.parts = (body,)
-        elif fault.type == "no_next":
-            response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
-    return response
-
-
-def _injected(fault: Fault) -> Response:
-    code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
-    if fault.html:
-        body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
-        response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
-    else:
-        response = ApiError(fault.status, fault.code or code, fault.message or message).response()
-    if fault.retry_after is not None:
-        response.headers["Retry-After"] = str(fault.retry_after)
-    return response
 
 
 def _nothing_here(request: Request) -> Response:
     raise not_found()
 
 
-def _no_resource(call: Call) -> Response:
-    raise not_found()
-
-
-def _routes(
+def _table(
     discovery: Discovery,
     rest: Rest,
     replication: Replication,
     collections: Collections,
     queries: Queries,
     bulk: BulkQueries,
-) -> tuple[Route, ...]:
-    """Every resource below BASE. Order matters: named sub-resources stand before ids and keys."""
+) -> list[tuple[str, str, str, Handler]]:
+    """Every resource below BASE, as Routes takes them."""
     row = "/sobjects/(?P<object>[^/]+)"
     job = "/jobs/query/(?P<job>[^/]+)"
     table: list[tuple[str, str, str, Handler]] = [
@@ -292,8 +268,27 @@ def _routes(
         ("bulk_results", "GET", f"{job}/results", bulk.results),
         ("bulk_pages", "GET", f"{job}/resultPages", bulk.result_pages),
     ]
-    return tuple(
-        # Clients disagree on the case of job sub-resources; the names of other resources are exact.
-        Route(kind, method, re.compile(path, re.IGNORECASE if "/jobs/" in path else 0), serve)
-        for kind, method, path, serve in table
-    )
+    return table
+
+
+def _further_table(
+    composites: Composites, trees: Trees, searches: Searches, recent: Recent, tooling: Tooling
+) -> list[tuple[str, str, str, Handler]]:
+    """The resources that combine others, search, and draw pages."""
+    return [
+        ("composite", "POST", "/composite", composites.composite),
+        ("composite_batch", "POST", "/composite/batch", composites.batch),
+        ("composite_graph", "POST", "/composite/graph", composites.graph),
+        ("composite_tree", "POST", "/composite/tree/(?P<object>[^/]+)", trees.create),
+        ("search", "GET", "/search", searches.search),
+        ("parameterized_search", "GET", "/parameterizedSearch", searches.parameterized),
+        ("parameterized_search", "POST", "/parameterizedSearch", searches.parameterized),
+        ("recent", "GET", "/recent", recent.recent),
+        ("tabs", "GET", "/tabs", recent.tabs),
+        ("theme", "GET", "/theme", recent.theme),
+        ("quick_actions", "GET", "/quickActions", recent.quick_actions),
+        ("app_menu", "GET", "/appMenu(?:/[^/]+)?", recent.app_menu),
+        ("tooling", "GET", "/tooling", tooling.resources),
+        ("tooling_describe", "GET", "/tooling/sobjects", tooling.describe_global),
+        ("tooling_query", "GET", "/tooling/query(?:All)?", tooling.query),
+    ]

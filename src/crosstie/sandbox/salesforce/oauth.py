@@ -62,11 +62,15 @@ class OAuth:
         try:
             if flow is None:
                 raise OAuthError("unsupported_grant_type", "grant type not supported")
+            if not self._org.count_login():
+                raise OAuthError("rate_limit_exceeded", "login rate exceeded")
             return json_response(flow(request, form), headers={"Cache-Control": "no-store"})
         except OAuthError as error:
             return error.response()
 
     def _password(self, request: Request, form: dict[str, str]) -> dict[str, Any]:
+        if not self._org.switches.password_flow:
+            raise OAuthError("invalid_grant", "authentication failure")
         self._check_client(request, form)
         known = self._credentials
         given = (form.get("username"), form.get("password"))
@@ -162,7 +166,7 @@ class OAuth:
 
     def identity_url(self, session: Session) -> str:
         """`{login}/id/{org}/{user}`; clients read the last two parts of it."""
-        return f"{self._org.instance_url}/id/{ORG_ID}/{session.user_id}"
+        return f"{self._org.instance_url}/id/{self._org.switches.org_id or ORG_ID}/{session.user_id}"
 
     def revoke(self, request: Request) -> Response:
         """GET or POST /services/oauth2/revoke: ends an access token, or a refresh token and all that came from it."""

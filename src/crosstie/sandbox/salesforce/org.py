@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,36 +20,13 @@ from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
 from crosstie.sandbox.salesforce.describes import org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
+from crosstie.sandbox.salesforce.ids import to_18
+from crosstie.sandbox.salesforce.switches import Switches
 from crosstie.sandbox.salesforce.visibility import settle_late_writes
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 68
-
-
-class Switches(msgspec.Struct, forbid_unknown_fields=True):
-    """What a control request may set: sizes, quotas, and the facts that the fact sheet marks as unsure."""
-
-    daily_requests: int = 100_000
-    bulk_page_rows: int = 50_000
-    """Rows of a result page when maxRecords is absent."""
-    bulk_in_progress_polls: int = 0
-    """How many status requests find a new job still InProgress, however fast it was."""
-    bulk_datetime_offset: bool = False
-    """Print datetimes in Bulk CSV as `+0000` instead of `Z`."""
-    bulk_unordered: bool = False
-    """Give Bulk rows in no useful order, instead of by id as cutting by primary key does."""
-    bulk_early_results_refused: bool = False
-    """Answer 412 JOB_NOT_COMPLETE to who reads results too early, as an old guide shows, instead of 204."""
-    bulk_unsupported: list[str] = []
-    """Objects that Bulk refuses with INVALIDENTITY."""
-    bulk_next_link: str = "nextRecordsUrl"
-    """The key of resultPages' next link: the guide's table and its usage differ."""
-    query_page_rows: int = 2000
-    locator_idle_seconds: float = 172_800.0
-    locators_kept: int = 10
-    session_idle_seconds: float = 7_200.0
-    soap_login: bool = True
-    late_fails_replication: bool = False
-    """Answer INVALID_REPLICATION_DATE instead of an earlier latestDateCovered, as older guides say."""
+APP_NAME = "crosstie-sandbox-app"
+"""The connected app that sessions with a client id belong to."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,6 +80,11 @@ class Org:
         self.catalog = Catalog.from_describes(self.described)
         self.full_catalog = Catalog.from_describes(self._describes)
         self.api_usage = ApiUsage()
+        self.ingested_rows = ApiUsage()
+        self.locked: frozenset[str] = frozenset()
+        """Ids of records that another transaction holds, until control lets them go."""
+        self._app_usage = ApiUsage()
+        self._logins: Counter[int] = Counter()
 
     @property
     def metadata_changed(self) -> datetime:
@@ -116,6 +99,10 @@ class Org:
         self.described = visible(self._describes, self.hidden)
         self.catalog = Catalog.from_describes(self.described)
 
+    def lock(self, ids: list[str]) -> None:
+        """Sets which records another transaction holds: writes to them, and references to them, are refused."""
+        self.locked = frozenset(to_18(one) or one for one in ids)
+
     def switch(self, changed: dict[str, object]) -> None:
         """Changes switches, and keeps them. Raises msgspec.ValidationError for an unknown or malformed one."""
         merged = msgspec.to_builtins(self.switches) | changed
@@ -128,6 +115,50 @@ class Org:
         if found is None:
             raise not_found()
         return found
+
+    def count_call(self, request: Request, session: Session) -> None:
+        """Puts one call onto the API meter, and onto that of the connected app if it has one.
+
+        Raises REQUEST_LIMIT_EXCEEDED when nothing is left.
+        """
+        now = self.clock.now()
+        if self.switches.daily_requests_per_app and session.client_id is not None:
+            self._app_usage.count(now, self.switches.daily_requests_per_app)
+        self.api_usage.count(now, self.switches.daily_requests)
+        request.metered += 1
+
+    def check_version(self, version: str) -> None:
+        """Refuses versions (`v68.0`) that are retired or not there yet."""
+        number = float(version[1:])
+        if number < OLDEST_VERSION and self.switches.retired_status == 410:
+            raise ApiError(410, "GONE", f"API version {version[1:]} is retired")
+        if not OLDEST_VERSION <= number <= NEWEST_VERSION:
+            raise not_found()
+
+    def count_login(self) -> bool:
+        """Counts one sign-in of this hour; False when it is one too many."""
+        hour = int(self.clock.now().timestamp() // 3600)
+        self._logins[hour] += 1
+        return not 0 < self.switches.logins_per_hour < self._logins[hour]
+
+    def count_parts(self, request: Request, session: Session, count: int) -> None:
+        """Puts the parts of a graph or tree beyond the first onto the meter, where they are not one call."""
+        for _ in range(count - 1 if self.switches.composite_counts_parts else 0):
+            self.count_call(request, session)
+
+    def give_back_call(self, request: Request) -> None:
+        """Takes the last call of a request off the meter again."""
+        self.api_usage.give_back(self.clock.now())
+        request.metered -= 1
+
+    def usage_header(self) -> str:
+        """What Sforce-Limit-Info says; the second part only for orgs that limit their connected apps."""
+        now = self.clock.now()
+        text = f"api-usage={self.api_usage.used(now)}/{self.switches.daily_requests}"
+        most = self.switches.daily_requests_per_app
+        if most:
+            text += f"; per-app-api-usage={self._app_usage.used(now)}/{most}(appName={APP_NAME})"
+        return text
 
     def now_stamp(self) -> str:
         """This second in wire form; stamps have whole seconds."""
@@ -143,7 +174,7 @@ class Org:
 
 
 class ApiUsage:
-    """Calls of the rolling 24 hours, by the sandbox clock, in hourly buckets."""
+    """Calls (or rows) of the rolling 24 hours, by the sandbox clock, in hourly buckets."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -160,9 +191,25 @@ class ApiUsage:
             used = self._sum(now)
             if used >= limit:
                 raise ApiError(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
-            hour = int(now.timestamp() // 3600)
-            self._buckets[hour] = self._buckets.get(hour, 0) + 1
+            self._add(now, 1)
             return used + 1
+
+    def take(self, now: datetime, limit: int, count: int) -> int:
+        """Counts as many of `count` as the limit has left, and returns how many that were."""
+        with self._lock:
+            granted = max(min(count, limit - self._sum(now)), 0)
+            self._add(now, granted)
+            return granted
+
+    def _add(self, now: datetime, count: int) -> None:
+        hour = int(now.timestamp() // 3600)
+        self._buckets[hour] = self._buckets.get(hour, 0) + count
+
+    def give_back(self, now: datetime) -> None:
+        """Takes one call back."""
+        hour = int(now.timestamp() // 3600)
+        with self._lock:
+            self._buckets[hour] = self._buckets.get(hour, 1) - 1
 
     def _sum(self, now: datetime) -> int:
         oldest = int((now - timedelta(hours=24)).timestamp() // 3600)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.catalog import Field
 from crosstie.sandbox.salesforce.errors import ApiError, json_response
 from crosstie.sandbox.salesforce.ids import make_id
 from crosstie.sandbox.salesforce.org import Call, Org
+from crosstie.sandbox.salesforce.schema import quoted
 
 ID_BYTES = 18
 SMALLEST_PAGE = 200
@@ -22,7 +25,7 @@ SMALLEST_PAGE = 200
 
 @dataclass(slots=True, kw_only=True)
 class Locator:
-    """What a query left behind: a snapshot of ids. Values are read when a page is fetched."""
+    """What a query left behind: a snapshot of ids. Values are read when a page is fetched, or are in `records`."""
 
     query: str
     include_deleted: bool
@@ -30,6 +33,7 @@ class Locator:
     page_rows: int
     user_id: str
     last_used: float
+    records: list[dict[str, Any]] | None = None
 
     @property
     def total(self) -> int:
@@ -52,7 +56,9 @@ class Queries:
         self._last_number = 0
 
     def query(self, call: Call) -> Response:
-        """GET BASE/query?q=: the first page."""
+        """GET BASE/query?q=: the first page; ?explain=: how the query would be run."""
+        if "explain" in call.request.query:
+            return self._explain(call.request.query["explain"])
         return self._first_page(call, include_deleted=False)
 
     def query_all(self, call: Call) -> Response:
@@ -72,6 +78,9 @@ class Queries:
             raise ApiError(400, "INVALID_QUERY_LOCATOR", "invalid query locator")
         start = int(match[2])
         ids = locator.page_ids(start, locator.page_rows)
+        if locator.records is not None:
+            kept = locator.records[start : start + locator.page_rows]
+            return self._page(call, match[1], locator.total, start + len(kept), kept)
         with self._org.database.reading() as connection:
             result = soql.run(
                 connection,
@@ -96,7 +105,9 @@ class Queries:
         page_rows = self._page_rows(call)
         with self._org.database.reading() as connection:
             # One read transaction: the ids of the locator are those of the snapshot that the first page shows.
-            connection.execute("BEGIN")
+            inside = connection.in_transaction
+            if not inside:
+                connection.execute("BEGIN")
             try:
                 result = soql.run(
                     connection,
@@ -115,9 +126,12 @@ class Queries:
                     records = result.records_json(rows, call.version)
                     return self._page(call, None, len(rows), len(rows), records)
                 ids = "".join(result.ids()).encode()
-                records = result.records_json(rows[:page_rows], call.version)
+                kept = self._org.switches.query_values_at_start
+                whole = result.records_json(list(result.rows()), call.version) if kept else None
+                records = whole[:page_rows] if whole else result.records_json(rows[:page_rows], call.version)
             finally:
-                connection.execute("COMMIT")
+                if not inside:
+                    connection.execute("COMMIT")
         locator = Locator(
             query=text,
             include_deleted=include_deleted,
@@ -125,8 +139,29 @@ class Queries:
             page_rows=page_rows,
             user_id=call.session.user_id,
             last_used=self._org.clock.now().timestamp(),
+            records=whole,
         )
         return self._page(call, self._keep(locator), locator.total, page_rows, records)
+
+    def _explain(self, text: str) -> Response:
+        """One plan: all rows are looked at."""
+        with self._org.database.reading() as connection:
+            result = soql.run(
+                connection, self._org.catalog, text, now=self._org.clock.now(), user_zone=self._org.user_zone
+            )
+            sobject = self._org.sobject(result.object_name)
+            (rows,) = connection.execute(f"SELECT count(*) FROM {quoted(sobject.table)}").fetchone()
+            found = result.total_size
+        plan = {
+            "cardinality": found,
+            "fields": [],
+            "leadingOperationType": "TableScan",
+            "notes": [],
+            "relativeCost": 1.0,
+            "sobjectCardinality": rows,
+            "sobjectType": sobject.name,
+        }
+        return json_response({"plans": [plan], "sourceQuery": text})
 
     def _page_rows(self, call: Call) -> int:
         """The batch size asked for is a hint between 200 and what the org gives at most."""
@@ -140,7 +175,7 @@ class Queries:
         body: dict[str, Any] = {"totalSize": total, "done": locator_id is None or end >= total}
         if not body["done"]:
             body["nextRecordsUrl"] = f"{call.base}/query/{locator_id}-{end}"
-        body["records"] = records
+        body["records"] = _java_doubles(records) if self._org.switches.double_exponents else records
         self._org.counters.rows("query", len(records))
         return json_response(body)
 
@@ -175,6 +210,15 @@ class Queries:
             described = sobject.field(path[0]) if sobject is not None and len(path) == 1 else None
             columns.append(_column(item.name, item.type, described, aggregate=result.grouped))
         return columns
+
+
+def _java_doubles(value: Any) -> Any:
+    """The same with every double as Java writes it."""
+    if isinstance(value, float):
+        return msgspec.Raw((soql.double_text(value) or "null").encode())
+    if isinstance(value, dict):
+        return {key: _java_doubles(each) for key, each in value.items()}
+    return [_java_doubles(each) for each in value] if isinstance(value, list) else value
 
 
 def _column(name: str, kind: str, described: Field | None, *, aggregate: bool) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.derived import DERIVATIONS
 from crosstie.sandbox.salesforce.errors import ApiError, malformed_id, not_found
-from crosstie.sandbox.salesforce.ids import make_id, to_18
+from crosstie.sandbox.salesforce.ids import make_id, number_of, to_18
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.values import stored_value
@@ -45,20 +46,17 @@ class Records:
 
     def insert(self, sobject: SObject, given: Mapping[str, Any], writer: Writer) -> str:
         """Creates a record; returns its id."""
-        if not sobject.createable:
-            raise ApiError(
-                400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}"
-            )
+        check_allowed(sobject, "insert")
         with self._org.database.writing() as connection:
             columns = self._columns(connection, sobject, given, inserting=True)
             missing = [
-                item.name for item in sobject.fields.values() if _required(item) and columns.get(item.name) is None
+                item.name for item in sobject.fields.values() if is_required(item) and columns.get(item.name) is None
             ]
             if missing:
-                raise _missing(missing)
-            record_id = _next_id(connection, sobject)
+                raise required_missing(missing)
+            record_id = make_id(sobject.key_prefix or "a0z", take_numbers(connection, sobject, 1))
             self._check_unique(connection, sobject, columns, record_id)
-            complete = self._defaults(connection, sobject, writer) | columns
+            complete = defaults(sobject, record_id, self._org.now_stamp(), writer) | columns
             complete |= _derived(connection, sobject, record_id, complete)
             self._write(connection, sobject, record_id, complete, writer)
         return record_id
@@ -67,14 +65,14 @@ class Records:
         """Changes the fields that are given; stamps move even when nothing differs."""
         with self._org.database.writing() as connection:
             self.require(connection, sobject, record_id)
-            if not sobject.updateable:
-                raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "entity type cannot be updated")
+            check_allowed(sobject, "update")
+            self._check_unlocked(record_id)
             columns = self._columns(connection, sobject, given, inserting=False)
             missing = [
-                name for name, value in columns.items() if value is None and _required(sobject.fields[name.lower()])
+                name for name, value in columns.items() if value is None and is_required(sobject.fields[name.lower()])
             ]
             if missing:
-                raise _missing(missing)
+                raise required_missing(missing)
             self._check_unique(connection, sobject, columns, record_id)
             now = self._org.now_stamp()
             columns |= {"LastModifiedDate": now, "LastModifiedById": writer.user_id, "SystemModstamp": now}
@@ -104,8 +102,8 @@ class Records:
         """Moves a record into the recycle bin: IsDeleted and a new SystemModstamp."""
         with self._org.database.writing() as connection:
             self.require(connection, sobject, record_id)
-            if not sobject.deletable:
-                raise ApiError(400, "DELETE_FAILED", "entity type cannot be deleted", [])
+            check_allowed(sobject, "delete")
+            self._check_unlocked(record_id)
             now = self._org.now_stamp()
             self._write(connection, sobject, record_id, {"IsDeleted": 1, "SystemModstamp": now}, writer)
 
@@ -160,34 +158,30 @@ class Records:
             if name == "attributes":
                 continue
             if isinstance(value, dict) and (relation := sobject.relationship(name)) is not None:
-                columns[relation.name] = self._parent_by_key(connection, relation, value)
+                columns[relation.name] = self.parent_by_key(connection, relation, value)
                 continue
             item = sobject.field(name)
             if item is None:
                 raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
-            if not (item.createable if inserting else item.updateable):
-                raise ApiError(
-                    400,
-                    "INVALID_FIELD_FOR_INSERT_UPDATE",
-                    f"Unable to create/update fields: {item.name}. Please check the security settings of this field"
-                    " and verify that it is read/write for your profile or permission set.",
-                    [item.name],
-                )
+            check_writable(item, inserting=inserting)
             columns[item.name] = stored_value(item, value)
             if item.type == "reference" and columns[item.name] is not None:
-                self._check_reference(connection, item, columns[item.name])
+                self.check_reference(connection, item, columns[item.name])
         return columns
 
-    def _parent_by_key(self, connection: sqlite3.Connection, relation: Field, value: dict[str, Any]) -> str:
-        """Resolves `"Account": {"ERP_Id__c": "A-1"}`."""
+    def parent_by_key(self, connection: sqlite3.Connection, relation: Field, value: dict[str, Any]) -> str:
+        """Resolves `"Account": {"ERP_Id__c": "A-1"}`; of several kinds of parent `attributes` can name one."""
         pairs = [(name, text) for name, text in value.items() if name != "attributes"]
-        for parent_name in relation.reference_to:
+        attributes = value.get("attributes")
+        kind = attributes.get("type") if isinstance(attributes, dict) else None
+        for parent_name in [one for one in relation.reference_to if kind in (None, one)]:
             parent = self._org.catalog.object(parent_name)
             key = parent.field(pairs[0][0]) if parent is not None and len(pairs) == 1 else None
             if parent is None or key is None or not (key.external_id or key.id_lookup):
                 continue
             found = self.find(connection, parent, key, str(pairs[0][1]))
             if len(found) == 1:
+                self._check_unlocked(found[0])
                 return found[0]
             raise ApiError(
                 400,
@@ -200,7 +194,8 @@ class Records:
             400, "INVALID_FIELD", f"No such relationship key for {relation.relationship_name}", [relation.name]
         )
 
-    def _check_reference(self, connection: sqlite3.Connection, item: Field, record_id: str) -> None:
+    def check_reference(self, connection: sqlite3.Connection, item: Field, record_id: str) -> None:
+        """Refuses an id that no living record has which the field can refer to, or that another transaction holds."""
         parents = [self._org.full_catalog.object(name) for name in item.reference_to]
         parent = next((one for one in parents if one is not None and one.key_prefix == record_id[:3]), None)
         if parent is None:
@@ -219,6 +214,11 @@ class Records:
             raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
         if row[0]:
             raise ApiError(400, "ENTITY_IS_DELETED", "entity is deleted", [])
+        self._check_unlocked(record_id)
+
+    def _check_unlocked(self, record_id: str) -> None:
+        if record_id in self._org.locked:
+            raise row_locked(record_id)
 
     def _check_unique(
         self, connection: sqlite3.Connection, sobject: SObject, columns: Mapping[str, Any], record_id: str
@@ -229,34 +229,7 @@ class Records:
                 continue
             others = [other for other in self.find(connection, sobject, item, value) if other != record_id]
             if others:
-                raise ApiError(
-                    400,
-                    "DUPLICATE_VALUE",
-                    f"duplicate value found: {item.name} duplicates value on record with id: {others[0]}",
-                    [],
-                )
-
-    def _defaults(self, connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> dict[str, Any]:
-        now = self._org.now_stamp()
-        values: dict[str, Any] = {
-            "CreatedDate": now,
-            "LastModifiedDate": now,
-            "SystemModstamp": now,
-            "CreatedById": writer.user_id,
-            "LastModifiedById": writer.user_id,
-            "OwnerId": writer.user_id,
-        }
-        for item in sobject.fields.values():
-            if item.type == "boolean":
-                values[item.name] = 0
-            elif item.raw.get("defaultValue") is not None:
-                values[item.name] = item.raw["defaultValue"]
-            elif item.auto_number:
-                number = connection.execute(
-                    "SELECT last FROM sandbox_sequence WHERE object = ?", (sobject.name,)
-                ).fetchone()
-                values[item.name] = f"{number[0]:08d}"
-        return {name: value for name, value in values.items() if sobject.field(name) is not None}
+                raise duplicate_value(item, others[0])
 
     def _write(
         self, connection: sqlite3.Connection, sobject: SObject, record_id: str, columns: dict[str, Any], writer: Writer
@@ -281,52 +254,118 @@ def record_id_of(text: str) -> str:
     raise not_found(f"Provided external ID field does not exist or is not accessible: {text}")
 
 
-def _required(item: Field) -> bool:
+def row_id(text: str) -> str:
+    """The 18-character form of an id in a row; refuses what is none in a row's words."""
+    try:
+        return record_id_of(text)
+    except ApiError as error:
+        raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error
+
+
+def row_refusal(error: ApiError) -> ApiError:
+    """A refusal as a row of many is told it: a record that is not there is an invalid reference."""
+    if error.code == "NOT_FOUND":
+        return ApiError(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+    return error
+
+
+def check_allowed(sobject: SObject, operation: str) -> None:
+    """Refuses what nobody may do to records of the object: insert, update or delete them."""
+    if operation == "insert" and not sobject.createable:
+        raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", f"entity type cannot be inserted: {sobject.label}")
+    if operation == "update" and not sobject.updateable:
+        raise ApiError(400, "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "entity type cannot be updated")
+    if operation == "delete" and not sobject.deletable:
+        raise ApiError(400, "DELETE_FAILED", "entity type cannot be deleted", [])
+
+
+def check_writable(item: Field, *, inserting: bool) -> None:
+    """Refuses a field that the user may not set in an insert, or in an update."""
+    if not (item.createable if inserting else item.updateable):
+        raise ApiError(
+            400,
+            "INVALID_FIELD_FOR_INSERT_UPDATE",
+            f"Unable to create/update fields: {item.name}. Please check the security settings of this field"
+            " and verify that it is read/write for your profile or permission set.",
+            [item.name],
+        )
+
+
+def is_required(item: Field) -> bool:
+    """Whether a record without a value in this field is refused."""
     return item.createable and not item.nillable and not item.defaulted_on_create and item.type != "boolean"
 
 
-def _missing(names: list[str]) -> ApiError:
+def required_missing(names: list[str]) -> ApiError:
+    """400 REQUIRED_FIELD_MISSING."""
     return ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", names)
 
 
-def _next_id(connection: sqlite3.Connection, sobject: SObject) -> str:
+def duplicate_value(item: Field, record_id: str) -> ApiError:
+    """400 DUPLICATE_VALUE: another record has this value of a unique field."""
+    message = f"duplicate value found: {item.name} duplicates value on record with id: {record_id}"
+    return ApiError(400, "DUPLICATE_VALUE", message, [])
+
+
+def several_records(key: Field, ids: list[str]) -> ApiError:
+    """400 DUPLICATE_EXTERNAL_ID, as a row's error: its external id belongs to more than one record."""
+    message = f"{key.name}: more than one record found for external id field: [{', '.join(ids)}]"
+    return ApiError(400, "DUPLICATE_EXTERNAL_ID", message, [])
+
+
+def duplicate_key(key: Field, value: str) -> ApiError:
+    """400 DUPLICATE_VALUE, as a row's error: rows that are written together have the same external id."""
+    return ApiError(400, "DUPLICATE_VALUE", f"Duplicate external id specified: {value}", [key.name])
+
+
+def row_locked(record_id: str) -> ApiError:
+    """400 UNABLE_TO_LOCK_ROW: another transaction holds the record."""
+    message = f"unable to obtain exclusive access to this record or 1 records: {record_id}"
+    return ApiError(400, "UNABLE_TO_LOCK_ROW", message, [])
+
+
+def defaults(sobject: SObject, record_id: str, now: str, writer: Writer) -> dict[str, Any]:
+    """What a new record has in the fields that its writer leaves out."""
+    values: dict[str, Any] = {
+        "CreatedDate": now,
+        "LastModifiedDate": now,
+        "SystemModstamp": now,
+        "CreatedById": writer.user_id,
+        "LastModifiedById": writer.user_id,
+        "OwnerId": writer.user_id,
+    }
+    for item in sobject.fields.values():
+        if item.type == "boolean":
+            values[item.name] = 0
+        elif item.raw.get("defaultValue") is not None:
+            values[item.name] = item.raw["defaultValue"]
+        elif item.auto_number:
+            values[item.name] = f"{number_of(record_id):08d}"
+    return {name: value for name, value in values.items() if sobject.field(name) is not None}
+
+
+def take_numbers(connection: sqlite3.Connection, sobject: SObject, count: int) -> int:
+    """The first of `count` numbers for new records of the object, which nobody else gets."""
     connection.execute(
-        "INSERT INTO sandbox_sequence VALUES (?, 1) ON CONFLICT (object) DO UPDATE SET last = last + 1", (sobject.name,)
+        "INSERT INTO sandbox_sequence VALUES (?1, ?2) ON CONFLICT (object) DO UPDATE SET last = last + ?2",
+        (sobject.name, count),
     )
-    (number,) = connection.execute("SELECT last FROM sandbox_sequence WHERE object = ?", (sobject.name,)).fetchone()
-    return make_id(sobject.key_prefix or "a0z", number)
+    (last,) = connection.execute("SELECT last FROM sandbox_sequence WHERE object = ?", (sobject.name,)).fetchone()
+    return int(last) - count + 1
 
 
 def _derived(
     connection: sqlite3.Connection, sobject: SObject, record_id: str, columns: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Columns that the platform keeps itself: whole names, closed flags, the formula of the gadget."""
-
-    def value(name: str) -> Any:
-        if name in columns:
-            return columns[name]
+    """The columns that follow from others: from `columns`, else from what is stored."""
+    derivation = DERIVATIONS.get(sobject.name)
+    if derivation is None:
+        return {}
+    values = {name: columns[name] for name in derivation.needs if name in columns}
+    stored = [name for name in derivation.needs if name not in columns]
+    if stored:
         row = connection.execute(
-            f"SELECT {quoted(name)} FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,)
+            f"SELECT {', '.join(map(quoted, stored))} FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,)
         ).fetchone()
-        return row[0] if row else None
-
-    if sobject.name in ("Contact", "Lead", "User"):
-        return {"Name": " ".join(part for part in (value("FirstName"), value("LastName")) if part)}
-    if sobject.name == "Account":
-        # A recorded field that is never null: an account without another one is linked to itself.
-        return {"ns__LinkedAccount__c": value("ns__LinkedAccount__c") or record_id}
-    if sobject.name == "Case":
-        return {"IsClosed": int(value("Status") == "Closed")}
-    if sobject.name == "Opportunity":
-        stage = value("StageName")
-        category = {"Closed Won": "Closed", "Closed Lost": "Omitted"}.get(stage, "Pipeline")
-        return {
-            "IsClosed": int(stage in ("Closed Won", "Closed Lost")),
-            "IsWon": int(stage == "Closed Won"),
-            "ForecastCategory": category,
-            "ForecastCategoryName": category,
-        }
-    if sobject.name == "Gadget__c":
-        count = value("Count__c")
-        return {"Doubled__c": None if count is None else count * 2.0}
-    return {}
+        values |= dict(zip(stored, row or [None] * len(stored), strict=True))
+    return derivation.compute(record_id, values)

@@ -46,13 +46,13 @@ class Replication:
         """GET BASE/sobjects/X/deleted?start=&end=: from the delete log, which outlives the recycle bin's rows."""
         sobject, start, end = self._window(call)
         earliest = self._earliest_available()
-        if start < earliest:
+        if start < earliest and not self._org.switches.deleted_clipped:
             raise _bad_date("startDate before earliestDateAvailable: deletions older than that are not kept")
         with self._org.database.reading() as connection:
             rows = connection.execute(
                 "SELECT id, deleted_at FROM sandbox_delete_log WHERE object = ? AND deleted_at >= ? AND deleted_at <= ?"
                 f" ORDER BY deleted_at, id LIMIT {MAX_IDS + 1}",
-                (sobject.name, stamp(start), stamp(end)),
+                (sobject.name, stamp(max(start, earliest)), stamp(end)),
             )
             records = [{"id": record_id, "deletedDate": deleted_at} for record_id, deleted_at in rows]
         _check_count(records)

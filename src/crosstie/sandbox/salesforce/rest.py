@@ -15,6 +15,7 @@ from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.org import Call, Org, read_stamp
+from crosstie.sandbox.salesforce.recent import Recent
 from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, record_id_of
 
 UPSERT_BODY_SINCE = 46.0
@@ -23,14 +24,16 @@ UPSERT_BODY_SINCE = 46.0
 class Rest:
     """The row resources of one org."""
 
-    def __init__(self, org: Org, records: Records) -> None:
+    def __init__(self, org: Org, records: Records, recent: Recent) -> None:
         self._org = org
         self._records = records
+        self._recent = recent
 
     def create(self, call: Call) -> Response:
         """POST BASE/sobjects/X."""
         sobject = self._org.sobject(call.args["object"])
         record_id = self._records.insert(sobject, given_record(call), writer_of(call))
+        self._recent.use(call, sobject, record_id)
         return _created(call, sobject, record_id, {"id": record_id, "success": True, "errors": []})
 
     def read(self, call: Call) -> Response:
@@ -62,6 +65,7 @@ class Rest:
         with self._org.database.writing() as connection:
             _check_unmodified(call, sobject, self._records.require(connection, sobject, record_id))
             self._records.update(sobject, record_id, given, writer_of(call))
+        self._recent.use(call, sobject, record_id)
         return Response(status=204)
 
     def upsert(self, call: Call) -> Response:

@@ -97,14 +97,20 @@ class Sessions:
                 )
 
     def open(
-        self, kind: str, *, token: str | None = None, client_id: str | None = None, refresh_token: str | None = None
+        self,
+        kind: str,
+        *,
+        token: str | None = None,
+        client_id: str | None = None,
+        refresh_token: str | None = None,
+        shared: bool = False,
     ) -> Session:
-        """A new session; SOAP logins of one user share theirs, as on the real platform."""
+        """A new session; with `shared` the one of that kind that is open (SOAP logins of one user share theirs)."""
         with self._lock:
-            shared = [session for session in self._open.values() if session.kind == kind == "soap"]
-            if shared:
-                shared[0].last_used = time.monotonic()
-                return shared[0]
+            for opened in self._open.values():
+                if shared and opened.kind == kind:
+                    opened.last_used = time.monotonic()
+                    return opened
             session = Session(
                 token=token or new_token(),
                 kind=kind,

@@ -40,7 +40,9 @@ class Soap:
         self._credentials = credentials
 
     def serve(self, request: Request, api: str, version: str) -> Response:
-        """POST /services/Soap/{u|c}/{version}."""
+        """POST /services/Soap/{u|c}/{version}; the metadata and tooling APIs (m, T) have no operations here."""
+        if api in ("m", "T"):
+            return _unknown_operation(etree.QName(self._parse(request)[0]))
         namespace = f"urn:{'partner' if api == 'u' else 'enterprise'}.soap.sforce.com"
         try:
             if float(version) < OLDEST_VERSION:
@@ -72,7 +74,9 @@ class Soap:
 
     def _login(self, operation: etree._Element, version: str, api: str, namespace: str) -> Response:
         if not self._org.switches.soap_login:
-            raise SoapFault("INVALID_OPERATION", "SOAP API login() is disabled in this org.", "UnexpectedErrorFault")
+            raise SoapFault(
+                self._org.switches.soap_login_code, "SOAP API login() is disabled in this org.", "UnexpectedErrorFault"
+            )
         given = {etree.QName(child).localname: child.text or "" for child in operation if isinstance(child.tag, str)}
         known = self._credentials
         if given.get("username") != known.username:
@@ -86,7 +90,9 @@ class Soap:
             )
         if given.get("password") != known.password + known.security_token:
             raise SoapFault("INVALID_LOGIN", _WRONG_LOGIN)
-        session = self._sessions.open("soap")
+        if not self._org.count_login():
+            raise SoapFault("LOGIN_RATE_EXCEEDED", "Login Rate Exceeded")
+        session = self._sessions.open("soap", shared=self._org.switches.soap_sessions_shared)
         return _xml(self._login_result(session, version, api, namespace))
 
     def _login_result(self, session: Session, version: str, api: str, namespace: str) -> str:

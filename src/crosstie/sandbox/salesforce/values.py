@@ -8,6 +8,7 @@ import base64
 import binascii
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -50,6 +51,21 @@ def stored_value(item: Field, value: Any) -> Any:
     readers = {"date": _date, "datetime": _datetime, "time": _time}
     reader = readers.get(item.type)
     return reader(item, value) if reader else value
+
+
+_PLAIN_TEXT = TEXT_TYPES - {"multipicklist", "encryptedstring"}
+
+
+def stored_texts(item: Field, texts: Sequence[str]) -> list[str] | None:
+    """`stored_value` of many texts at once; None when the field or one of them must be looked at singly."""
+    if item.type not in _PLAIN_TEXT or (item.type == "picklist" and item.restricted_picklist):
+        return None
+    stripped = [text.strip() for text in texts]
+    if "" in stripped or (item.length and max(map(len, stripped)) > item.length):
+        return None
+    if item.type == "email" and not all(map(_EMAIL.fullmatch, stripped)):
+        return None
+    return stripped
 
 
 def _wrong_token(item: Field, value: Any) -> ApiError:

@@ -32,7 +32,6 @@ def asked(*first: bytes, more: bytes = b"") -> Org:
     ("body", "message"),
     [
         (b"<html>Please sign in to the proxy</html>", "not a page of records"),
-        (b'{"totalSize":1,"done":tr', "not a page of records"),
         (b'{"done":true,"records":[]}', "missing required field `totalSize`"),
         (page([{"Id": ONE["Id"], "Email": None}]), "missing required field `Score__c`"),
         (page([{**ONE, "Phone": "1"}]), "unknown field `Phone`"),
@@ -68,10 +67,10 @@ def test_the_same_page_twice_is_refused() -> None:
 def test_values_are_the_characters_that_travelled() -> None:
     raw = (
         b'{"totalSize":3,"done":true,"records":['
-        b'{"Id":"1","Email":"","Score__c":3.5E8,"HasOptedOutOfEmail":true,"Extra__c":{"a": 1},'
+        b'{"Id":"003000000000001","Email":"","Score__c":3.5E8,"HasOptedOutOfEmail":true,"Extra__c":{"a": 1},'
         b'"Account":{"NAME":"A\\u0000B"}},'
-        b'{"Id":"2","Email":"a\\nb","Score__c":12.0,"HasOptedOutOfEmail":false,"Extra__c":"x","Account":null},'
-        b'{"Id":"3","Email":null,"Score__c":null,"HasOptedOutOfEmail":null,"Extra__c":null,"Account":{"Name":7}}]}'
+        b'{"Id":"003000000000002","Email":"a\\nb","Score__c":12.0,"HasOptedOutOfEmail":false,"Extra__c":"x","Account":null},'
+        b'{"Id":"003000000000003","Email":null,"Score__c":null,"HasOptedOutOfEmail":null,"Extra__c":null,"Account":{"Name":7}}]}'
     )
     query = RemoteQuery(
         object=CONTACT,
@@ -79,9 +78,9 @@ def test_values_are_the_characters_that_travelled() -> None:
         expected_rows=3,
     )
     assert rows(asked(raw).connector(), query) == [
-        ("1", None, "3.5E8", "true", '{"a": 1}', "AB"),
-        ("2", "a\nb", "12.0", "false", "x", None),
-        ("3", None, None, None, None, "7"),
+        ("003000000000001", None, "3.5E8", "true", '{"a": 1}', "AB"),
+        ("003000000000002", "a\nb", "12.0", "false", "x", None),
+        ("003000000000003", None, None, None, None, "7"),
     ]
 
 
@@ -129,7 +128,7 @@ def test_a_bulk_result_is_read() -> None:
         (csv_page(b'"Id","Score__c","Email"\n"1","1.0","a"\n', 1), "another order"),
         (csv_page(b'"Id","Email","Score__c","Phone"\n"1","a","1.0","2"\n', 1), "not asked for: Phone"),
         (csv_page(HEADER + b'"1","\xff","1.0"\n', 1), "column Email holds bytes that are not UTF-8"),
-        (csv_page(b"<html>proxy</html>", 1), "no column Id, Email, Score__c"),
+        (csv_page(b"<html>proxy</html>\n", 1), "no column Id, Email, Score__c"),
         (csv_page(HEADER + LINE + LINE, 1), "more than the 1 records"),
         (csv_page(HEADER + LINE, 2), "has 2 records in all its pages, its job says 1"),
         (csv_page(HEADER + LINE, 1, locator="MQ"), "differs|same|own next|more than"),

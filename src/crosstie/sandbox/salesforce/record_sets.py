@@ -1,0 +1,384 @@
+"""Many rows written together: the checks of `records`, with a statement for a set of rows instead of one for each.
+
+What a row may do, and in which words it is refused, is decided by the functions of `records` and `values`; a set in
+which one row's fate hangs on another's goes through `Records` row by row.
+"""
+
+import sqlite3
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.derived import DERIVATIONS
+from crosstie.sandbox.salesforce.errors import ApiError, not_found
+from crosstie.sandbox.salesforce.ids import make_ids, number_of
+from crosstie.sandbox.salesforce.org import Org
+from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, RecordRows, folded, missing_id, refused_cells
+from crosstie.sandbox.salesforce.records import (
+    Records,
+    Writer,
+    check_allowed,
+    defaults,
+    duplicate_key,
+    duplicate_value,
+    is_required,
+    record_id_of,
+    required_missing,
+    row_id,
+    row_locked,
+    row_refusal,
+    several_records,
+    take_numbers,
+)
+from crosstie.sandbox.salesforce.schema import quoted
+from crosstie.sandbox.salesforce.visibility import count_change
+
+_BLANK_SQL = f"x'{BLANK.hex()}'"
+
+
+class RecordSets:
+    """Writes of sets. Every method expects a write transaction and returns the outcomes in row order."""
+
+    def __init__(self, org: Org, records: Records) -> None:
+        self._org = org
+        self._rows = RecordRows(records)
+
+    def insert(
+        self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], count: int, writer: Writer
+    ) -> list[Outcome]:
+        """Creates `count` records."""
+        if writer.late:
+            return self._rows.insert(connection, sobject, cells, count, writer)
+        try:
+            check_allowed(sobject, "insert")
+        except ApiError as error:
+            return [Outcome(None, error=error)] * count
+        refused = refused_cells(cells, inserting=True)
+        self._require_values(sobject, cells, count, refused)
+        twins = self._check_unique(connection, sobject, cells, count, refused)
+        rows = [row for row in range(count) if row not in refused and row not in twins]
+        ids: dict[int, str] = {}
+        if rows:
+            first = take_numbers(connection, sobject, len(rows))
+            made = make_ids(sobject.key_prefix or "a0z", first, len(rows))
+            self._insert_rows(connection, sobject, [one.at(rows) for one in cells], made, writer)
+            ids = dict(zip(rows, made, strict=True))
+        refused |= {row: duplicate_value(item, ids[other]) for row, (item, other) in twins.items()}
+        return [
+            Outcome(None, error=refused[row]) if row in refused else Outcome(ids[row], created=True)
+            for row in range(count)
+        ]
+
+    def update(
+        self, connection: sqlite3.Connection, sobject: SObject, given: list[str], cells: list[Cells], writer: Writer
+    ) -> list[Outcome]:
+        """Changes the records with the ids `given` as they were sent."""
+        ids, refused = _complete_ids(given, "update")
+        known = [record_id for record_id in ids if record_id is not None]
+        unique = any(one.field.unique for one in cells)
+        if writer.late or len(set(known)) < len(known) or (unique and self._clash(connection, sobject, cells, ids)):
+            return self._rows.update(connection, sobject, given, cells, writer)
+        self._check_living(connection, sobject, ids, refused, "update")
+        for row, error in refused_cells(cells, inserting=False).items():
+            refused.setdefault(row, error)
+        for one in cells:
+            if is_required(one.field):
+                for row, value in enumerate(one.values):
+                    if value is None:
+                        refused.setdefault(row, required_missing([one.field.name]))
+        rows = [row for row in range(len(ids)) if row not in refused]
+        if rows:
+            living = [str(ids[row]) for row in rows]
+            self._update_rows(connection, sobject, living, [one.at(rows) for one in cells], writer)
+        return [Outcome(ids[row], error=refused.get(row)) for row in range(len(ids))]
+
+    def upsert(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        key: Field,
+        given: list[str],
+        cells: list[Cells],
+        keys: Cells | None,
+        writer: Writer,
+    ) -> list[Outcome]:
+        """Creates or changes the records that have the keys `given` as they were sent.
+
+        `keys` are their stored form; None when the key is the id, without which a row makes a record.
+        """
+        outcomes: dict[int, Outcome] = {}
+        times = Counter(folded(key, text) for text in given if text)
+        for row, text in enumerate(given):
+            if not text and key.type != "id":
+                error = ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
+                outcomes[row] = Outcome(None, error=error)
+            elif text and times[folded(key, text)] > 1:
+                outcomes[row] = Outcome(None, error=duplicate_key(key, text))
+        if writer.late or any(one.field.unique for one in cells):
+            rows = [row for row in range(len(given)) if row not in outcomes]
+            texts, columns = [given[row] for row in rows], [one.at(rows) for one in cells]
+            results = self._rows.upsert(connection, sobject, key, texts, columns, writer)
+            outcomes |= dict(zip(rows, results, strict=True))
+            return [outcomes[row] for row in range(len(given))]
+        self._upsert_rows(connection, sobject, key, given, cells, keys, writer, outcomes)
+        return [outcomes[row] for row in range(len(given))]
+
+    def delete(
+        self, connection: sqlite3.Connection, sobject: SObject, given: list[str], writer: Writer, *, hard: bool
+    ) -> list[Outcome]:
+        """Moves records into the recycle bin; deletes them for good if `hard`."""
+        if writer.late:
+            return self._rows.delete(connection, sobject, given, writer, hard=hard)
+        ids, refused = _complete_ids(given, "delete")
+        self._check_living(connection, sobject, ids, refused, "delete")
+        seen: set[str] = set()
+        for row, record_id in enumerate(ids):
+            if row not in refused and record_id in seen:
+                refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+            seen.add(str(record_id))
+        living = [str(record_id) for row, record_id in enumerate(ids) if row not in refused]
+        if living:
+            now = self._org.now_stamp()
+            table = quoted(sobject.table)
+            log = ((sobject.name, record_id, now) for record_id in living)
+            connection.executemany("INSERT OR REPLACE INTO sandbox_delete_log VALUES (?, ?, ?)", log)
+            if hard:
+                connection.executemany(f"DELETE FROM {table} WHERE Id = ?", ((one,) for one in living))
+            else:
+                statement = f"UPDATE {table} SET IsDeleted = 1, SystemModstamp = ? WHERE Id = ?"
+                connection.executemany(statement, ((now, one) for one in living))
+            count_change(connection)
+        return [Outcome(ids[row], error=refused.get(row)) for row in range(len(ids))]
+
+    def _upsert_rows(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        key: Field,
+        given: list[str],
+        cells: list[Cells],
+        keys: Cells | None,
+        writer: Writer,
+        outcomes: dict[int, Outcome],
+    ) -> None:
+        open_rows = [row for row in range(len(given)) if row not in outcomes]
+        found: dict[int, list[str]] = {}
+        for row in open_rows:
+            if key.type == "id" and given[row]:
+                try:
+                    found[row] = [record_id_of(given[row])]
+                except ApiError as error:
+                    outcomes[row] = Outcome(None, error=row_refusal(error))
+        if key.type != "id":
+            found = self._find(connection, sobject, key, {row: given[row] for row in open_rows})
+        for row, ids in found.items():
+            if len(ids) > 1:
+                outcomes[row] = Outcome(None, error=several_records(key, ids))
+        changed = [row for row in open_rows if row in found and row not in outcomes]
+        made = [row for row in open_rows if row not in found and row not in outcomes]
+        if changed:
+            ids = [found[row][0] for row in changed]
+            results = [
+                Outcome(None if one.error else one.record_id, error=one.error)
+                for one in self.update(connection, sobject, ids, [one.at(changed) for one in cells], writer)
+            ]
+            outcomes |= dict(zip(changed, results, strict=True))
+        if made:
+            columns = [one.at(made) for one in (cells if keys is None else [*cells, keys])]
+            results = self.insert(connection, sobject, columns, len(made), writer)
+            outcomes |= dict(zip(made, results, strict=True))
+
+    def _check_living(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        ids: list[str | None],
+        refused: dict[int, ApiError],
+        operation: str,
+    ) -> None:
+        """Refuses rows whose record is not there or must stay as it is."""
+        deleted = "t.IsDeleted" if sobject.field("IsDeleted") else "0"
+        there = dict(
+            connection.execute(
+                f"SELECT j.key, {deleted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
+                " ON t.Id = j.value",
+                (_json(ids),),
+            ).fetchall()
+        )
+        for row, record_id in enumerate(ids):
+            if record_id is None:
+                continue
+            if row not in there:
+                refused[row] = row_refusal(not_found())
+            elif there[row]:
+                refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+            elif record_id in self._org.locked:
+                refused[row] = row_locked(record_id)
+        try:
+            check_allowed(sobject, operation)
+        except ApiError as error:
+            for row in range(len(ids)):
+                refused.setdefault(row, error)
+
+    def _find(
+        self, connection: sqlite3.Connection, sobject: SObject, key: Field, wanted: dict[int, Any]
+    ) -> dict[int, list[str]]:
+        """`Records.find` of many values, by row."""
+        rows = list(wanted)
+        collation = "" if key.case_sensitive else " COLLATE NOCASE"
+        alive = " AND t.IsDeleted = 0" if sobject.field("IsDeleted") else ""
+        found: dict[int, list[str]] = {}
+        for place, record_id in connection.execute(
+            f"SELECT j.key, t.Id FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
+            f" ON t.{quoted(key.name)} = j.value{collation}{alive} ORDER BY j.key, t.Id",
+            (_json([wanted[row] for row in rows]),),
+        ):
+            found.setdefault(rows[place], []).append(record_id)
+        return found
+
+    def _require_values(self, sobject: SObject, cells: list[Cells], count: int, refused: dict[int, ApiError]) -> None:
+        """Refuses rows to insert that lack a value; all that is missing in one error."""
+        given = {one.field.name: one.values for one in cells}
+        missing: dict[int, list[str]] = {}
+        for item in filter(is_required, sobject.fields.values()):
+            values = given.get(item.name)
+            if values is not None and None not in values and BLANK not in values:
+                continue
+            for row in range(count):
+                if values is None or values[row] is None or values[row] is BLANK:
+                    missing.setdefault(row, []).append(item.name)
+        for row, names in missing.items():
+            refused.setdefault(row, required_missing(names))
+
+    def _check_unique(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        cells: list[Cells],
+        count: int,
+        refused: dict[int, ApiError],
+    ) -> dict[int, tuple[Field, int]]:
+        """Refuses rows to insert whose value another record has; returns those whose value an earlier row has."""
+        twins: dict[int, tuple[Field, int]] = {}
+        for one in cells:
+            if not one.field.unique:
+                continue
+            wanted = {
+                row: one.values[row]
+                for row in range(count)
+                if row not in refused and one.values[row] is not None and one.values[row] is not BLANK
+            }
+            for row, ids in self._find(connection, sobject, one.field, wanted).items():
+                refused[row] = duplicate_value(one.field, ids[0])
+            if len({folded(one.field, value) for value in wanted.values()}) == len(wanted):
+                continue
+            first: dict[str, int] = {}
+            for row, value in wanted.items():
+                other = first.setdefault(folded(one.field, value), row) if row not in refused else row
+                if other != row:
+                    twins.setdefault(row, (one.field, other))
+        return twins
+
+    def _clash(
+        self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], ids: list[str | None]
+    ) -> bool:
+        """Whether an update sets a unique value that another record or row has, or may have had until then."""
+        for one in cells:
+            if not one.field.unique:
+                continue
+            wanted = {row: value for row, value in enumerate(one.values) if value is not None and value is not BLANK}
+            if len({folded(one.field, value) for value in wanted.values()}) < len(wanted):
+                return True
+            found = self._find(connection, sobject, one.field, wanted)
+            if any(record_id != ids[row] for row, others in found.items() for record_id in others):
+                return True
+        return False
+
+    def _insert_rows(
+        self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], ids: list[str], writer: Writer
+    ) -> None:
+        base = defaults(sobject, ids[0], self._org.now_stamp(), writer)
+        columns: dict[str, list[Any]] = {"Id": ids}
+        for name, value in base.items():
+            if sobject.fields[name.lower()].auto_number:
+                columns[name] = [f"{number_of(record_id):08d}" for record_id in ids]
+            else:
+                columns[name] = [value] * len(ids)
+        for one in cells:
+            default = base.get(one.field.name)
+            columns[one.field.name] = [default if value is BLANK else value for value in one.values]
+        derivation = DERIVATIONS.get(sobject.name)
+        if derivation is not None:
+            nothing = [None] * len(ids)
+            needs = zip(*(columns.get(name, nothing) for name in derivation.needs), strict=True)
+            compute, names = derivation.compute, derivation.needs
+            rows = [
+                compute(record_id, dict(zip(names, values, strict=True)))
+                for record_id, values in zip(ids, needs, strict=True)
+            ]
+            columns |= {name: [row[name] for row in rows] for name in rows[0]}
+        marks = ", ".join("?" * len(columns))
+        connection.executemany(
+            f"INSERT INTO {quoted(sobject.table)} ({', '.join(map(quoted, columns))}) VALUES ({marks})",
+            zip(*columns.values(), strict=True),
+        )
+        count_change(connection)
+
+    def _update_rows(
+        self, connection: sqlite3.Connection, sobject: SObject, ids: list[str], cells: list[Cells], writer: Writer
+    ) -> None:
+        table = quoted(sobject.table)
+        assignments = []
+        for place, one in enumerate(cells, 1):
+            name = quoted(one.field.name)
+            kept = f"CASE WHEN ?{place} IS {_BLANK_SQL} THEN {name} ELSE ?{place} END"
+            assignments.append(f"{name} = {kept if BLANK in one.values else f'?{place}'}")
+        now = self._org.now_stamp()
+        last = len(cells) + 1
+        for place, name in enumerate(("SystemModstamp", "LastModifiedDate", "LastModifiedById")):
+            if sobject.field(name):
+                assignments.append(f"{name} = ?{last + place}")
+        ends = zip([now] * len(ids), [now] * len(ids), [writer.user_id] * len(ids), ids, strict=True)
+        rows = zip(*(one.values for one in cells), strict=True) if cells else [()] * len(ids)
+        connection.executemany(
+            f"UPDATE {table} SET {', '.join(assignments)} WHERE Id = ?{last + 3}",
+            (row + end for row, end in zip(rows, ends, strict=True)),
+        )
+        derivation = DERIVATIONS.get(sobject.name)
+        if derivation is not None and any(one.field.name in derivation.needs for one in cells):
+            stored = connection.execute(
+                f"SELECT Id, {', '.join(map(quoted, derivation.needs))} FROM {table}"
+                " WHERE Id IN (SELECT value FROM json_each(?))",
+                (_json(ids),),
+            ).fetchall()
+            derived = [
+                derivation.compute(record_id, dict(zip(derivation.needs, values, strict=True)))
+                for record_id, *values in stored
+            ]
+            setting = ", ".join(f"{quoted(name)} = ?" for name in derived[0])
+            connection.executemany(
+                f"UPDATE {table} SET {setting} WHERE Id = ?",
+                [(*one.values(), row[0]) for one, row in zip(derived, stored, strict=True)],
+            )
+        count_change(connection)
+
+
+def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], dict[int, ApiError]]:
+    """The complete ids of rows, None for what is none, and the errors of those."""
+    ids: list[str | None] = []
+    refused: dict[int, ApiError] = {}
+    for row, text in enumerate(given):
+        try:
+            ids.append(row_id(text) if text else None)
+        except ApiError as error:
+            ids.append(None)
+            refused[row] = error
+        if not text:
+            refused[row] = missing_id(operation)
+    return ids, refused
+
+
+def _json(values: list[Any]) -> str:
+    return msgspec.json.encode(values).decode()

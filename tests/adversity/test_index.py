@@ -1,0 +1,71 @@
+"""The automatic index under adversity, on both databases (see `machine`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from crosstie.db import open_database
+from tests.adversity.machine import IndexMachine
+from tests.adversity.stage import Stage, a_stage
+from tests.adversity.steering import Moments, NearSandbox, near_sandbox
+from tests.databases import PostgresServer
+from tests.scale import examples
+
+STEPS = 10
+
+
+@pytest.fixture(scope="module")
+def moments() -> Moments:
+    return Moments()
+
+
+@pytest.fixture(scope="module")
+def sandbox(moments: Moments) -> Iterator[NearSandbox]:
+    with near_sandbox(moments) as near:
+        # Each connector loads the system's certificates beside ours, which costs as much as the rest of a small run.
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("SSL_CERT_FILE", str(near.ca_file))
+            patched.setenv("SSL_CERT_DIR", str(near.ca_file.parent / "none"))
+            yield near
+
+
+def play(stage: Stage, count: int) -> None:
+    left_behind: list[str] = []
+    made = partial(IndexMachine, stage, left_behind)
+    run_state_machine_as_test(
+        cast(type[IndexMachine], made),
+        settings=settings(
+            max_examples=count,
+            stateful_step_count=STEPS,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_rows_are_the_orgs_after_quiet_on_sqlite(tmp_path: Path, sandbox: NearSandbox, moments: Moments) -> None:
+    db = open_database(f"sqlite:///{tmp_path / 'marketing.db'}")
+    try:
+        with a_stage(db, sandbox, moments) as stage:
+            play(stage, examples(60, 8_000))
+    finally:
+        db.close()
+
+
+def test_the_rows_are_the_orgs_after_quiet_on_postgresql(
+    postgres: PostgresServer, sandbox: NearSandbox, moments: Moments
+) -> None:
+    db = open_database(postgres.create_database("adversity"))
+    try:
+        with a_stage(db, sandbox, moments) as stage:
+            play(stage, examples(20, 2_000))
+    finally:
+        db.close()
