@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import hypothesis.strategies as st
+from hypothesis import event as happened
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from crosstie.app.rejects import Rejects
@@ -18,11 +20,11 @@ from crosstie.errors import TaskError
 from crosstie.sync import windows
 from crosstie.sync.windows import GUARD, OVERLAP, Window, WindowStatus
 from crosstie.workflow import state
-from crosstie.workflow.runner import RunReport
+from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
 from crosstie.workflow.state import RunStatus
-from tests.adversity.org import Change, Lateness, Org
+from tests.adversity.org import MOST_LATE, Change, Lateness, Org
 from tests.adversity.stage import Killed, Stage, Watching, definition
-from tests.contract.imports.world import OPTION, HandClock, World
+from tests.contract.imports.world import OPTION, HandClock, World, open_connector
 
 OTHER_ORG = "00D000000000001AAA"
 WORKFLOW = "contacts"
@@ -276,11 +278,12 @@ class IndexMachine(RuleBasedStateMachine):
     def hide(self) -> None:
         """Field security takes a field away."""
         self.stage.sandbox.hide("Contact.Title")
-        self.hidden = True
+        self.hidden = self.stage.described_anew = True
 
     def show(self) -> None:
         """And gives it back."""
-        self.stage.sandbox.hide()
+        if self.hidden:
+            self.stage.sandbox.hide()
         self.hidden = False
 
     def lead_elsewhere(self) -> None:
@@ -327,12 +330,19 @@ class IndexMachine(RuleBasedStateMachine):
         report, error = self._play(events, restart=restart, broken=broken, ending=ending)
         self._check_writes(report)
         self._take_note(before)
+        happened(f"a run {'ended' if report else f'met {type(error).__name__}'}")
+        if report is not None and "seen before" in report.counts.get("read", {}):
+            happened("rows seen before were left out")
+        window = self._last_window()
+        if window is not None and window.overlap > OVERLAP:
+            happened("the overlap had grown")
+            assert window.overlap <= MOST_LATE * 3 / 2
         if self.begun_elsewhere and report is not None:
             self.begun_elsewhere = False
         if fit and not self.begun_elsewhere:
             assert report is not None, error
             assert report.status is RunStatus.DONE
-            assert self._last_window().status is WindowStatus.CONFIRMED
+            assert window is not None and window.status is WindowStatus.CONFIRMED
         return report
 
     def _is_obstructed(self) -> bool:
@@ -362,7 +372,7 @@ class IndexMachine(RuleBasedStateMachine):
         try:
             with self.stage.moments.of_a_run(plan):
                 text = definition(self.fields, road=self.road, errors=self.errors)
-                return self.world.run(text, restart=restart), None
+                return run_workflow(self._around(), self.stage.read(text), 1, restart=restart), None
         except (TaskError, Killed, KeyboardInterrupt) as error:
             return None, error
         finally:
@@ -372,6 +382,17 @@ class IndexMachine(RuleBasedStateMachine):
                 self.world.set_option("", "BREAK")
             if any(event.name == "spoil_requests" for _, event in events):
                 self.stage.sandbox.faults([])
+
+    def _around(self) -> Surroundings:
+        world = self.world
+        return Surroundings(
+            db=world.db,
+            site=self.stage.site,
+            clock=world.clock,
+            connect=lambda account: open_connector(world.sandbox, **world.options),
+            watcher=world.watcher,
+            zone=ZoneInfo("UTC"),
+        )
 
     def _planned(
         self, events: Sequence[tuple[Any, Event]], ending: tuple[str, str] | None
@@ -409,11 +430,10 @@ class IndexMachine(RuleBasedStateMachine):
             self.confirmed = max(self.confirmed, int(number))
             self.org.was_read(self.seen, parse_instant(str(end)), all_of_it=start is None)
 
-    def _last_window(self) -> Window:
+    def _last_window(self) -> Window | None:
         with self.stage.db.reading() as transaction:
             row = transaction.row("select run from crosstie.import_window order by id desc limit 1")
-            assert row is not None
-            return windows.windows_of(transaction, int(row[0]))[-1]
+            return windows.windows_of(transaction, int(row[0]))[-1] if row else None
 
     # After quiet
 

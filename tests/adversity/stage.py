@@ -10,8 +10,9 @@ from typing import Any
 
 from crosstie.db.database import Database, parse_instant
 from crosstie.model import Table
+from crosstie.workflow.definition import Definition, read_definition
 from tests.adversity.steering import Moments, NearSandbox
-from tests.contract.imports.world import DescribedSite, Hooked, describe, indexed, open_connector
+from tests.contract.imports.world import CATALOGUE, DescribedSite, Hooked, describe, indexed, open_connector
 
 TABLE = "recipient"
 COLUMNS = ("crm_id", "last_name", "title", "score", "birth_date", "changed_at")
@@ -61,6 +62,15 @@ class Stage:
     moments: Moments
     site: SiteWithTables
     played: int = 0
+    described_anew: bool = False
+    """Whether field security has been touched since the object was collected: then no describe is a 304 any more."""
+    _definitions: dict[str, Definition] = field(default_factory=dict)
+
+    def read(self, text: str) -> Definition:
+        """A definition, read once; validation has tests of its own."""
+        if text not in self._definitions:
+            self._definitions[text] = read_definition("flow.yaml", text, CATALOGUE, self.site)
+        return self._definitions[text]
 
     def clear(self, left_behind: Sequence[str]) -> datetime:
         """Makes everything as new, and gives the time that it is on the CRM now."""
@@ -68,13 +78,24 @@ class Stage:
         self.played += 1
         sandbox = self.sandbox
         sandbox.faults([])
-        sandbox.hide()
         sandbox.control("clock", at=(at - APART / 2).isoformat(), frozen=True)
         sandbox.control("purge", ids=list(left_behind))
         sandbox.control("expire_jobs")
+        if self.described_anew:
+            sandbox.hide()
+            self.collect()
         sandbox.control("clock", at=at.isoformat(), frozen=True)
         self._clear_database()
         return at
+
+    def collect(self) -> None:
+        """Describes the object as it is now."""
+        connector = open_connector(self.sandbox)
+        try:
+            self.site = SiteWithTables(describe(connector, "Contact").objects, self.db)
+        finally:
+            connector.close()
+        self.described_anew = False
 
     def _clear_database(self) -> None:
         db = self.db
@@ -200,11 +221,7 @@ def _create_tables(db: Database) -> None:
 def a_stage(db: Database, sandbox: NearSandbox, moments: Moments) -> Iterator[Stage]:
     """The stage on an empty database. The records that the sandbox was made with are taken away."""
     _create_tables(db)
-    connector = open_connector(sandbox)
-    try:
-        site = SiteWithTables(describe(connector, "Contact").objects, db)
-    finally:
-        connector.close()
-    stage = Stage(db=db, sandbox=sandbox, moments=moments, site=site)
+    stage = Stage(db=db, sandbox=sandbox, moments=moments, site=SiteWithTables({}, db))
+    stage.collect()
     sandbox.control("purge", ids=[one["Id"] for one in sandbox.query("SELECT Id FROM Contact")])
     yield stage

@@ -76,6 +76,7 @@ class AccountStore:
         account = make_account(name, kind, with_files_found(kind, values))
         sealed = self._seal(account)
         with self._db.transaction(f"adding account {name}") as transaction:
+            transaction.lock(f"account {name}")
             if transaction.row("select 1 from crosstie.account where name = :name", {"name": name}):
                 raise _exists(name)
             transaction.execute(

@@ -10,6 +10,7 @@ from datetime import datetime
 from crosstie.db.audit import record
 from crosstie.db.database import Database, parse_instant
 from crosstie.errors import ConfigError
+from crosstie.workflow.state import lock_rejects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,9 @@ class Rejects:
         chosen = "r.workflow = :workflow" if workflow else f"r.id in ({', '.join(str(int(one)) for one in numbers)})"
         params = {"workflow": workflow} if workflow else {}
         with self._db.transaction("rejects are dismissed") as transaction:
+            concerned = transaction.rows(f"select distinct r.workflow from crosstie.reject r where {chosen}", params)
+            for name in sorted(str(row[0]) for row in concerned):
+                lock_rejects(transaction, name)
             known = {
                 int(row[0]) for row in transaction.rows(f"select r.id from crosstie.reject r where {chosen}", params)
             }

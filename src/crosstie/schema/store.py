@@ -97,15 +97,20 @@ class SchemaStore:
         wanted = local_table(account, described)
         if known is not None:
             wanted = replace(wanted, name=known.table)
-        found = difference(wanted, self._db.reflect(wanted.name), before=known.object if known else None, now=described)
+        before = known.object if known else None
         schema = Schema(account=account, object=described, table=wanted.name, collected_at=self._now())
-        if not dry_run:
-            with self._db.transaction(f"collecting {name} of {account}") as transaction:
-                if found.created:
-                    self._db.create_table(transaction, wanted)
-                elif found.added:
-                    self._db.add_columns(transaction, wanted.name, [replace(one, nullable=True) for one in found.added])
-                self._store(transaction, schema)
+        if dry_run:
+            found = difference(wanted, self._db.reflect(wanted.name), before=before, now=described)
+            return Collected(schema=schema, difference=found)
+        with self._db.transaction(f"collecting {name} of {account}") as transaction:
+            transaction.lock(f"table {wanted.name}")
+            # Looked at under the lock: another process may be making the same table.
+            found = difference(wanted, self._db.reflect(wanted.name), before=before, now=described)
+            if found.created:
+                self._db.create_table(transaction, wanted)
+            elif found.added:
+                self._db.add_columns(transaction, wanted.name, [replace(one, nullable=True) for one in found.added])
+            self._store(transaction, schema)
         return Collected(schema=schema, difference=found)
 
     def _store(self, transaction: Transaction, schema: Schema) -> None:

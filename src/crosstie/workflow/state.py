@@ -587,6 +587,12 @@ def _open_rejects(
     return found
 
 
+def lock_rejects(transaction: Transaction, workflow: str) -> None:
+    """Comes before everything that changes rejects of a workflow: a publish and a person who dismisses write the same
+    rows in different orders."""
+    transaction.lock(f"rejects of {workflow}")
+
+
 def count_rejects(transaction: Transaction, run: int) -> int:
     """How many rows a run refused, over all its attempts; those that were dismissed since count too."""
     row = transaction.row("select count(*) from crosstie.reject where run = :run", {"run": run})

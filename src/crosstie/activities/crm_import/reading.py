@@ -195,7 +195,8 @@ class _Reader:
         """The rows of this read that the next window's overlap will see again, as a table of their own."""
         db, window = self.context.db, self.plan.window
         name = self.context.private_name("tail")
-        db.create_work(name, self.raw_columns)
+        # It outlives the run: emptied by a crash of the server, it would show every row of the overlap as late.
+        db.create_work(name, self.raw_columns, durable=True)
         listed = ", ".join(db.quote(one) for one in names)
         with db.transaction("tail of the window") as transaction:
             transaction.execute(
