@@ -370,6 +370,7 @@ class Passage:
             instances.keep_vars(transaction, self.definition.name, context.instance)
             self._meter(transaction)
             if done.ends_run:
+                state.end_epoch(transaction, self.run)
                 self._end(transaction, RunStatus.STOPPED, f"ended by {ready.activity}")
             else:
                 self._confirm_windows(transaction)
@@ -420,11 +421,12 @@ class Passage:
             self.meter.calls, self.meter.rows = calls, rows
 
     def _confirm_windows(self, transaction: Transaction) -> None:
-        """Confirms each open window of this run whose import, and all that it fed, has ended well."""
+        """Confirms each open window of this run whose import, and all that it fed, has ended well; not while the run
+        has failed elsewhere: it will be gone on with, or abandoned as a whole."""
         open_windows = [
             window for window in windows.windows_of(transaction, self.run) if window.status is windows.WindowStatus.OPEN
         ]
-        if not open_windows or self.simulated:
+        if not open_windows or self.simulated or self.over:
             return
         pending = {event.target for event in state.pending_events(transaction, self.run)}
         last = {task.activity: task.status for task in state.tasks(transaction, self.run)}

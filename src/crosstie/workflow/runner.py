@@ -310,6 +310,8 @@ class _Runner:
         if work is None:
             return
         work.passage.release(work.ready)
+        if work.passage.over and work.passage.failure is None:
+            self._interrupt(work.passage)
         if failure is not None and not work.passage.over:
             raise failure
 
@@ -357,11 +359,16 @@ class _Runner:
             passage.close()
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._at_work and time.monotonic() < until:
-            for work in self._at_work.values():
-                if work.thread.ident is not None:
-                    self.db.interrupt(work.thread.ident)
+            for passage in living:
+                self._interrupt(passage)
             self._collect(0.1)
         self._at_work.clear()
+
+    def _interrupt(self, passage: Passage) -> None:
+        """Cancels the statements of a run that is over."""
+        for work in self._at_work.values():
+            if work.passage is passage and work.thread.ident is not None:
+                self.db.interrupt(work.thread.ident)
 
     def _sweep(self) -> None:
         """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
