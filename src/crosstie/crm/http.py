@@ -37,6 +37,7 @@ JSON_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
+_REDIRECTED = "Check the account's host: a proxy, or an org that has moved. Then run it again."
 _REQUEST_ID_HEADERS = ("x-sfdc-request-id", "x-request-id", "request-id", "x-ms-service-request-id")
 
 
@@ -110,12 +111,14 @@ class Answer:
         """
         import msgspec
 
-        if self.status >= 400 and not self.body.startswith((b"[", b"{")):
+        starts = self.body.startswith((b"[", b"{"))
+        if not starts and (self.body or self.status >= 400):
             return self
         try:
             msgspec.json.decode(self.body, type=msgspec.Raw)
         except msgspec.DecodeError as error:
-            if "truncated" in str(error):
+            # What is wrong at the very end, like a number “1.”, is not called truncated.
+            if "truncated" in str(error) or not self.body.rstrip().endswith((b"]", b"}")):
                 raise UnavailableError(
                     f"The answer to “{self.what}” was cut: its JSON has no end.",
                     hint="The connection is bad, or a proxy shortens answers.",
@@ -177,7 +180,9 @@ class Stream:
             if len(body) > limit_bytes:
                 self.close()
                 raise ProtocolError(
-                    f"The answer to “{self.what}” is larger than {limit_bytes:,} bytes.", request_id=self.request_id
+                    f"The answer to “{self.what}” is larger than {limit_bytes:,} bytes.",
+                    hint="No honest answer is. Nothing of it was used; run it again, and if it stays so, report it.",
+                    request_id=self.request_id,
                 )
         return Answer(
             status=self.status, headers=self.headers, body=bytes(body), request_id=self.request_id, what=self.what
@@ -253,8 +258,10 @@ class HttpSession:
             stream.close()
             url = self.follow(target, base=url, what=call.what)
             if call.method != "GET":
-                raise ProtocolError(f"“{call.what}” was redirected to {shown_host(url)}; a write is not sent there.")
-        raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.")
+                raise ProtocolError(
+                    f"“{call.what}” was redirected to {shown_host(url)}; a write is not sent there.", hint=_REDIRECTED
+                )
+        raise ProtocolError(f"“{call.what}” was redirected more than {_MAX_REDIRECTS} times.", hint=_REDIRECTED)
 
     def follow(self, target: str, *, base: str, what: str) -> str:
         """The absolute URL of `target` as seen from `base`. Raises ProtocolError if it leads to a foreign host."""

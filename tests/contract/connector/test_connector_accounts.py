@@ -104,6 +104,18 @@ def test_another_org_behind_the_account_is_refused_before_any_call(open_connecto
     assert set(sandbox.counters()["requests"]) <= {"token", "versions"}
 
 
+def test_a_session_is_not_renewed_in_another_org(open_connector: Opener, sandbox: Sandbox) -> None:
+    """Nobody has checked the account yet, but a part of what is read came from the first org."""
+    kept: list[str] = []
+    connector = open_connector(on_token=kept.append)
+    first = connector.org_id()
+    sandbox.switches(org_id="00D5g00000OTHERAA0")
+    sandbox.control("expire_sessions")
+    for one in (connector, open_connector(token=kept[-1])):
+        with pytest.raises(AuthError, match=f"belongs to the org {first}, but signing in leads to 00D5g00000OTHER"):
+            one.objects()
+
+
 def test_without_its_authority_the_host_is_not_trusted(open_connector: Opener) -> None:
     with pytest.raises(AuthError, match="is not trusted") as caught:
         open_connector(ca_file="").org_id()

@@ -14,7 +14,7 @@ import msgspec
 
 from crosstie.crm.hosts import shown_host
 from crosstie.crm.http import Answer, Call, HttpSession, http_date
-from crosstie.crm.salesforce.faults import code_and_message, error_of
+from crosstie.crm.salesforce.faults import QUOTA, code_and_message, error_of
 from crosstie.crm.salesforce.settings import LAST_SOAP_LOGIN_VERSION, NEWEST_VERSION, Flow, SalesforceSettings
 from crosstie.errors import AuthError, CrosstieError, ProtocolError, RequestError, UnavailableError
 
@@ -120,9 +120,9 @@ def _origin(url: str) -> str:
 
 def _oauth(http: HttpSession, settings: SalesforceSettings, account: str, earlier: SignedIn | None) -> SignedIn:
     if settings.flow is Flow.JWT_BEARER:
-        answer = _jwt_bearer(http, settings)
+        answer = _jwt_bearer(http, settings, account)
     else:
-        answer = _token_call(http, settings, _form(settings, earlier))
+        answer = _token_call(http, settings, account, _form(settings, earlier))
     if answer.status != 200:
         raise _refusal(answer, settings, account)
     body = answer.json()
@@ -159,7 +159,7 @@ def _form(settings: SalesforceSettings, earlier: SignedIn | None) -> dict[str, s
     return {"grant_type": "refresh_token", **form, "refresh_token": token}
 
 
-def _token_call(http: HttpSession, settings: SalesforceSettings, form: dict[str, str]) -> Answer:
+def _token_call(http: HttpSession, settings: SalesforceSettings, account: str, form: dict[str, str]) -> Answer:
     call = Call(
         method="POST",
         url=f"{settings.login_url()}/services/oauth2/token",
@@ -171,32 +171,34 @@ def _token_call(http: HttpSession, settings: SalesforceSettings, form: dict[str,
 
     def attempt() -> Answer:
         answer = http.send(call)
-        if answer.status == 429 or answer.status >= 500:
-            raise error_of(answer, "this account")
+        if answer.status == 429 or answer.status >= 500 or code_and_message(answer)[0] == QUOTA:
+            raise error_of(answer, account)
         return answer.refuse_cut()
 
     return http.repeat(attempt)
 
 
-def _jwt_bearer(http: HttpSession, settings: SalesforceSettings) -> Answer:
+def _jwt_bearer(http: HttpSession, settings: SalesforceSettings, account: str) -> Answer:
     """Tries the audiences in turn, and the server's clock when ours makes the assertion look expired."""
     key = _private_key(settings)
     now = datetime.now(UTC)
     answer: Answer | None = None
     for audience in settings.audiences():
-        answer = _assert(http, settings, key, audience, now)
+        answer = _assert(http, settings, account, key, audience, now)
         if answer.status == 200:
             return answer
         server_now = http_date(answer.headers.get("date"))
         if server_now and abs(server_now - now) > timedelta(minutes=2):
-            answer = _assert(http, settings, key, audience, server_now)
+            answer = _assert(http, settings, account, key, audience, server_now)
         if answer.status == 200 or "audience" not in code_and_message(answer)[1].lower():
             return answer
     assert answer is not None
     return answer
 
 
-def _assert(http: HttpSession, settings: SalesforceSettings, key: Any, audience: str, now: datetime) -> Answer:
+def _assert(
+    http: HttpSession, settings: SalesforceSettings, account: str, key: Any, audience: str, now: datetime
+) -> Answer:
     import jwt
 
     claims = {
@@ -206,7 +208,9 @@ def _assert(http: HttpSession, settings: SalesforceSettings, key: Any, audience:
         "exp": int((now + _JWT_LIFE).timestamp()),
     }
     grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    return _token_call(http, settings, {"grant_type": grant, "assertion": jwt.encode(claims, key, algorithm="RS256")})
+    return _token_call(
+        http, settings, account, {"grant_type": grant, "assertion": jwt.encode(claims, key, algorithm="RS256")}
+    )
 
 
 def _private_key(settings: SalesforceSettings) -> Any:
@@ -238,7 +242,7 @@ def _private_key(settings: SalesforceSettings) -> Any:
 
 def _refusal(answer: Answer, settings: SalesforceSettings, account: str) -> CrosstieError:
     code, message = code_and_message(answer)
-    if not code:
+    if not code or code == QUOTA:
         return error_of(answer, account)
     said = message.lower()
     if "hasn't approved" in said or "not admin approved" in said:

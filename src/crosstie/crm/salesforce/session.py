@@ -93,9 +93,11 @@ class Session:
 
     def _renew(self) -> None:
         session = sign_in(self.http, self._settings, self.account, earlier=self._signed_in)
-        if self._org_id and session.org_id != self._org_id:
+        # An account that was never checked has no org yet; but once a session is there, its renewal must not change it.
+        known = self._org_id or (self._signed_in.org_id if self._signed_in is not None else "")
+        if known and session.org_id != known:
             raise AuthError(
-                f"Account {self.account} belongs to the org {self._org_id}, but signing in leads to {session.org_id}.",
+                f"Account {self.account} belongs to the org {known}, but signing in leads to {session.org_id}.",
                 hint="What was imported under this account belongs to the first org. Give the other org an account of "
                 "its own: crosstie account add NAME.",
                 code="OTHER_ORG",

@@ -57,9 +57,9 @@ class Salesforce:
         composites = Composites(org, lambda: self._routes)
         self._routes = Routes(
             [
-                *_table(self._discovery, rest, replication, collections, self.queries, self.bulk),
-                *self.ingest.routes(),
                 *_further_table(composites, Trees(org, self.records), Searches(org), recent, Tooling(org)),
+                *self.ingest.routes(),
+                *_table(self._discovery, rest, replication, collections, self.queries, self.bulk),
             ]
         )
 
@@ -274,7 +274,8 @@ def _table(
 def _further_table(
     composites: Composites, trees: Trees, searches: Searches, recent: Recent, tooling: Tooling
 ) -> list[tuple[str, str, str, Handler]]:
-    """The resources that combine others, search, and draw pages."""
+    """The resources that combine others, search, and draw pages; before the others, for some are named like keys."""
+    row = "/sobjects/(?P<object>[^/]+)"
     return [
         ("composite", "POST", "/composite", composites.composite),
         ("composite_batch", "POST", "/composite/batch", composites.batch),
@@ -287,6 +288,10 @@ def _further_table(
         ("tabs", "GET", "/tabs", recent.tabs),
         ("theme", "GET", "/theme", recent.theme),
         ("quick_actions", "GET", "/quickActions", recent.quick_actions),
+        ("quick_actions", "GET", f"{row}/quickActions", recent.object_quick_actions),
+        ("describe_layouts", "GET", f"{row}/describe/compactLayouts", recent.compact_layouts),
+        ("describe_layouts", "GET", f"{row}/describe/approvalLayouts", recent.approval_layouts),
+        ("list_views", "GET", f"{row}/listviews", recent.list_views),
         ("app_menu", "GET", "/appMenu(?:/[^/]+)?", recent.app_menu),
         ("tooling", "GET", "/tooling", tooling.resources),
         ("tooling_describe", "GET", "/tooling/sobjects", tooling.describe_global),

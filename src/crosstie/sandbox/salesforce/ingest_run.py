@@ -196,7 +196,8 @@ class IngestRun:
             if error is None:
                 successful.append([record_id or "", "true" if created else "false", *rows[row]])
             else:
-                failed.append([record_id or "", error_text(error), *rows[row]])
+                named = record_id if self._org.switches.bulk_failed_ids else None
+                failed.append([named or "", error_text(error), *rows[row]])
         connection.execute(
             "INSERT INTO sandbox_ingest_batch VALUES (?, ?, ?, ?)",
             (

@@ -66,6 +66,30 @@ class Recent:
         """GET BASE/quickActions: the org has none."""
         return json_response([])
 
+    def object_quick_actions(self, call: Call) -> Response:
+        """GET BASE/sobjects/X/quickActions."""
+        self._org.sobject(call.args["object"])
+        return json_response([])
+
+    def compact_layouts(self, call: Call) -> Response:
+        """GET BASE/sobjects/X/describe/compactLayouts."""
+        self._org.sobject(call.args["object"])
+        return json_response(
+            {"compactLayouts": [], "defaultCompactLayoutId": None, "recordTypeCompactLayoutMappings": [], "urls": {}}
+        )
+
+    def approval_layouts(self, call: Call) -> Response:
+        """GET BASE/sobjects/X/describe/approvalLayouts."""
+        self._org.sobject(call.args["object"])
+        return json_response({"approvalLayouts": []})
+
+    def list_views(self, call: Call) -> Response:
+        """GET BASE/sobjects/X/listviews."""
+        sobject = self._org.sobject(call.args["object"])
+        return json_response(
+            {"done": True, "listviews": [], "nextRecordsUrl": None, "size": 0, "sobjectType": sobject.name}
+        )
+
     def app_menu(self, call: Call) -> Response:
         """GET BASE/appMenu/{AppSwitcher|Salesforce1|NetworkTabs}: the org has no apps."""
         return json_response({"appMenuItems": []})

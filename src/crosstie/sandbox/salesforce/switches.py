@@ -29,6 +29,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """What the data of an ingest job may measure, counted in base64."""
     bulk_parents_contend: bool = False
     """Rows of one ingest job that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
+    bulk_failed_ids: bool = True
+    """Failed results name the record of a refused update or delete, instead of leaving sf__Id empty."""
     daily_ingest_rows: int = 150_000_000
     """Rows of ingest jobs in 24 hours; the job that exceeds them fails."""
     hard_delete: bool = True
@@ -83,6 +85,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 UNSURE: dict[str, object] = {
     "bulk_datetime_offset": True,
     "bulk_early_results_refused": True,
+    "bulk_failed_ids": False,
     "bulk_next_link": "nextRecordUrl",
     "bulk_unordered": True,
     "composite_conditions": False,

@@ -1,0 +1,210 @@
+"""What is enumerated: workflows with the project and the org from which every point of theirs starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path as File
+from typing import Literal
+
+from tests.sandboxes import Sandbox
+
+ACCOUNT = "salesforce"
+START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+CONTACTS = 150
+Backend = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where a path is prepared: the project's folder and database, the org, and how a run is made there at an
+    instant."""
+
+    folder: File
+    database: str
+    sandbox: Sandbox
+    sql: Callable[..., None]
+    run: Callable[[datetime], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """A workflow and where every point of it starts.
+
+    `definition` is its file. `prepare` makes people's tables and whatever ran before, and gives the instant at which
+    the run that is killed takes place. `people`: queries whose rows must come out the same ({tie}: the tie table);
+    `written` is the one of them that counts writes, which a run without change must leave as it is. `bulk`: whether a
+    run makes a bulk job. `page_rows`: of a page of records, by either road. `rewind` sets the org back to the start
+    where more than its clock moved. `by_child`: SQLite loads by the loader child.
+    """
+
+    name: str
+    backend: Backend
+    workflow: str
+    definition: str
+    prepare: Callable[[Setting], datetime]
+    people: Mapping[str, str] = field(default_factory=dict)
+    written: str = "people: written"
+    bulk: bool = False
+    page_rows: int = 60
+    rewind: Callable[[Sandbox], None] = lambda sandbox: None
+    by_child: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.backend}-{self.name}"
+
+
+IMPORT = """\
+workflow: contact-import
+time_zone: Europe/Paris
+activities:
+  contacts:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    road: {road}
+    index: {{field: SystemModstamp}}
+    fields:
+      - FirstName
+      - LastName
+      - Email
+      - Birthdate
+      - {{field: Score__c, as: score}}
+      - {{field: LastActivityDate, as: last_activity}}
+      - {{field: CreatedDate, conversion: date_only, as: created_on}}
+      - {{field: LastModifiedDate, conversion: without_time_offset, as: modified_at}}
+      - {{field: Interests__c, as: interests}}
+    rejects: refused
+  reconcile:
+    type: enrichment
+    links:
+      recipient:
+        to: recipient
+        first_of:
+          - {{Id: crm_id}}
+          - {{Email: email}}
+  one-each:
+    type: deduplication
+    by: [Id]
+    keep: {{highest: SystemModstamp}}
+  write:
+    type: update_data
+    into: recipient
+    operation: insert or update
+    identify: link recipient
+    set:
+      crm_id: Id
+      first_name: FirstName
+      last_name: LastName
+      email: lower(Email)
+      birth_date: Birthdate
+      last_activity: last_activity
+      created_on: created_on
+      modified_at: modified_at
+      interests: interests
+      score: score
+  done: {{type: end}}
+  refused:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {{crm_id: Id, field: errorField, message: errorMessage}}
+    next: done
+"""
+
+_TABLES = (
+    "create table recipient (id {serial}, crm_id varchar(18) unique, first_name varchar(80), last_name varchar(80),"
+    " email varchar(120), birth_date date, last_activity date, created_on date, modified_at timestamp,"
+    " interests varchar(400), score numeric(18, 2))",
+    "create index recipient_email on recipient (email)",
+    "create table refused (id {serial}, crm_id varchar(18), field varchar(80), message varchar(400))",
+    "create table written (operation varchar(10), crm_id varchar(18))",
+)
+_SQLITE_TRIGGERS = tuple(
+    f"create trigger recipient_{event} after {event} on recipient begin"
+    f" insert into written values ('{event}', {row}.crm_id); end"
+    for event, row in (("insert", "new"), ("update", "new"), ("delete", "old"))
+)
+_POSTGRESQL_TRIGGERS = (
+    "create function note_written() returns trigger language plpgsql as $$ begin"
+    " insert into written values (lower(tg_op), case when tg_op = 'DELETE' then old.crm_id else new.crm_id end);"
+    " return null; end $$",
+    "create trigger recipient_written after insert or update or delete on recipient"
+    " for each row execute function note_written()",
+)
+_PEOPLE = {
+    "people: recipient": "select crm_id, first_name, last_name, email, birth_date, last_activity, created_on,"
+    " modified_at, interests, score from recipient",
+    "people: refused": "select crm_id, field, message from refused",
+    "people: written": "select operation, crm_id from written",
+    "people: ties": 'select e.remote_id, r.crm_id, e.stamp, e.tombstone, e."FirstName", e."Interests__c"'
+    " from {tie} e left join recipient r on cast(r.id as text) = e.local_key",
+}
+
+
+def _ready(setting: Setting) -> str:
+    """People's tables, some of whose rows are known before any import, and a record that will be refused."""
+    on_sqlite = setting.database.startswith("sqlite")
+    serial = "integer primary key" if on_sqlite else "bigint generated always as identity primary key"
+    setting.sql(*(one.format(serial=serial) for one in _TABLES))
+    setting.sql("insert into recipient (last_name, email) values ('Ours', 'ours@newsletter.invalid')")
+    setting.sql(*(_SQLITE_TRIGGERS if on_sqlite else _POSTGRESQL_TRIGGERS))
+    setting.sandbox.control("clock", at=START.isoformat(), frozen=True)
+    (bad,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@first.invalid"}])
+    setting.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": "2026-02-31"})
+    setting.sandbox.advance(timedelta(hours=1))
+    return bad
+
+
+def first_import(setting: Setting) -> datetime:
+    """Nothing was ever imported; one record cannot be."""
+    _ready(setting)
+    return setting.sandbox.now()
+
+
+def incremental(setting: Setting) -> datetime:
+    """After a first import with one refused record: records changed, one new, the refused one mended, another one that
+    cannot be imported, and one that became visible only when a window had passed its stamp."""
+    bad = _ready(setting)
+    setting.run(setting.sandbox.now())
+    setting.sandbox.change_contacts(12)
+    setting.sandbox.change_contacts(1, late=4 * 60, holds_back=False)
+    setting.run(setting.sandbox.advance(timedelta(minutes=3)))
+    setting.sandbox.change_contacts(25)
+    setting.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": None})
+    (worse,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@later.invalid"}])
+    setting.sandbox.control("set_stamp", ids=[worse], values={"Birthdate": "2026-02-30"})
+    setting.sandbox.insert("Contact", [{"LastName": "New", "FirstName": "One", "Email": "new@later.invalid"}])
+    return setting.sandbox.advance(timedelta(minutes=3))
+
+
+def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = False) -> Path:
+    """The canonical import: automatic index, rejects, conversions, enrichment, deduplication, update."""
+    return Path(
+        name=f"{kind}-{road}{'-by-child' if by_child else ''}",
+        backend=backend,
+        workflow="contact-import",
+        definition=IMPORT.format(road=road),
+        prepare=first_import if kind == "first" else incremental,
+        people=_PEOPLE,
+        bulk=road == "bulk",
+        page_rows=60 if kind == "first" else 15,
+        by_child=by_child,
+    )
+
+
+BACKENDS: tuple[Backend, ...] = ("sqlite", "postgresql")
+CANONICAL = tuple(contact_import(backend, "bulk", "incremental") for backend in BACKENDS)
+"""The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
+tail, late rows, a reject mended and a new one."""
+
+MATRIX = tuple(
+    contact_import(backend, road, kind)
+    for backend in BACKENDS
+    for road in ("bulk", "pages")
+    for kind in ("incremental", "first")
+)
+"""Every database, road and kind of import."""
+
+BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)

@@ -1,0 +1,259 @@
+"""A path made ready: its project and org, the template of its database, and what uninterrupted runs leave behind."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path as File
+
+import psycopg
+
+from crosstie.app import App, init_project
+from crosstie.db import open_database
+from tests.crash.conductor import Conductor, Passage, Point, wait_until
+from tests.crash.forks import Forks
+from tests.crash.paths import ACCOUNT, CONTACTS, Path, Setting
+from tests.crash.process import Order
+from tests.crash.settled import Settled, Standing, settled, standing
+from tests.databases import PostgresServer
+from tests.sandboxes import Sandbox, running_sandbox
+
+LATER = timedelta(minutes=5)
+"""From the run that is killed to the one that has nothing left to do: within the overlap of the index."""
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What uninterrupted runs leave: after the run (`once`), and after one more (`again`)."""
+
+    once: Settled
+    again: Settled
+
+
+class Stage:
+    """Where the points of one path are played. Use it as a context."""
+
+    def __init__(self, path: Path, folder: File, server: PostgresServer, forks: Forks) -> None:
+        self.path = path
+        self._folder = folder
+        self._server = server
+        self._forks = forks
+        with ExitStack() as failing:
+            self._stack = failing
+            self._open()
+            self._stack = failing.pop_all()
+
+    def _open(self) -> None:
+        self._conductor = Conductor(self._folder)
+        self._stack.callback(self._conductor.close)
+        self._sandbox: Sandbox = self._stack.enter_context(
+            running_sandbox(records=CONTACTS, around=self._conductor.around)
+        )
+        self._sandbox.switches(query_page_rows=self.path.page_rows, bulk_in_progress_polls=1)
+        self._template = self._new_database("template")
+        self._start = self._prepare()
+        self._next_run = standing(self._template).run + 1
+        self._references = {False: self._reference(1), True: self._reference(2)}
+        self.dry = self._dry_run()
+        self.points = self.dry.points()
+
+    def close(self) -> None:
+        """Takes everything away."""
+        self._stack.close()
+
+    def check(self, point: Point, victim: str = "runner") -> list[str]:
+        """Kills at the point, runs again, and once more: what is not as after uninterrupted runs."""
+        with self._copy() as database:
+            self._at(self._start)
+            killed = self._passage(database, kill=point, victim=victim)
+            if not killed.killed:
+                return [f"{point} was not reached: {killed.ended or killed.labels}"]
+            told = self._recover(database, killed)
+            where = f"{self.path}: {victim} killed {point} ({killed.label(point)})"
+            if victim == "loader" and killed.ended.get("kind") != "TaskError":
+                told.append(f"the run did not fail: {killed.ended}")
+            return [f"{where}: {one}" for one in told]
+
+    def _recover(self, database: str, killed: Passage) -> list[str]:
+        stood = standing(database)
+        resumed = self._passage(database)
+        told = self._failure(resumed)
+        if told:
+            return told
+        over = stood.run == self._next_run and stood.done
+        expected = self._references[over]
+        told += settled(database, self.path.people).differences(expected.once)
+        told += self._jobs(killed, resumed, stood)
+        self._at(self._start + LATER)
+        more = self._passage(database)
+        return [
+            *told,
+            *(f"one more run: {one}" for one in self._failure(more)),
+            *(f"one more run: {one}" for one in settled(database, self.path.people).differences(expected.again)),
+        ]
+
+    def _jobs(self, killed: Passage, resumed: Passage, stood: Standing) -> list[str]:
+        """A job that the database knew of is taken up; so is what was read already."""
+        begun = stood.run == self._next_run
+        needs = self.path.bulk and (stood.done or not begun or not (stood.job or stood.window_settled))
+        if resumed.jobs == int(needs):
+            return []
+        return [f"bulk jobs made: {killed.jobs} before the kill and {resumed.jobs} after it, {stood}"]
+
+    def _failure(self, passage: Passage) -> list[str]:
+        return [] if "run" in passage.ended else [f"the run failed: {passage.ended or 'without a word'}"]
+
+    def _prepare(self) -> datetime:
+        flow = self._sandbox.sign_in("client_credentials")
+        init_project(self._folder)
+        with App.open(self._folder, database=self._template) as app:
+            app.accounts.add(
+                ACCOUNT,
+                "salesforce",
+                {
+                    "flow": "client_credentials",
+                    "host": self._sandbox.salesforce["login_url"],
+                    "ca_file": str(self._sandbox.ca_file),
+                    "client_id": flow["client_id"],
+                    "client_secret": flow["client_secret"],
+                },
+            )
+            app.accounts.check(ACCOUNT)
+            list(app.schemas.collect(ACCOUNT, ["Contact"]))
+        file = self._folder / "workflow.yaml"
+        file.write_text(self.path.definition, encoding="utf-8")
+        applied: list[bool] = []
+
+        def run(at: datetime) -> None:
+            self._apply(file)
+            applied.append(True)
+            told = self._failure(self._passage(self._template, at=at))
+            assert not told, told
+
+        start = self.path.prepare(
+            Setting(folder=self._folder, database=self._template, sandbox=self._sandbox, sql=self._sql, run=run)
+        )
+        if not applied:
+            self._apply(file)
+        self._no_session_left(self._template)
+        return start
+
+    def _apply(self, file: File) -> None:
+        with App.open(self._folder, database=self._template) as app:
+            app.workflows.apply(file)
+
+    def _reference(self, runs: int) -> Reference:
+        """What so many runs at the start leave, and one more later."""
+        with self._copy() as database:
+            self._at(self._start)
+            for _ in range(runs):
+                told = self._failure(self._passage(database))
+                assert not told, told
+            once = settled(database, self.path.people)
+            self._at(self._start + LATER)
+            told = self._failure(self._passage(database))
+            again = settled(database, self.path.people)
+        assert not told and not once.problems and not again.problems, (told, once.problems, again.problems)
+        assert once.facts[self.path.written] == again.facts[self.path.written], "one more run wrote something"
+        return Reference(once=once, again=again)
+
+    def _dry_run(self) -> Passage:
+        with self._copy() as database, versions(database, self._server) as version:
+            self._at(self._start)
+            passage = Passage(version=version, paced=True)
+            self._play(database, passage)
+            assert not self._failure(passage), passage.ended
+            assert not passage.unseen, f"commits that nobody told of: {passage.unseen}"
+            return passage
+
+    def _passage(
+        self, database: str, *, kill: Point | None = None, victim: str = "runner", at: datetime | None = None
+    ) -> Passage:
+        passage = Passage(kill=kill, victim=victim, paced=kill is not None)
+        self._play(database, passage, at)
+        return passage
+
+    def _play(self, database: str, passage: Passage, at: datetime | None = None) -> None:
+        order = Order(
+            line=self._conductor.begin(passage),
+            folder=str(self._folder),
+            database=database,
+            workflow=self.path.workflow,
+            at=(at or self._now).isoformat(),
+            page_rows=self.path.page_rows,
+            by_child=self.path.by_child,
+        )
+        try:
+            code = self._forks.run(order)
+        finally:
+            self._conductor.end()
+        assert (code == -9) == (passage.killed and passage.victim == "runner"), (code, passage.ended)
+        self._no_session_left(database)
+
+    def _at(self, now: datetime) -> None:
+        """Sets both clocks, and the org to the start of a run."""
+        self._now = now
+        self._sandbox.control("clock", at=now.isoformat(), frozen=True)
+        if now == self._start:
+            self.path.rewind(self._sandbox)
+
+    def _new_database(self, name: str) -> str:
+        url = f"sqlite:///{self._folder / name}.db"
+        if self.path.backend == "postgresql":
+            url = self._server.create_database(f"crash_{name}_{next(_numbers)}")
+            self._stack.callback(self._server.drop_database, url.rpartition("/")[2])
+        open_database(url).close()
+        return url
+
+    @contextmanager
+    def _copy(self) -> Iterator[str]:
+        """A database as it was prepared, for one point."""
+        if self.path.backend == "postgresql":
+            name = f"crash_point_{next(_numbers)}"
+            yield self._server.create_database(name, template=self._template.rpartition("/")[2])
+            self._server.drop_database(name)
+            return
+        folder = self._folder / f"point-{next(_numbers)}"
+        folder.mkdir()
+        shutil.copyfile(self._template.removeprefix("sqlite:///"), folder / "point.db")
+        yield f"sqlite:///{folder / 'point.db'}"
+        shutil.rmtree(folder)
+
+    def _no_session_left(self, database: str) -> None:
+        """A killed process' sessions end when the server notices."""
+        if self.path.backend == "sqlite":
+            return
+        with psycopg.connect(self._server.url(), autocommit=True) as server:
+            query = "select count(*) from pg_stat_activity where datname = %s"
+            name = database.rpartition("/")[2]
+            wait_until(lambda: server.execute(query, [name]).fetchone() == (0,), f"the end of the sessions in {name}")
+
+    def _sql(self, *statements: str) -> None:
+        if self.path.backend == "sqlite":
+            with closing(sqlite3.connect(self._template.removeprefix("sqlite:///"))) as file, file:
+                for statement in statements:
+                    file.execute(statement)
+            return
+        with psycopg.connect(self._template) as server:
+            for statement in statements:
+                server.execute(statement.encode())
+
+
+@contextmanager
+def versions(database: str, server: PostgresServer) -> Iterator[Callable[[], object]]:
+    """Asks the database itself for something that changes with every commit that wrote: SQLite's `data_version`
+    ("changes committed by any other connection"), PostgreSQL's first transaction number that is not over."""
+    if database.startswith("sqlite"):
+        file = database.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as connection:
+            yield lambda: connection.execute("pragma data_version").fetchone()
+        return
+    with psycopg.connect(server.url(), autocommit=True) as observer:
+        yield lambda: observer.execute("select pg_snapshot_xmax(pg_current_snapshot())").fetchone()

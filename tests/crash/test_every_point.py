@@ -1,0 +1,45 @@
+"""Killed before and after every commit and every request, a workflow ends as if it had never been interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+
+from tests.crash.paths import CANONICAL, MATRIX, Path
+from tests.crash.stage import Stage
+from tests.scale import SOAK
+
+PATHS = MATRIX if SOAK else CANONICAL
+CHUNKS = 8
+"""Tests that share the points of a path, so that two test processes can play them."""
+
+
+@pytest.mark.parametrize("number", range(CHUNKS))
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_a_kill_at_any_point_ends_as_if_there_had_been_none(
+    path: Path, number: int, stages: Callable[[Path], Stage], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stage = stages(path)
+    agree(stage, tmp_path_factory)
+    told = []
+    played = 0
+    for point in stage.points[number::CHUNKS]:
+        told += stage.check(point)
+        played += 1
+    print(f"{path}: {played} of {len(stage.points)} points")
+    assert not told, "\n".join(told)
+    assert played == len(range(number, len(stage.points), CHUNKS))
+
+
+def agree(stage: Stage, folders: pytest.TempPathFactory) -> None:
+    """The dry runs of all test processes counted the same points, else some would be left out."""
+    counted = {what: len(labels) for what, labels in stage.dry.labels.items()}
+    shared = folders.getbasetemp().parent / f"{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}-{stage.path}.json"
+    try:
+        with shared.open("x") as file:
+            json.dump(counted, file)
+    except FileExistsError:
+        assert json.loads(shared.read_text()) == counted, stage.dry.labels
