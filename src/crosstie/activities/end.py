@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from crosstie.workflow.activity import Activity, Context, Done, Shape, Site
+from crosstie.workflow.activity import Activity, Context, Done, Overlap, Shape, Site
 
 
 class End(Activity):
@@ -15,6 +15,7 @@ class End(Activity):
     min_inputs: ClassVar[int] = 0
     max_inputs: ClassVar[int] = 99
     has_default_next: ClassVar[bool] = False
+    default_overlap: ClassVar[Overlap] = "allow"
 
     type: Literal["end"]
 

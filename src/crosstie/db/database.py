@@ -170,6 +170,10 @@ class Database(Protocol):
         """Who has the lock of that name, for people: process, machine, since when. '' when nobody or not known."""
         ...
 
+    def interrupt(self, thread: int) -> None:
+        """Cancels the statements that the thread of that ident is executing now: they raise DatabaseError."""
+        ...
+
     def close(self) -> None:
         """Closes every connection and loader."""
         ...

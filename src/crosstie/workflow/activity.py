@@ -6,16 +6,19 @@ An activity never changes its inbound work table, never commits its own state, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import field as value_of
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.db.database import Database, Transaction
 from crosstie.model import Column, Lineage, Link, RemoteObject, Table, WorkTable
+from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.zones import zone_named
 
 if TYPE_CHECKING:
     from crosstie.crm.connector import Connector
@@ -26,6 +29,8 @@ REJECTS = "rejects"
 ERRORS = "errors"
 
 Scalar = str | int | float | datetime | None
+OnError = Literal["suspend", "ignore", "abort"]
+Overlap = Literal["wait", "allow", "skip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +135,27 @@ class Reject:
     object: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Woken:
+    """Why a waiting task is executed again: its time has come, a signal named it, or a person asked for it now.
+    `vars` came with the signal."""
+
+    by: Literal["time", "signal", "person"]
+    vars: Mapping[str, Scalar] = value_of(default_factory=dict)
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """All that a running activity may touch. Everything here belongs to one execution of one activity (a task)."""
+    """All that a running activity may touch. Everything here belongs to one execution of one activity (a task).
+
+    `inputs` are the populations that came in, the main one first; `sources` says for each event, in that order, which
+    activity it came from, also for those that carry no population. `vars` are the event's variables, merged where
+    several came in; `instance` the workflow's own, shared by its runs: what a task leaves in it is kept when it is
+    published. `state` is what an earlier execution of this same task left (`Waiting.state`, `keep`), empty the first
+    time; `woken` says why a waiting task is executed again. `begun_at` is when the task began for the first time.
+
+    `step(purpose)` is a transaction before the end of the task, which only the holder of the run can commit: for what
+    takes effect in parts (batches). What is kept in it by `keep` comes back as `state`, also after a kill."""
 
     workflow: str
     run: int
@@ -150,6 +173,13 @@ class Context:
     progress: Callable[[int, int | None], None]
     run_started: datetime
     attempt: int = 1
+    sources: tuple[str, ...] = ()
+    instance: dict[str, Scalar] = value_of(default_factory=dict)
+    state: Mapping[str, Scalar] = value_of(default_factory=dict)
+    woken: Woken | None = None
+    begun_at: datetime
+    step: Callable[[str], AbstractContextManager[Transaction]]
+    keep: Callable[[Transaction, Mapping[str, Scalar]], None]
 
     @property
     def input(self) -> WorkTable:
@@ -167,16 +197,27 @@ class Done:
 
     `tables` gives the population of each transition that is activated; a transition without one is not activated.
     `counts` is shown and kept, in this order (`{"inserted": 308, "unchanged": 46769}`). `rejects` go to the inbox.
-    `effect` may write to people's tables and the product's own; what it returns replaces `counts` when not None.
+    `effect` may write to people's tables and the product's own; the `Done` that it returns, if any, replaces this one.
+    In a simulation there is no effect. `ends_run` stops every other task of the run.
     """
 
     tables: Mapping[str, WorkTable | None]
     counts: Mapping[str, int] = value_of(default_factory=dict)
     vars: Mapping[str, Scalar] = value_of(default_factory=dict)
     rejects: Iterable[Reject] = ()
-    reject_count: int = 0
-    effect: Callable[[Transaction], Mapping[str, int] | None] | None = None
+    effect: Callable[[Transaction], Done | None] | None = None
     ends_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Given by `run` when the task has to wait: until an instant, for a signal, or both. It is executed again then, in
+    this process or another, with `context.woken` and `context.state` set. `reason` is shown to people."""
+
+    until: datetime | None = None
+    signal: bool = False
+    reason: str = ""
+    state: Mapping[str, Scalar] = value_of(default_factory=dict)
 
 
 class Activity(BaseModel):
@@ -189,17 +230,51 @@ class Activity(BaseModel):
     min_inputs: ClassVar[int] = 1
     max_inputs: ClassVar[int] = 1
     has_default_next: ClassVar[bool] = True
+    acts_outside: ClassVar[bool] = False
+    """Whether it acts on more than work tables: then it is not executed in a simulation, nor anything after it."""
+    default_overlap: ClassVar[Overlap] = "wait"
 
     type: str = Field(description="which activity this is")
     label: str = Field("", description="shown to people instead of the name")
     next: str | list[str] | dict[str, str] | None = Field(
-        None, description="where it goes next; by default the next activity in the file that no other one names"
+        None, description="where it goes next; by default the next activity in the file that no earlier one names"
     )
     inputs_from: str | list[str] | None = Field(
         None, alias="from", description="which activities it takes from, the first being the main set"
     )
     rejects: str | None = Field(None, description="adds the Reject transition and says where it goes")
     errors: str | None = Field(None, description="adds the Error transition and says where it goes")
+    on_error: OnError | None = Field(
+        None, description="what a failure does that takes no Error transition: suspend, ignore or abort the workflow"
+    )
+    overlap: Overlap | None = Field(
+        None, description="when it is activated while it is still at work: wait, allow both at once, or skip"
+    )
+    max_duration: timedelta | None = Field(None, description="a warning is logged when it takes longer")
+    time_zone: str = Field("", description="an IANA name; by default the workflow's")
+
+    @field_validator("max_duration", mode="before")
+    @classmethod
+    def _longest(cls, value: object) -> object:
+        return None if value is None else parse_duration(value)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value:
+            zone_named(value)
+        return value
+
+    def joins(self) -> bool:
+        """Whether it waits for all of its inbound transitions, instead of being executed for each."""
+        return False
+
+    def default_sources(self) -> tuple[str, ...]:
+        """The activities it takes from by `from`, the main one first."""
+        taken = self.inputs_from
+        if taken is None or self.max_inputs < 2:
+            return ()
+        return (taken,) if isinstance(taken, str) else tuple(taken)
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Every mistake that can be seen without running, given the shapes that come in."""
@@ -209,6 +284,6 @@ class Activity(BaseModel):
         """The shape behind each transition, without running; None where a transition carries no population."""
         raise TypeError(f"{type(self).__name__} does not say its outputs")
 
-    def run(self, context: Context) -> Done:
+    def run(self, context: Context) -> Done | Waiting:
         """Does the work. May be called again after a kill at any point: it starts from its inbound tables."""
         raise TypeError(f"{type(self).__name__} cannot run")

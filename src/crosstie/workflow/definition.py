@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from crosstie.errors import CrosstieError
 from crosstie.workflow.activity import ERRORS, OK, REJECTS, Activity, Shape, Site
 from crosstie.workflow.explaining import explain
+from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.yaml_source import Path, Source, parse, suggest
+from crosstie.workflow.zones import zone_named
 
-_TOP_KEYS = ("workflow", "label", "time_zone", "activities")
+_TOP_KEYS = (*WorkflowSettings.model_fields, "activities")
 # PostgreSQL's longest identifier, in bytes of UTF-8 (PostgreSQL manual, Lexical Structure).
 _LONGEST_NAME = 63
 # The keys of activities that may begin a branch which are about what comes in.
@@ -27,17 +29,24 @@ Edge = tuple[str, str]
 class Definition:
     """A readable workflow. `activities` keep the order of the file; `edges` are (activity, transition) → targets."""
 
-    name: str
-    label: str
-    time_zone: str
+    settings: WorkflowSettings
     activities: Mapping[str, Activity]
     edges: Mapping[tuple[str, str], tuple[str, ...]]
     text: str = field(repr=False)
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The zone in force: the workflow's, else UTC."""
-        return ZoneInfo(self.time_zone or "UTC")
+    def name(self) -> str:
+        """The workflow's internal name."""
+        return self.settings.workflow
+
+    @property
+    def label(self) -> str:
+        """What people see instead of the name."""
+        return self.settings.label or self.name
+
+    def zone(self, activity: str, default: ZoneInfo) -> ZoneInfo:
+        """The zone in force for an activity: its own, else the workflow's, else that default."""
+        return ZoneInfo(self.activities[activity].time_zone or self.settings.time_zone or str(default))
 
     def initial(self) -> tuple[str, ...]:
         """The activities without inbound transition, in the order of the file."""
@@ -51,6 +60,13 @@ class Definition:
     def sources(self, activity: str) -> tuple[tuple[str, str], ...]:
         """The (activity, transition) pairs that lead to it, in the order of the file."""
         return tuple(edge for edge, targets in self.edges.items() if activity in targets)
+
+    def inbound(self, activity: str) -> tuple[Edge, ...]:
+        """What leads to it, the main set first: in the order of its `from`, then of the file."""
+        first = [_edge(one) for one in self.activities[activity].default_sources()]
+        return tuple(
+            sorted(self.sources(activity), key=lambda edge: first.index(edge) if edge in first else len(first))
+        )
 
     def reachable(self, activity: str) -> frozenset[str]:
         """The activity and all that can follow it."""
@@ -83,9 +99,7 @@ def read_definition(source_name: str, text: str, catalogue: Mapping[str, type[Ac
     top = _top(source)
     activities = _activities(source, top, catalogue)
     definition = Definition(
-        name=str(top.get("workflow") or ""),
-        label=str(top.get("label") or top.get("workflow") or ""),
-        time_zone=str(top.get("time_zone") or ""),
+        settings=_settings(source, top),
         activities=activities,
         edges=_edges(source, activities, _written(top), _named_by_unread(top, activities)),
         text=text,
@@ -119,11 +133,21 @@ def _top(source: Source) -> dict[str, object]:
     zone = top.get("time_zone")
     if zone is not None:
         try:
-            ZoneInfo(str(zone))
-        except (KeyError, ValueError, OSError):
-            source.mistake(("time_zone",), f"“{zone}” is not a time zone. Use an IANA name like Europe/Paris or UTC")
+            zone_named(str(zone))
+        except ValueError as error:
+            source.mistake(("time_zone",), str(error))
             top["time_zone"] = "UTC"
     return top
+
+
+def _settings(source: Source, top: Mapping[str, object]) -> WorkflowSettings:
+    given = {key: value for key, value in top.items() if key in WorkflowSettings.model_fields and value is not None}
+    given["workflow"] = str(given.get("workflow") or "")
+    try:
+        return WorkflowSettings.model_validate(given)
+    except ValidationError as error:
+        explain(source, (), error, WorkflowSettings)
+        return WorkflowSettings.model_validate({"workflow": given["workflow"]})
 
 
 def _written(top: Mapping[str, object]) -> tuple[str, ...]:
@@ -183,7 +207,11 @@ def _edges(
                         f"there is no activity “{target}”.{suggest(target, written)}",
                     )
             edges[(name, transition)] = tuple(known)
-    named = {target for targets in edges.values() for target in targets} | elsewhere
+    order = {name: place for place, name in enumerate(written)}
+    # What only a later activity names is where a loop leads back to, and stays the next one of what stands before it.
+    named = {
+        target for (name, _), targets in edges.items() for target in targets if order[name] < order[target]
+    } | elsewhere
     for position, name in enumerate(written):
         if name not in activities:
             continue
@@ -196,19 +224,24 @@ def _edges(
         if follower is not None:
             edges[(name, OK)] = (follower,)
     for name, activity in activities.items():
-        for origin in _taken_from(activity):
+        for origin, transition in map(_edge, activity.default_sources()):
             if origin not in written:
                 source.mistake(
                     ("activities", name, "from"), f"there is no activity “{origin}”.{suggest(origin, written)}"
                 )
-            elif name not in edges.get((origin, OK), ()):
-                edges[(origin, OK)] = (*edges.get((origin, OK), ()), name)
-    order = {name: place for place, name in enumerate(written)}
+            elif name not in edges.get((origin, transition), ()):
+                edges[(origin, transition)] = (*edges.get((origin, transition), ()), name)
     return dict(sorted(edges.items(), key=lambda edge: order.get(edge[0][0], 0)))
 
 
+def _edge(written: str) -> Edge:
+    """`query` is what leaves that activity by OK, `split.young` what leaves it by that transition."""
+    name, _, transition = written.partition(".")
+    return name, transition or OK
+
+
 def _joins(activity: Activity | None) -> bool:
-    return activity is not None and bool(_taken_from(activity)) and activity.max_inputs > 1
+    return activity is not None and bool(activity.default_sources())
 
 
 def _named_by_unread(top: Mapping[str, object], activities: Mapping[str, Activity]) -> frozenset[str]:
@@ -224,13 +257,6 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for one in value.values() if isinstance(value, dict) else value:
             yield from _texts(one)
-
-
-def _taken_from(activity: Activity) -> tuple[str, ...]:
-    taken = activity.inputs_from
-    if taken is None or activity.max_inputs < 2:
-        return ()
-    return (taken,) if isinstance(taken, str) else tuple(taken)
 
 
 def _named_targets(activity: Activity) -> Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]]:
@@ -279,7 +305,7 @@ def _check_activities(source: Source, definition: Definition, site: Site, writte
         ready = [name for name in waiting if _is_ready(definition, name, waiting)] or waiting[:1]
         for name in ready:
             waiting.remove(name)
-            edges = definition.sources(name)
+            edges = definition.inbound(name)
             given = tuple(shape for edge in edges if (shape := shapes.get(edge)) is not None)
             lacking = definition.activities[name].min_inputs > len(given)
             # An activity that could not be read may lead to one to which nothing else does.
@@ -324,10 +350,22 @@ def _check(
             raise
         return {}
     if not problems:
+        _check_transitions(source, activity, name, tuple(outputs))
         for shape in outputs.values():
             _check_columns(source, name, given, shape)
     shapes: dict[Edge, Shape | None] = {(name, ERRORS): given[0] if given else None}
     return shapes | {(name, transition): shape for transition, shape in outputs.items()}
+
+
+def _check_transitions(source: Source, activity: Activity, name: str, known: tuple[str, ...]) -> None:
+    """Refuses what is written under `next` for a transition that it does not have."""
+    for transition, _, path in _named_targets(activity):
+        if transition not in (*known, ERRORS, OK):
+            source.mistake(
+                ("activities", name, *path),
+                f"{activity.type} has no transition “{transition}”.{suggest(transition, known)}"
+                f" It has: {', '.join(known) or 'none'}",
+            )
 
 
 def _check_columns(source: Source, name: str, given: tuple[Shape, ...], shape: Shape | None) -> None:

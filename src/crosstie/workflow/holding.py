@@ -182,6 +182,10 @@ class HeldDatabase:
         """See `Database`."""
         return self._db.holder(name)
 
+    def interrupt(self, thread: int) -> None:
+        """See `Database`."""
+        self._db.interrupt(thread)
+
     def close(self) -> None:
         """See `Database`."""
         self._db.close()

@@ -1,48 +1,42 @@
-"""The runner: carries a run from event to event, publishes what each task prepared, confirms windows, resumes.
+"""The runner: one process at a time carries the runs of a workflow on, their branches on threads, and does what people
+ask meanwhile.
 
-A task publishes by reference: what it loaded under private names becomes visible in the one transaction that ends it.
-A kill at any instruction leaves a run that the next `run` goes on with.
+The process holds the workflow by a lock that the system frees. Its main thread decides what is executed and waits; each
+task is executed on a thread of its own, so that Ctrl-C and requests are heard while activities work.
 """
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
-from crosstie.crm.connector import Connector
-from crosstie.db.database import Database, Transaction
-from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
-from crosstie.model import WorkTable
-from crosstie.script.engine import ScriptScope
+from crosstie.errors import DatabaseError
 from crosstie.sync import comparison, windows
-from crosstie.workflow import state
-from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site
-from crosstie.workflow.clock import Clock
+from crosstie.workflow import instances, state
+from crosstie.workflow.activity import Scalar, Woken
 from crosstie.workflow.definition import Definition
-from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
-from crosstie.workflow.state import Event, RunStatus, TaskStatus
-from crosstie.workflow.watcher import TaskLog, Watcher, add_message
+from crosstie.workflow.holding import HOLD_LOST, Hold
+from crosstie.workflow.instances import Action, Request, WorkflowStatus
+from crosstie.workflow.passage import Passage, Ready, Surroundings
+from crosstie.workflow.state import RunStatus, TaskStatus
 
-MAX_REJECT_WARNINGS = 100
+__all__ = ["RunReport", "Surroundings", "run_workflow", "serve_workflow"]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a runner works with. `connect` opens the connector of an external account by name."""
-
-    db: Database
-    site: Site
-    clock: Clock
-    connect: Callable[[str], Connector]
-    watcher: Watcher
-    zone: ZoneInfo
+# How long the runner is deaf to requests at most.
+_POLL_SECONDS = 0.5
+# How long cancelled tasks are waited for; what they would still publish is refused.
+_PATIENCE_SECONDS = 3.0
+# A serving runner stays for a wait that ends within this, else lets go of the workflow.
+_STAYS_FOR = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """How a run ended. `counts` is per activity, in the order of their tasks; `moved` the options that moved."""
+    """How a run ended, or what it waits for. `counts` is per activity, in the order of their tasks."""
 
     run: int
     workflow: str
@@ -59,376 +53,322 @@ class RunReport:
         return sum(self.counts.get(activity, {}).values())
 
 
-@dataclass(slots=True)
-class _Meter:
-    """Open connectors of a run, and what of their usage is recorded already."""
-
-    open: dict[str, Connector] = field(default_factory=dict)
-    calls: int = 0
-    rows: int = 0
-    told: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def now(self) -> tuple[int, int]:
-        used = [connector.usage for connector in self.open.values()]
-        return sum(one.calls for one in used), sum(one.rows for one in used)
-
-    def retries(self) -> Iterator[tuple[str, int]]:
-        """What was sent again since this was asked for the last time: why, and how often."""
-        for account, connector in self.open.items():
-            for why, count in list(connector.usage.retries.items()):
-                new = count - self.told.get((account, why), 0)
-                self.told[account, why] = count
-                if new:
-                    yield why, new
-
-
 def run_workflow(
-    surroundings: Surroundings, definition: Definition, version: int, *, restart: bool = False
+    surroundings: Surroundings,
+    definition: Definition,
+    version: int,
+    *,
+    restart: bool = False,
+    simulate: bool = False,
+    waits: bool = True,
+    variables: Mapping[str, Scalar] | None = None,
 ) -> RunReport:
-    """Runs a workflow, or goes on with its unfinished run. Raises TaskError where a task failed; the run can then be
-    gone on with. Raises BrakeError when another process runs this workflow."""
+    """Runs a workflow, or goes on with its unfinished run. With `waits` this process sleeps while tasks wait; without,
+    the run is left waiting. `variables` begin the run's events. Raises TaskError where a task failed and the run was
+    suspended by it: it can then be gone on with. Raises BrakeError when another process runs this workflow."""
     hold = Hold(surroundings.db, definition.name)
     with surroundings.db.hold(hold.name) as held:
         if not held:
             raise hold.refusal()
-        return _Passage(surroundings, definition, version, hold).go(restart=restart)
-
-
-class _Passage:
-    """One process's hold of one run."""
-
-    def __init__(self, surroundings: Surroundings, definition: Definition, version: int, hold: Hold) -> None:
-        self.around = surroundings
-        self.db = surroundings.db
-        self.hold = hold
-        self.held = HeldDatabase(surroundings.db, hold)
-        self.definition = definition
-        self.version = version
-        self.meter = _Meter()
-        self.run = 0
-        self.started = surroundings.clock.now()
-        self.calls_before = 0
-
-    def go(self, *, restart: bool) -> RunReport:
         began = time.monotonic()
-        resumed = self._take(restart)
-        watcher = self.around.watcher
-        watcher.run_begun(self.run, self.definition.name, resumed)
+        run, resumed = _begin(surroundings, definition, version, restart, simulate, variables or {})
+        runner = _Runner(surroundings, definition.name, waits=waits)
+        passage = runner.take(definition, version, run)
+        surroundings.watcher.run_begun(run, definition.name, resumed)
+        runner.go()
+        if passage.failure is not None:
+            raise passage.failure
+        return _report(surroundings, run, resumed, time.monotonic() - began)
+
+
+def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tuple[Definition, int]]) -> None:
+    """Carries on the served runs of a workflow until all wait for later, or are over; also those that are begun
+    meanwhile. Does nothing when another process holds the workflow. Raises TaskError when a task suspended it."""
+    with surroundings.db.hold(Hold(surroundings.db, name).name) as held:
+        if held:
+            runner = _Runner(surroundings, name, waits=False, load=load)
+            runner.go()
+            runner.raise_failure()
+
+
+def _begin(
+    around: Surroundings,
+    definition: Definition,
+    version: int,
+    restart: bool,
+    simulate: bool,
+    variables: Mapping[str, Scalar],
+) -> tuple[int, bool]:
+    """The workflow's unfinished run, or a new one; whether it was there. A new one begins with no variables of the
+    workflow's own, unless `serve` has it started too."""
+    now = around.clock.now()
+    with around.db.transaction(f"run {definition.name} begins") as transaction:
+        unfinished = state.unfinished_run(transaction, definition.name)
+        if unfinished is not None:
+            if not restart and unfinished.simulated == simulate:
+                return unfinished.id, True
+            state.end_epoch(transaction, unfinished.id)
+            windows.abandon(transaction, unfinished.id, now)
+            state.end_tasks(transaction, unfinished.id, now)
+            state.end_run(transaction, unfinished.id, RunStatus.ABANDONED, now, "restarted")
+        instance = instances.find_instance(transaction, definition.name)
+        if instance is not None and instance.status is not WorkflowStatus.STARTED:
+            instances.keep_vars(transaction, definition.name, {})
+        run = state.begin_run(
+            transaction,
+            definition.name,
+            version,
+            now,
+            initial=definition.initial(),
+            variables=variables,
+            simulated=simulate,
+        )
+    return run, False
+
+
+@dataclass(slots=True)
+class _Work:
+    """A task at work on a thread."""
+
+    passage: Passage
+    ready: Ready
+    thread: threading.Thread
+    began: float
+    longest: float | None
+
+
+class _Runner:
+    """One process's hold of a workflow."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        workflow: str,
+        *,
+        waits: bool,
+        load: Callable[[], tuple[Definition, int]] | None = None,
+    ) -> None:
+        self.around = around
+        self.db = around.db
+        self.hold = Hold(around.db, workflow)
+        self.workflow = workflow
+        self.waits = waits
+        self.load = load
+        self.passages: dict[int, Passage] = {}
+        self._at_work: dict[int, _Work] = {}
+        self._ended: queue.SimpleQueue[tuple[int, BaseException | None]] = queue.SimpleQueue()
+        self._numbers = 0
+        self._pausing = False
+        self._woken: dict[int, Woken] = {}
+
+    def take(self, definition: Definition, version: int, run: int) -> Passage:
+        """Takes a run into this hold."""
+        passage = Passage(self.around, definition, version, run)
+        self.passages[run] = passage
+        return passage
+
+    def go(self) -> None:
+        """Carries on until nothing can be executed now (and, when it waits, until nothing waits)."""
         self._sweep()
         try:
-            while (event := self._next_event()) is not None:
-                self._execute(event)
-            self._finish()
+            self._carry_on()
         except KeyboardInterrupt:
             if not self.hold.is_lost():
-                self._interrupted()
+                self._cancel(RunStatus.INTERRUPTED, "interrupted")
             raise
         except DatabaseError as error:
             if self.hold.is_lost() and error.code != HOLD_LOST:
-                raise self.hold.lost(error) from error
+                raise self._hold().lost(error) from error
             raise
         finally:
-            for connector in self.meter.open.values():
-                connector.close()
+            for passage in self.passages.values():
+                passage.close()
         self._sweep()
-        return self._report(resumed, time.monotonic() - began)
 
-    def _take(self, restart: bool) -> bool:
-        """Takes up the workflow's unfinished run, or begins a new one; whether it was taken up."""
-        now = self.around.clock.now()
-        with self.db.transaction(f"run {self.definition.name} begins") as transaction:
-            latest = state.latest_run(transaction, self.definition.name)
-            unfinished = latest is not None and latest.status in state.RESUMABLE
-            if latest is not None and unfinished and not restart:
-                self.run = latest.id
-                self.started = latest.started_at
-                self.calls_before = latest.api_calls
-            else:
-                if latest is not None and unfinished:
-                    state.take_run(transaction, latest.id, latest.version)
-                    windows.abandon(transaction, latest.id, now)
-                    state.end_run(transaction, latest.id, RunStatus.ABANDONED, now, "restarted")
-                self.run = state.begin_run(transaction, self.definition.name, self.version, now)
-                for name in self.definition.initial():
-                    state.add_event(
-                        transaction,
-                        run=self.run,
-                        source_task=None,
-                        source="",
-                        transition="",
-                        target=name,
-                        table=None,
-                        variables={},
-                    )
-            self.hold.take(transaction, self.run, self.version)
-            self._give_back(transaction)
-        return unfinished and not restart
+    def _hold(self) -> Hold:
+        """The hold of a run, which names it, where there is one."""
+        return next((passage.hold for passage in self.passages.values()), self.hold)
 
-    def _give_back(self, transaction: Transaction) -> None:
-        """After a kill or failure: what was being worked on is pending again, and what is gone is made again."""
-        now = self.around.clock.now()
-        for task in state.tasks(transaction, self.run):
-            if task.status is TaskStatus.RUNNING:
-                state.end_task(transaction, task.id, TaskStatus.LOST, now, error_message="the process ended")
-                state.give_back_events(transaction, task.id)
+    def raise_failure(self) -> None:
+        """Raises the failure of the first run that has one."""
+        for passage in self.passages.values():
+            if passage.failure is not None:
+                raise passage.failure
+
+    def _carry_on(self) -> None:
         while True:
-            gone = [
-                event
-                for event in state.events(transaction, self.run)
-                if event.task is None and event.target and event.table and not self._is_whole(transaction, event.table)
-            ]
-            if not gone:
-                return
-            for producer in {event.source_task for event in gone if event.source_task is not None}:
-                state.forget_events_of(transaction, producer)
-                state.end_task(transaction, producer, TaskStatus.LOST, now, error_message="its work table is gone")
-                state.give_back_events(transaction, producer)
-
-    def _is_whole(self, transaction: Transaction, table: WorkTable) -> bool:
-        names = set(self.db.work_tables())
-        if table.name not in names or not set(table.bases) <= names:
-            return False
-        counted = transaction.row(f"select count(*) from crosstie.{table.name}")
-        return counted is not None and int(counted[0]) == table.rows
-
-    def _next_event(self) -> Event | None:
-        with self.db.reading() as transaction:
-            pending = [event for event in state.events(transaction, self.run) if event.task is None and event.target]
-        return pending[0] if pending else None
-
-    def _execute(self, event: Event) -> None:
-        activity = self.definition.activities.get(event.target)
-        if activity is None:
-            raise ConfigError(
-                f"Run {self.run} waits at activity “{event.target}”, which this version of {self.definition.name}"
-                " no longer has.",
-                hint=f"Begin anew: crosstie run {self.definition.name} --restart",
-            )
-        self.hold.check()
-        began = time.monotonic()
-        with self.db.transaction(f"{event.target} begins") as transaction:
-            self.hold.publish(transaction)
-            task, attempt = state.begin_task(transaction, event, self.around.clock.now())
-        self.around.watcher.activity_begun(event.target, activity.type)
-        context = self._context(event, task, attempt)
-        try:
-            done = activity.run(context)
-            self._tell_retries(context)
-            counts = self._publish(event, task, done, context.vars)
-        except CrosstieError as error:
-            if self.hold.is_lost():
-                raise self.hold.lost(error) from error
-            self._tell_retries(context)
-            self._failed(event, task, error)
-            return
-        self.around.watcher.activity_ended(event.target, counts, time.monotonic() - began)
-
-    def _context(self, event: Event, task: int, attempt: int) -> Context:
-        variables = dict(event.vars)
-        log = self._log(task, event.target)
-        return Context(
-            workflow=self.definition.name,
-            run=self.run,
-            task=task,
-            activity=event.target,
-            inputs=(event.table,) if event.table else (),
-            vars=variables,
-            zone=self.definition.zone if self.definition.time_zone else self.around.zone,
-            db=self.held,
-            site=self.around.site,
-            log=log,
-            now=self.around.clock.now,
-            connector=self._connector,
-            scope=lambda: self._scope(event.target, variables),
-            progress=lambda rows, expected: self.around.watcher.rows(
-                event.target, rows, expected, self.calls_before + self.meter.now()[0]
-            ),
-            run_started=self.started,
-            attempt=attempt,
-        )
-
-    def _log(self, task: int | None, activity: str) -> TaskLog:
-        return TaskLog(
-            db=self.held,
-            watcher=self.around.watcher,
-            clock=self.around.clock,
-            workflow=self.definition.name,
-            run=self.run,
-            task=task,
-            activity=activity,
-        )
-
-    def _tell_retries(self, context: Context) -> None:
-        """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often."""
-        for why, count in self.meter.retries():
-            context.log.info(f"Tried again {'once' if count == 1 else f'{count:,} times'}: {why}", retries=count)
-
-    def _scope(self, activity: str, variables: Mapping[str, Scalar]) -> ScriptScope:
-        with self.db.reading() as transaction:
-            options = {
-                str(name): str(value or "")
-                for name, value in transaction.rows("select name, value from crosstie.option")
-            }
-        return ScriptScope(
-            now=self.around.clock.now(),
-            workflow=self.definition.name,
-            activity=activity,
-            zone=self.definition.zone if self.definition.time_zone else self.around.zone,
-            vars={name: value for name, value in variables.items() if value is not None},
-            options=options,
-        )
-
-    def _connector(self, account: str) -> Connector:
-        if account not in self.meter.open:
-            connector = self.around.connect(account)
-            connector.permitted_by(self.hold.check)
-            self.meter.open[account] = connector
-        return self.meter.open[account]
-
-    def _publish(self, event: Event, task: int, done: Done, variables: Mapping[str, Scalar]) -> Mapping[str, int]:
-        """The one transaction that ends a task: effect, state, rejects, events, windows."""
-        self.hold.check()
-        with self.db.transaction(f"{event.target} is published") as transaction:
-            self.hold.publish(transaction)
-            state.lock_rejects(transaction, self.definition.name)
-            counts: Mapping[str, int] = done.counts
-            if done.effect is not None:
-                counts = done.effect(transaction) or counts
-            now = self.around.clock.now()
-            self._keep_rejects(transaction, event.target, task, done)
-            state.end_task(transaction, task, TaskStatus.FINISHED, now, counts=counts)
-            merged = {**variables, **done.vars}
-            for transition, table in done.tables.items():
-                for target in self.definition.targets(event.target, transition) or ("",):
-                    state.add_event(
-                        transaction,
-                        run=self.run,
-                        source_task=task,
-                        source=event.target,
-                        transition=transition,
-                        target=target,
-                        table=table,
-                        variables=merged,
-                    )
-            self._meter(transaction)
-            self._confirm_windows(transaction)
-        return counts
-
-    def _keep_rejects(self, transaction: Transaction, activity: str, task: int, done: Done) -> None:
-        """Rejects go to the inbox; the first hundred are warned of one by one, the rest summed up by cause."""
-        shown = 0
-        summed: dict[tuple[str, str], int] = {}
-
-        def each() -> Iterator[Reject]:
-            nonlocal shown
-            for reject in done.rejects:
-                if shown < MAX_REJECT_WARNINGS:
-                    shown += 1
-                    self._warn(transaction, activity, task, _reject_text(reject), {"remote_id": reject.remote_id})
-                else:
-                    cause = (reject.symbol or reject.code, reject.field)
-                    summed[cause] = summed.get(cause, 0) + 1
-                yield reject
-
-        state.add_rejects(transaction, self.run, task, self.definition.name, activity, each(), self.around.clock.now())
-        for (symbol, name), count in summed.items():
-            self._warn(
-                transaction, activity, task, f"{count} more rejects: {symbol}{f' on {name}' if name else ''}", {}
-            )
-
-    def _warn(
-        self, transaction: Transaction, activity: str, task: int, text: str, details: Mapping[str, object]
-    ) -> None:
-        self.around.watcher.message("warning", activity, text)
-        add_message(
-            transaction,
-            at=self.around.clock.now(),
-            workflow=self.definition.name,
-            run=self.run,
-            task=task,
-            activity=activity,
-            level="warning",
-            text=text,
-            details=details,
-        )
-
-    def _meter(self, transaction: Transaction) -> None:
-        calls, rows = self.meter.now()
-        state.add_usage(transaction, self.run, calls - self.meter.calls, rows - self.meter.rows)
-        self.meter.calls, self.meter.rows = calls, rows
-
-    def _confirm_windows(self, transaction: Transaction) -> None:
-        """Confirms each open window of this run whose import, and all that it fed, has ended well."""
-        open_windows = [
-            window for window in windows.windows_of(transaction, self.run) if window.status is windows.WindowStatus.OPEN
-        ]
-        if not open_windows:
-            return
-        pending = {event.target for event in state.events(transaction, self.run) if event.task is None and event.target}
-        last = {task.activity: task.status for task in state.tasks(transaction, self.run)}
-        now = self.around.clock.now()
-        for window in open_windows:
-            fed = self.definition.reachable(window.activity) if window.activity in self.definition.activities else ()
-            if pending & set(fed) or any(
-                last.get(name, TaskStatus.FINISHED) is not TaskStatus.FINISHED for name in fed
-            ):
+            self._apply_requests()
+            self._take_served()
+            if self._start_ready():
                 continue
-            moved = windows.confirm(transaction, window, now)
-            if window.moves_option and not moved:
-                self._warn(
-                    transaction,
-                    window.activity,
-                    0,
-                    f"Option {window.option} was changed by hand during the run; that change stands and the index was"
-                    " not moved.",
-                    {},
-                )
+            if self._at_work:
+                self._collect(_POLL_SECONDS)
+                continue
+            living = self._living()
+            if not living:
+                return
+            if self._pausing:
+                for passage in living:
+                    passage.rest(RunStatus.PAUSED, "paused")
+                return
+            if not self._settle(living):
+                return
 
-    def _failed(self, event: Event, task: int, error: CrosstieError) -> None:
-        """A run-time error takes the Error transition where there is one; else the run stops, to be gone on with."""
-        self._log(task, event.target).error(str(error))
-        now = self.around.clock.now()
-        targets = () if isinstance(error, ConfigError) else self.definition.targets(event.target, ERRORS)
-        with self.db.transaction(f"{event.target} failed") as transaction:
-            self.hold.publish(transaction)
-            state.end_task(
-                transaction, task, TaskStatus.FAILED, now, error_code=error.code, error_message=error.message
-            )
-            self._meter(transaction)
-            for target in targets:
-                state.add_event(
-                    transaction,
-                    run=self.run,
-                    source_task=task,
-                    source=event.target,
-                    transition=ERRORS,
-                    target=target,
-                    table=event.table,
-                    variables={**event.vars, "errorCode": error.code, "errorMessage": error.message},
-                )
-            if not targets:
-                state.give_back_events(transaction, task)
-                state.end_run(transaction, self.run, RunStatus.FAILED, now, error.message)
-        if not targets:
-            raise TaskError(error, workflow=self.definition.name, run=self.run, activity=event.target) from error
+    def _living(self) -> list[Passage]:
+        return [passage for passage in self.passages.values() if not passage.over]
 
-    def _interrupted(self) -> None:
-        """A person stopped the run: what was being worked on is pending again; a task that was published stays so."""
+    def _settle(self, living: list[Passage]) -> bool:
+        """Nothing is at work. Ends what is complete; sleeps until a waiting task is due, or lets go of it. Whether to
+        carry on."""
+        dues = []
+        for passage in living:
+            waiting = passage.waiting()
+            dues += [task.due_at for task in waiting if task.due_at is not None]
+            if not waiting and not passage.drop_joins():
+                passage.finish()
+        resting = self._living()
+        if not resting:
+            return True
+        if any(not passage.waiting() for passage in resting):
+            return True
         now = self.around.clock.now()
-        with self.db.transaction(f"run {self.run} is interrupted") as transaction:
-            self.hold.publish(transaction)
-            self._give_back(transaction)
-            self._meter(transaction)
-            state.end_run(transaction, self.run, RunStatus.INTERRUPTED, now, "interrupted")
+        soon = min(dues, default=None)
+        if not self.waits and (soon is None or soon > now + _STAYS_FOR):
+            for passage in resting:
+                passage.rest(RunStatus.WAITING)
+            return False
+        left = (soon - now).total_seconds() if soon else _POLL_SECONDS
+        time.sleep(min(max(left, 0.01), _POLL_SECONDS))
+        return True
 
-    def _finish(self) -> None:
-        """No task is left. A window that is still open was not fed to a good end: the next run reads it again."""
-        now = self.around.clock.now()
-        self.hold.check()
-        with self.db.transaction(f"run {self.run} ends") as transaction:
-            self.hold.publish(transaction)
-            windows.abandon(transaction, self.run, now)
-            state.end_run(transaction, self.run, RunStatus.DONE, now)
+    def _take_served(self) -> None:
+        if self.load is None:
+            return
+        with self.db.reading() as transaction:
+            found = [run.id for run in state.served_runs(transaction, self.workflow)]
+        for run in found:
+            known = self.passages.get(run)
+            if known is None:
+                definition, version = self.load()
+                self.around.watcher.run_begun(run, self.workflow, False)
+                self.take(definition, version, run)
+
+    def _start_ready(self) -> bool:
+        """Hands what can be executed to threads. Whether anything was done that makes another look worthwhile."""
+        if self._pausing:
+            return False
+        moved = False
+        for passage in self._living():
+            for ready in passage.ready(self._woken):
+                activity = passage.definition.activities[ready.activity]
+                overlap = activity.overlap or activity.default_overlap
+                if overlap != "allow" and ready.task is None and self._is_busy(ready.activity):
+                    if overlap == "skip":
+                        passage.skip(ready, "not executed: it is still at work, and is set to skip")
+                        moved = True
+                    continue
+                if len(self._at_work) >= passage.definition.settings.parallel:
+                    return moved
+                self._start(passage, ready)
+        self._woken = {}
+        return moved
+
+    def _is_busy(self, activity: str) -> bool:
+        """Whether a task of that activity is at work or waits, in any run of this hold."""
+        if any(work.ready.activity == activity for work in self._at_work.values()):
+            return True
+        return any(task.activity == activity for passage in self._living() for task in passage.waiting())
+
+    def _start(self, passage: Passage, ready: Ready) -> None:
+        self._numbers += 1
+        number = self._numbers
+
+        def work() -> None:
+            failure: BaseException | None = None
+            try:
+                passage.execute(ready)
+            except BaseException as error:  # noqa: BLE001 - carried to the runner's thread, which raises it
+                failure = error
+            self._ended.put((number, failure))
+
+        longest = passage.definition.activities[ready.activity].max_duration
+        thread = threading.Thread(target=work, name=f"task-{ready.activity}", daemon=True)
+        passage.begin(ready)
+        self._at_work[number] = _Work(
+            passage, ready, thread, time.monotonic(), None if longest is None else longest.total_seconds()
+        )
+        thread.start()
+
+    def _collect(self, seconds: float) -> None:
+        """Waits so long for a task to end. Raises what says that this process must not go on."""
+        try:
+            number, failure = self._ended.get(timeout=seconds)
+        except queue.Empty:
+            self._warn_of_long_ones()
+            return
+        work = self._at_work.pop(number, None)
+        if work is None:
+            return
+        work.passage.release(work.ready)
+        if work.passage.over and work.passage.failure is None:
+            self._interrupt(work.passage)
+        if failure is not None and not work.passage.over:
+            raise failure
+
+    def _warn_of_long_ones(self) -> None:
+        for work in self._at_work.values():
+            if work.longest is not None and time.monotonic() - work.began > work.longest:
+                work.longest = None
+                work.passage.warn(work.ready.activity, "It takes longer than its max_duration.")
+
+    def _apply_requests(self) -> None:
+        with self.db.reading() as transaction:
+            asked = instances.open_requests(transaction, self.workflow)
+        for request in asked:
+            outcome = self._apply(request)
+            with self.db.transaction(f"request {request.action}") as transaction:
+                instances.close_request(transaction, request.id, self.around.clock.now(), outcome)
+
+    def _apply(self, request: Request) -> str:
+        match request.action:
+            case Action.PAUSE:
+                self._pausing = True
+                return "no new task is begun"
+            case Action.STOP:
+                self._cancel(RunStatus.STOPPED, f"stopped by {request.by}")
+                return "stopped"
+            case Action.WAKE | Action.SIGNAL:
+                named = request.action is Action.SIGNAL
+                woken = Woken(by="signal" if named else "person", vars=request.details)
+                found = [
+                    task.id
+                    for passage in self._living()
+                    for task in passage.waiting()
+                    if request.activity in ("", task.activity) and (task.signal or not named)
+                ]
+                self._woken.update(dict.fromkeys(found, woken))
+                return f"{len(found)} waiting tasks"
+
+    def _cancel(self, status: RunStatus, message: str) -> None:
+        """Ends the work of all tasks at once: their statements and remote calls are cancelled, and what they would
+        still publish is refused."""
+        living = self._living()
+        for passage in living:
+            passage.interrupt(status, message)
+        for passage in living:
+            passage.close()
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while self._at_work and time.monotonic() < until:
+            for passage in living:
+                self._interrupt(passage)
+            self._collect(0.1)
+        self._at_work.clear()
+
+    def _interrupt(self, passage: Passage) -> None:
+        """Cancels the statements of a run that is over."""
+        for work in self._at_work.values():
+            if work.passage is passage and work.thread.ident is not None:
+                self.db.interrupt(work.thread.ident)
 
     def _sweep(self) -> None:
         """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
@@ -438,31 +378,24 @@ class _Passage:
         comparison.sweep(self.db, everything)
         with self.db.reading() as transaction:
             tails = windows.tail_tables(transaction)
-            names = state.rubbish(transaction, found, mine=frozenset({self.run}))
+            names = state.rubbish(transaction, found, mine=frozenset(self.passages))
         self.db.drop_work([name for name in names if name not in tails])
 
-    def _report(self, resumed: bool, seconds: float) -> RunReport:
-        with self.db.reading() as transaction:
-            done = state.tasks(transaction, self.run)
-            run = state.find_run(transaction, self.run)
-            rejects = state.count_rejects(transaction, self.run)
-        counts = {task.activity: task.counts for task in done if task.status is TaskStatus.FINISHED}
-        return RunReport(
-            run=self.run,
-            workflow=self.definition.name,
-            resumed=resumed,
-            status=run.status if run else RunStatus.DONE,
-            counts=counts,
-            rejects=rejects,
-            api_calls=run.api_calls if run else 0,
-            remote_rows=run.remote_rows if run else 0,
-            seconds=seconds,
-        )
 
-
-def _reject_text(reject: Reject) -> str:
-    """A warning without the record's values: who, which field, why."""
-    who = f" {reject.object} {reject.remote_id}" if reject.remote_id else ""
-    where = f", field {reject.field}" if reject.field else ""
-    code = " ".join(part for part in (reject.code, reject.symbol) if part)
-    return f"Rejected{who}{where}: {reject.message} [{code}]"
+def _report(around: Surroundings, number: int, resumed: bool, seconds: float) -> RunReport:
+    with around.db.reading() as transaction:
+        done = state.tasks(transaction, number)
+        run = state.find_run(transaction, number)
+        rejects = state.count_rejects(transaction, number)
+    assert run is not None
+    return RunReport(
+        run=number,
+        workflow=run.workflow,
+        resumed=resumed,
+        status=run.status,
+        counts={task.activity: task.counts for task in done if task.status is TaskStatus.FINISHED},
+        rejects=rejects,
+        api_calls=run.api_calls,
+        remote_rows=run.remote_rows,
+        seconds=seconds,
+    )

@@ -4,36 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from crosstie.db.database import Transaction, instant_text, parse_instant
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
-from crosstie.workflow.activity import Reject, Scalar
+from crosstie.workflow.activity import Reject, Scalar, Waiting
 
 
 class RunStatus(StrEnum):
-    """`running` also stands behind a run whose process was killed; nobody holds its workflow then."""
+    """`running` also stands behind a run whose process was killed; nobody holds its workflow then. `waiting` is a run
+    whose tasks all wait for their time or a signal; `aborted` one that failed and cannot be gone on with; `abandoned`
+    one that a restart replaced; `stopped` one that a person, or an End, ended."""
 
     RUNNING = "running"
-    DONE = "done"
+    WAITING = "waiting"
+    PAUSED = "paused"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    DONE = "done"
+    STOPPED = "stopped"
+    ABORTED = "aborted"
     ABANDONED = "abandoned"
 
 
 class TaskStatus(StrEnum):
-    """`lost` is a task that a kill ended, or whose result is gone: its inbound events are taken again."""
+    """`lost` is a task that a kill ended, or whose result is gone: its inbound events are taken again. `skipped` was
+    not executed: in a simulation, because the activity was at work already, or because what it waited for never came.
+    `aborted` was at work, or waiting, when its run was stopped."""
 
     RUNNING = "running"
+    WAITING = "waiting"
     FINISHED = "finished"
     FAILED = "failed"
     LOST = "lost"
+    SKIPPED = "skipped"
+    ABORTED = "aborted"
 
 
-RESUMABLE = (RunStatus.RUNNING, RunStatus.FAILED, RunStatus.INTERRUPTED)
+RESUMABLE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED, RunStatus.FAILED, RunStatus.INTERRUPTED)
+_RESUMABLE = ", ".join(f"'{status}'" for status in RESUMABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,8 @@ class Run:
     api_calls: int
     remote_rows: int
     message: str
+    served: bool = False
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,10 @@ class Task:
     counts: Mapping[str, int]
     error_code: str
     error_message: str
+    due_at: datetime | None = None
+    signal: bool = False
+    state: Mapping[str, Scalar] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +142,13 @@ def read_vars(text: str) -> dict[str, Scalar]:
     }
 
 
-_RUN = "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message from crosstie.run"
+_RUN = (
+    "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message, served, simulated"
+    " from crosstie.run"
+)
 _TASK = (
-    "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message"
-    " from crosstie.task"
+    "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message, due_at,"
+    " signal, state, note from crosstie.task"
 )
 _EVENT = "select id, run, source_task, source, transition, target, description, vars, task from crosstie.event"
 
@@ -143,6 +164,8 @@ def _run(row: Sequence[object]) -> Run:
         api_calls=int(str(row[6] or 0)),
         remote_rows=int(str(row[7] or 0)),
         message=str(row[8] or ""),
+        served=bool(row[9]),
+        simulated=bool(row[10]),
     )
 
 
@@ -158,6 +181,10 @@ def _task(row: Sequence[object]) -> Task:
         counts=json.loads(str(row[7] or "{}")),
         error_code=str(row[8] or ""),
         error_message=str(row[9] or ""),
+        due_at=parse_instant(str(row[10])) if row[10] else None,
+        signal=bool(row[11]),
+        state=read_vars(str(row[12] or "{}")),
+        note=str(row[13] or ""),
     )
 
 
@@ -206,16 +233,67 @@ def events(transaction: Transaction, run: int) -> tuple[Event, ...]:
     return tuple(_event(row) for row in transaction.rows(f"{_EVENT} where run = :run order by id", {"run": run}))
 
 
-def begin_run(transaction: Transaction, workflow: str, version: int, now: datetime) -> int:
-    """Records a new run; its number."""
+def unfinished_run(transaction: Transaction, workflow: str) -> Run | None:
+    """The newest run of a workflow that belongs to `crosstie run`, unless it is over."""
     row = transaction.row(
-        "insert into crosstie.run (workflow, version, status, started_at, epoch, api_calls, remote_rows, message)"
-        " values (:workflow, :version, :status, :now, 0, 0, 0, '') returning id",
-        {"workflow": workflow, "version": version, "status": RunStatus.RUNNING, "now": instant_text(now)},
+        f"{_RUN} where workflow = :workflow and served = 0 order by id desc limit 1", {"workflow": workflow}
+    )
+    found = _run(row) if row else None
+    return found if found is not None and found.status in RESUMABLE else None
+
+
+def served_runs(transaction: Transaction, workflow: str = "") -> tuple[Run, ...]:
+    """The runs that `serve` has to carry on, oldest first, of one workflow or of all."""
+    where = " and workflow = :workflow" if workflow else ""
+    rows = transaction.rows(
+        f"{_RUN} where served = 1 and status in ('running', 'waiting'){where} order by id",
+        {"workflow": workflow} if workflow else {},
+    )
+    return tuple(_run(row) for row in rows)
+
+
+def begin_run(
+    transaction: Transaction,
+    workflow: str,
+    version: int,
+    now: datetime,
+    *,
+    initial: Sequence[str],
+    variables: Mapping[str, Scalar] | None = None,
+    served: bool = False,
+    simulated: bool = False,
+    parent_task: int | None = None,
+) -> int:
+    """Records a new run that begins with those activities; its number."""
+    row = transaction.row(
+        "insert into crosstie.run (workflow, version, status, started_at, epoch, api_calls, remote_rows, message,"
+        " served, simulated, parent_task) values (:workflow, :version, :status, :now, 0, 0, 0, '', :served, :simulated,"
+        " :parent) returning id",
+        {
+            "workflow": workflow,
+            "version": version,
+            "status": RunStatus.RUNNING,
+            "now": instant_text(now),
+            "served": int(served),
+            "simulated": int(simulated),
+            "parent": parent_task,
+        },
     )
     if row is None:
         raise DatabaseError("the database gave no number for the new run")
-    return int(row[0])
+    run = int(row[0])
+    for name in initial:
+        add_event(
+            transaction,
+            run=run,
+            source_task=None,
+            source="",
+            transition="",
+            target=name,
+            table=None,
+            variables=variables or {},
+        )
+    return run
 
 
 def take_run(transaction: Transaction, run: int, version: int) -> int:
@@ -231,6 +309,11 @@ def take_run(transaction: Transaction, run: int, version: int) -> int:
     if row is None:
         raise DatabaseError(f"run {run} is gone from the database")
     return int(row[0])
+
+
+def end_epoch(transaction: Transaction, run: int) -> None:
+    """Nothing that was begun under the epoch in force can be published any more."""
+    transaction.execute("update crosstie.run set epoch = epoch + 1 where id = :run", {"run": run})
 
 
 def check_epoch(transaction: Transaction, run: int, epoch: int) -> None:
@@ -279,31 +362,101 @@ def add_usage(transaction: Transaction, run: int, calls: int, rows: int) -> None
     )
 
 
-def begin_task(transaction: Transaction, event: Event, now: datetime) -> tuple[int, int]:
-    """Records a task for an event, which it consumes; its number and which attempt of the activity it is."""
+def pending_events(transaction: Transaction, run: int) -> tuple[Event, ...]:
+    """The events of a run that no task has taken yet, oldest first."""
+    rows = transaction.rows(f"{_EVENT} where run = :run and task is null and target <> '' order by id", {"run": run})
+    return tuple(_event(row) for row in rows)
+
+
+def events_of(transaction: Transaction, task: int) -> tuple[Event, ...]:
+    """The events that a task has taken, oldest first."""
+    return tuple(_event(row) for row in transaction.rows(f"{_EVENT} where task = :task order by id", {"task": task}))
+
+
+def waiting_tasks(transaction: Transaction, run: int) -> tuple[Task, ...]:
+    """The tasks of a run that wait for their time or a signal, oldest first."""
+    rows = transaction.rows(f"{_TASK} where run = :run and status = 'waiting' order by id", {"run": run})
+    return tuple(_task(row) for row in rows)
+
+
+def find_task(transaction: Transaction, task: int) -> Task | None:
+    """A task by its number."""
+    row = transaction.row(f"{_TASK} where id = :task", {"task": task})
+    return _task(row) if row else None
+
+
+def begin_task(
+    transaction: Transaction, events: Sequence[Event], now: datetime, status: TaskStatus = TaskStatus.RUNNING
+) -> Task:
+    """Records a task for the events that it takes, all of one activity. What an earlier attempt at the same events kept
+    is kept, and when that one began."""
+    first = events[0]
+    inbound = json.dumps(sorted(event.id for event in events))
+    given = {"run": first.run, "activity": first.target, "inbound": inbound}
     attempts = transaction.row(
         "select count(*) from crosstie.task where run = :run and activity = :activity",
-        {"run": event.run, "activity": event.target},
+        {"run": first.run, "activity": first.target},
     )
-    attempt = int(attempts[0]) + 1 if attempts else 1
+    before = transaction.row(
+        f"{_TASK} where run = :run and activity = :activity and inbound = :inbound order by id desc limit 1", given
+    )
+    earlier = _task(before) if before else None
     row = transaction.row(
-        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts)"
-        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}') returning id",
+        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state)"
+        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state) returning id",
         {
-            "run": event.run,
-            "activity": event.target,
-            "attempt": attempt,
-            "status": TaskStatus.RUNNING,
-            "now": instant_text(now),
-            "inbound": json.dumps([event.id]),
+            **given,
+            "attempt": int(attempts[0]) + 1 if attempts else 1,
+            "status": status,
+            "now": instant_text(earlier.started_at if earlier else now),
+            "state": vars_text(earlier.state if earlier else {}),
         },
     )
     if row is None:
         raise DatabaseError("the database gave no number for the new task")
+    for event in events:
+        transaction.execute(
+            "update crosstie.event set task = :task where id = :event", {"task": int(row[0]), "event": event.id}
+        )
+    task = find_task(transaction, int(row[0]))
+    assert task is not None
+    return task
+
+
+def keep_state(transaction: Transaction, task: int, values: Mapping[str, Scalar]) -> None:
+    """What a task has to know when it is executed again, by itself or by another attempt at the same events."""
     transaction.execute(
-        "update crosstie.event set task = :task where id = :event", {"task": int(row[0]), "event": event.id}
+        "update crosstie.task set state = :state where id = :task", {"task": task, "state": vars_text(values)}
     )
-    return int(row[0]), attempt
+
+
+def set_waiting(transaction: Transaction, task: int, waiting: Waiting) -> None:
+    """Records that a task waits."""
+    transaction.execute(
+        "update crosstie.task set status = 'waiting', due_at = :due, signal = :signal, state = :state, note = :note"
+        " where id = :task",
+        {
+            "task": task,
+            "due": instant_text(waiting.until) if waiting.until else None,
+            "signal": int(waiting.signal),
+            "state": vars_text(waiting.state),
+            "note": waiting.reason,
+        },
+    )
+
+
+def wake_task(transaction: Transaction, task: int) -> None:
+    """Records that a waiting task is executed again."""
+    transaction.execute("update crosstie.task set status = 'running' where id = :task", {"task": task})
+
+
+def end_tasks(transaction: Transaction, run: int, now: datetime) -> None:
+    """Ends every task of a run that is at work or waits, as aborted."""
+    transaction.execute(
+        "update crosstie.task set status = 'aborted', ended_at = :now"
+        " where run = :run and status in ('running', 'waiting')",
+        {"run": run, "now": instant_text(now)},
+    )
 
 
 def end_task(
@@ -450,7 +603,7 @@ def living_tables(transaction: Transaction) -> frozenset[str]:
     """Work tables that a resumable run, or the display of the newest run of each workflow, still names."""
     rows = transaction.rows(
         "select e.description from crosstie.event e join crosstie.run r on r.id = e.run where e.table_name <> '' and ("
-        " r.status in ('running', 'failed', 'interrupted') or (e.target = '' and r.id in"
+        f" r.status in ({_RESUMABLE}) or (e.target = '' and r.id in"
         " (select max(id) from crosstie.run group by workflow)))"
     )
     names: set[str] = set()
@@ -465,10 +618,7 @@ def rubbish(transaction: Transaction, found: Sequence[str], *, mine: frozenset[i
     """Of the work tables that were found before, those that no run names: of runs that are over, and the unpublished
     ones of runs that this process holds. A table of a run that another process holds may be loading and is none."""
     living = living_tables(transaction)
-    alive = {
-        int(row[0])
-        for row in transaction.rows("select id from crosstie.run where status in ('running', 'failed', 'interrupted')")
-    }
+    alive = {int(row[0]) for row in transaction.rows(f"select id from crosstie.run where status in ({_RESUMABLE})")}
     return tuple(name for name in found if name not in living and ((run := _run_of(name)) not in alive or run in mine))
 
 

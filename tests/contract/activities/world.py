@@ -17,7 +17,7 @@ from crosstie.db.database import Database
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, Lineage, RemoteObject, Table, WorkTable
 from crosstie.script.engine import ScriptScope
-from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Shape
+from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Scalar, Shape, Woken
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 TEXT, INTEGER, INSTANT = ColumnType.TEXT, ColumnType.INTEGER, ColumnType.INSTANT
@@ -89,6 +89,7 @@ class Ended:
 
     tables: Mapping[str, WorkTable | None]
     counts: Mapping[str, int]
+    vars: dict[str, Scalar]
     rejects: list[Reject]
     log: Lines
 
@@ -148,24 +149,30 @@ class World:
         full = [(*row[:3], NOW.replace(day=int(str(row[3])) if len(row) > 3 else 1)) for row in rows]
         return self.population(CONTACT, full, key=key, lineage=LINEAGE)
 
-    def problems(self, activity: Activity, inbound: WorkTable) -> list[Problem]:
+    def problems(self, activity: Activity, *inbound: WorkTable) -> list[Problem]:
         """What validation says."""
-        return list(activity.problems((Shape.of(inbound),), self.site))
+        return list(activity.problems(tuple(Shape.of(one) for one in inbound), self.site))
 
     def run(
-        self, activity: Activity, inbound: WorkTable, *, meanwhile: Sequence[str] = (), killed: bool = False
+        self,
+        activity: Activity,
+        *inbound: WorkTable,
+        meanwhile: Sequence[str] = (),
+        killed: bool = False,
+        variables: Mapping[str, Scalar] | None = None,
     ) -> Ended:
         """Validates, runs and publishes, as the runner does; the published tables must have the promised shape.
 
         `meanwhile`: what somebody else does before the commit that ends the task. `killed`: that commit does not
         happen, RuntimeError comes instead."""
-        problems = self.problems(activity, inbound)
+        problems = self.problems(activity, *inbound)
         assert problems == [], problems
         log = Lines()
-        done = activity.run(self._context(inbound, log))
+        done = activity.run(self.context(*inbound, log=log, variables=variables))
+        assert isinstance(done, Done), done
         self.sql(*meanwhile)
         ended = self._publish(done, log, killed=killed)
-        promised = activity.outputs((Shape.of(inbound),), self.site)
+        promised = activity.outputs(tuple(Shape.of(one) for one in inbound), self.site)
         for transition, table in ended.tables.items():
             shape = promised[transition]
             assert (table is None) == (shape is None), transition
@@ -174,34 +181,48 @@ class World:
                 assert len(self.read(table)) == table.rows
         return ended
 
-    def _context(self, inbound: WorkTable, log: Lines) -> Context:
+    def context(
+        self,
+        *inbound: WorkTable,
+        log: Lines | None = None,
+        variables: Mapping[str, Scalar] | None = None,
+        state: Mapping[str, Scalar] | None = None,
+        woken: Woken | None = None,
+    ) -> Context:
+        """What the activity `box` of workflow `contact-import` may touch."""
+        kept = dict(state or {})
         return Context(
             workflow="contact-import",
             run=1,
             task=next(self.tasks),
             activity="box",
-            inputs=(inbound,),
-            vars={},
+            inputs=inbound,
+            sources=tuple(f"in{place}" for place in range(1, len(inbound) + 1)),
+            vars=dict(variables or {}),
             zone=ZoneInfo("Europe/Paris"),
             db=self.db,
             site=self.site,
-            log=log,
+            log=log or Lines(),
             now=lambda: NOW,
             connector=_no_connector,
             scope=lambda: ScriptScope(now=NOW),
             progress=lambda rows, expected: None,
             run_started=NOW,
+            begun_at=NOW,
+            state=kept,
+            woken=woken,
+            step=self.db.transaction,
+            keep=lambda transaction, values: kept.update(values),
         )
 
     def _publish(self, done: Done, log: Lines, *, killed: bool = False) -> Ended:
         with self.db.transaction("box is published") as transaction:
-            counts = done.counts
             if done.effect is not None:
-                counts = done.effect(transaction) or counts
+                done = done.effect(transaction) or done
             rejects = list(done.rejects)
             if killed:
                 raise RuntimeError("killed")
-        return Ended(tables=dict(done.tables), counts=dict(counts), rejects=rejects, log=log)
+        return Ended(tables=dict(done.tables), counts=dict(done.counts), vars=dict(done.vars), rejects=rejects, log=log)
 
     def read(self, table: WorkTable | None, *names: str) -> list[tuple[Any, ...]]:
         """The rows of a work table, all columns or those named, in order of the first."""

@@ -121,9 +121,8 @@ activities:
 """
 
 
-def note(transaction: Transaction) -> Mapping[str, int]:
+def note(transaction: Transaction) -> None:
     transaction.execute("update people set written = written + 1")
-    return {"noted": 1}
 
 
 def play(context: Context) -> None:

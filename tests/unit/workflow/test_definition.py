@@ -9,7 +9,7 @@ import pytest
 
 from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, RemoteObject, Table
-from crosstie.workflow.activity import OK, Activity, Problem, Shape, Site
+from crosstie.workflow.activity import OK, REJECTS, Activity, Problem, Shape, Site
 from crosstie.workflow.definition import Definition, read_definition, workflow_name
 
 COLUMNS = (Column(name="id", type=ColumnType.TEXT),)
@@ -25,7 +25,7 @@ class Source(Activity):
             yield Problem(path=("table",), message=f"no table {self.table}")
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
-        return {OK: Shape(columns=COLUMNS)}
+        return {OK: Shape(columns=COLUMNS), REJECTS: Shape(columns=COLUMNS)}
 
 
 class Through(Activity):
@@ -167,3 +167,19 @@ def test_words_that_yaml_would_turn_into_something_else_stay_words() -> None:
 
 def test_the_name_can_be_read_without_validating_the_rest() -> None:
     assert workflow_name("flow.yaml", "workflow: flow\nactivities: {a: {type: unknown}}\n") == "flow"
+
+
+def test_a_loop_back_does_not_take_an_activity_out_of_the_line() -> None:
+    definition = read(
+        """
+workflow: flow
+activities:
+  begin: {type: source}
+  send: {type: through, errors: again}
+  done: {type: finish}
+  again: {type: through, next: send}
+"""
+    )
+    assert definition.targets("begin", OK) == ("send",)
+    assert definition.targets("send", OK) == ("done",)
+    assert definition.targets("again", OK) == ("send",)

@@ -246,14 +246,9 @@ def _new_window(
 
 
 def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
-    with context.db.transaction(f"window of {wanted.option}") as transaction:
+    with context.step(f"window of {wanted.option}") as transaction:  # branches of a run one after the other
         for one in windows.windows_of(transaction, context.run):
-            if one.option == wanted.option and one.activity != wanted.activity:
-                raise ConfigError(
-                    f"Activity “{one.activity}” of this run imports by option {wanted.option} too: whichever ended"
-                    " first would move it for both, and the other's records would be lost.",
-                    hint="Nothing was read. Give each import an option of its own: index: {option: …}.",
-                )
+            _refuse_shared(one, wanted)
         existing = windows.open_window(transaction, wanted.option)
         if existing is not None and existing.run == context.run:
             _refuse_other_org(existing, wanted.org)
@@ -261,6 +256,15 @@ def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
                 return existing
             windows.abandon_one(transaction, existing, context.now())
         return windows.begin(transaction, wanted, context.now())
+
+
+def _refuse_shared(one: windows.Window, wanted: windows.Window) -> None:
+    if one.option == wanted.option and one.activity != wanted.activity:
+        raise ConfigError(
+            f"Activity “{one.activity}” of this run imports by option {wanted.option} too: whichever ended"
+            " first would move it for both, and the other's records would be lost.",
+            hint="Nothing was read. Give each import an option of its own: index: {option: …}.",
+        )
 
 
 def _usable(context: Context, tail: windows.Tail | None, window: windows.Window) -> windows.Tail | None:

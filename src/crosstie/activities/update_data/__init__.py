@@ -30,6 +30,7 @@ class UpdateData(Activity):
     """Writes the inbound rows into a table: compares first, writes only what differs."""
 
     summary: ClassVar[str] = "inserts and updates rows of a table, writing only what differs"
+    acts_outside: ClassVar[bool] = True
 
     type: Literal["update_data"]
     into: str = Field(description="the table to write into")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,6 @@ class Update:
     read: ReadUpdate
     table: Table
     context: Context
-    tables: dict[str, WorkTable | None] = field(default_factory=dict)
-    refused: int = 0
-    transaction: Transaction | None = None
 
     @staticmethod
     def outcome_shape(inbound: Shape) -> Shape:
@@ -75,13 +72,11 @@ class Update:
     def run(self) -> Done:
         """Prepares; the writing is the effect."""
         inbound = self.context.input
-        self.tables[OK] = None
+        if self.definition.outcome:
+            self.context.db.create_work(self.context.private_name(), self.outcome_shape(Shape.of(inbound)).columns)
         if not inbound.rows:
-            if self.definition.outcome:
-                self.tables[OK] = self._made(OK, self.outcome_shape(Shape.of(inbound)))
-            return Done(
-                tables=self.tables, counts=_counts(Merged(inserted=0, updated=0, unchanged=0, rejected=0, ignored=0))
-            )
+            nothing = Merged(inserted=0, updated=0, unchanged=0, rejected=0, ignored=0)
+            return Done(tables={OK: self._outcome(0)}, counts=_counts(nothing))
         context = self.context
         purpose = f"{context.activity} numbers its rows"
         source = numbered(context.db, inbound, context.private_name("numbered"), purpose)
@@ -90,18 +85,12 @@ class Update:
         merge = Merge(plan, self.context.private_name())
         merge.prepare(self.context.db)
         self.context.db.create_work(self.context.private_name(REJECTS), with_reasons(Shape.of(inbound)).columns)
-        if self.definition.outcome:
-            self.tables[OK] = self._made(OK, self.outcome_shape(Shape.of(inbound)))
-        return Done(
-            tables=self.tables,
-            rejects=self._rejects(merge),
-            effect=lambda transaction: self._effect(transaction, merge, tying),
-        )
+        return Done(tables={}, effect=lambda transaction: self._effect(transaction, merge, tying))
 
-    def _made(self, transition: str, shape: Shape) -> WorkTable:
-        name = self.context.private_name(transition)
-        self.context.db.create_work(name, shape.columns)
-        return shape.work_table(name, 0)
+    def _outcome(self, rows: int) -> WorkTable | None:
+        if not self.definition.outcome:
+            return None
+        return self.outcome_shape(Shape.of(self.context.input)).work_table(self.context.private_name(), rows)
 
     def _plan(self, source: WorkTable, target: Target) -> tuple[MergePlan, Tying | None]:
         context = self.context
@@ -194,7 +183,7 @@ class Update:
                 staged=f"v_{place}" if same else "",
             )
 
-    def _effect(self, transaction: Transaction, merge: Merge, tying: Tying | None) -> Mapping[str, int]:
+    def _effect(self, transaction: Transaction, merge: Merge, tying: Tying | None) -> Done:
         merge.lock(transaction)
         empty = False
         if tying is not None:
@@ -203,14 +192,12 @@ class Update:
         merged = merge.apply(transaction)
         if tying is not None:
             tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
-        self.refused, self.transaction = merged.rejected, transaction
+        tables = {OK: self._outcome(self._keep_outcome(transaction, merge) if self.definition.outcome else 0)}
         if merged.rejected:
-            self._keep_refused(transaction, merge)
-        if self.definition.outcome:
-            self._keep_outcome(transaction, merge)
-        return _counts(merged)
+            tables[REJECTS] = self._keep_refused(transaction, merge)
+        return Done(tables=tables, counts=_counts(merged), rejects=self._rejects(transaction, merge, merged.rejected))
 
-    def _keep_refused(self, transaction: Transaction, merge: Merge) -> None:
+    def _keep_refused(self, transaction: Transaction, merge: Merge) -> WorkTable:
         inbound = Shape.of(self.context.input)
         shape = with_reasons(inbound)
         name = self.context.private_name(REJECTS)
@@ -229,32 +216,28 @@ class Update:
             f" join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')} where g.fault is not null",
             reasons,
         )
-        self.tables[REJECTS] = shape.work_table(name, rows)
+        return shape.work_table(name, rows)
 
-    def _keep_outcome(self, transaction: Transaction, merge: Merge) -> None:
+    def _keep_outcome(self, transaction: Transaction, merge: Merge) -> int:
         shape = self.outcome_shape(Shape.of(self.context.input))
         name = self.context.private_name(OK)
         listed = ", ".join(quote_identifier(one.name) for one in shape.columns)
         shown = ", ".join(f"s.{quote_identifier(one.name)}" for one in shape.columns[:-1])
-        rows = transaction.execute(
+        return transaction.execute(
             f"insert into crosstie.{name} ({listed}) select {shown}, coalesce(g.what, 'unchanged')"
             f" from crosstie.{merge.plan.source.name} s"
             f" left join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
             f" where g.fault is null and not exists (select 1 from crosstie.{merge.twice} w"
             f" where {same_key(merge.plan.source, 'w')})"
         )
-        self.tables[OK] = shape.work_table(name, rows)
 
-    def _rejects(self, merge: Merge) -> Iterator[Reject]:
+    def _rejects(self, transaction: Transaction, merge: Merge, refused: int) -> Iterator[Reject]:
         """The refused rows for the inbox, page by page, in the transaction that refused them."""
-        transaction = self.transaction
-        if transaction is None:
-            return
-        if self.refused:
-            yield from self._refused_rows(transaction, merge)
+        if refused:
+            yield from self._refused_rows(transaction, merge, refused)
         merge.drop_temporary(transaction)
 
-    def _refused_rows(self, transaction: Transaction, merge: Merge) -> Iterator[Reject]:
+    def _refused_rows(self, transaction: Transaction, merge: Merge, refused: int) -> Iterator[Reject]:
         plan = merge.plan
         columns = self.context.input.columns
         names = dict(zip(plan.written, merge.names.values, strict=True))
@@ -270,7 +253,7 @@ class Update:
             f" from crosstie.{plan.source.name} s join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
             f" where g.fault is not null order by {order} limit {_PAGE} offset :offset"
         )
-        for offset in range(0, self.refused, _PAGE):
+        for offset in range(0, refused, _PAGE):
             for row in transaction.rows(query, {"offset": offset}):
                 record = {one.name: _text(one, value) for one, value in zip(columns, row[2:], strict=True)}
                 yield self._reject(merge.faults[int(row[0]) - 1], row[1], record)

@@ -173,7 +173,7 @@ class Reconciler:
         end, bound = self._reach(window)
         lineage = Lineage(account=window.account, org=window.org, object=window.object, remote_id="")
         ties = find_ties(db, lineage, self._table())
-        zone = subject.definition.zone if subject.definition.time_zone else self.around.zone
+        zone = subject.definition.zone(subject.name, self.around.zone)
         remote = RemoteSide(
             db=db,
             connector=connector,
@@ -247,7 +247,7 @@ class Reconciler:
             now=run.started_at if run is not None else around.clock.now(),
             workflow=subject.definition.name,
             activity=subject.name,
-            zone=subject.definition.zone if subject.definition.time_zone else around.zone,
+            zone=subject.definition.zone(subject.name, around.zone),
             vars={name: value for name, value in seen.items() if value is not None},
             options={str(name): str(value or "") for name, value in options},
         )

@@ -25,6 +25,7 @@ from crosstie.errors import DatabaseError
 
 OLDEST_SERVER = 140000
 IDLE_CONNECTIONS = 8
+_CANCEL_SECONDS = 5.0
 # What a purpose may show in pg_stat_activity: the server keeps 63 bytes.
 _SHOWN_PURPOSE = 50
 
@@ -181,6 +182,7 @@ class Connections:
         self.place = f"postgresql://{user}{known.get('host') or ''}{port}/{known.get('dbname') or ''}"
         self.conninfo = make_conninfo(url, application_name=known.get("application_name") or "crosstie")
         self._idle: list[Connection] = []
+        self._in_use: dict[Connection, int] = {}
         self._guard = threading.Lock()
         self._closed = False
         self._watch = LockWatch(self.place, self.open)
@@ -225,10 +227,22 @@ class Connections:
     def borrowed(self) -> Iterator[Connection]:
         """A connection outside any transaction, given back at the end unless it broke."""
         connection = self._take() or self.open()
+        with self._guard:
+            self._in_use[connection] = threading.get_ident()
         try:
             yield connection
         finally:
+            with self._guard:
+                del self._in_use[connection]
             self._give_back(connection)
+
+    def interrupt(self, thread: int) -> None:
+        """Asks the server to cancel what the thread of that ident is executing."""
+        with self._guard:
+            found = [connection for connection, user in self._in_use.items() if user == thread]
+        for connection in found:
+            with contextlib.suppress(psycopg.Error):  # the server is gone, and the statement with it
+                connection.cancel_safe(timeout=_CANCEL_SECONDS)
 
     def close(self) -> None:
         """Closes the idle connections; those in use are closed when they come back."""

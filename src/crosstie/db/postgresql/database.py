@@ -226,6 +226,10 @@ class PostgresqlDatabase:
                 return False
             return True
 
+    def interrupt(self, thread: int) -> None:
+        """See `Database`."""
+        self._connections.interrupt(thread)
+
     def holder(self, name: str) -> str:
         """See `Database`."""
         with self.reading() as transaction:

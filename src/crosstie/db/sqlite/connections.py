@@ -120,6 +120,7 @@ class Connections:
         self.path = path
         self.place = place
         self._idle: dict[Literal["read", "write"], list[sqlite3.Connection]] = {"read": [], "write": []}
+        self._in_use: dict[sqlite3.Connection, int] = {}
         self._guard = threading.Lock()
         self._closed = False
         self._thread = threading.local()
@@ -244,10 +245,21 @@ class Connections:
                     connection.execute("pragma query_only = on")
                     # Only while another process recovers the file or closes it as the last one.
                     connection.execute(f"pragma busy_timeout = {int(PATIENCE_SECONDS * 1000)}")
+        with self._guard:
+            self._in_use[connection] = threading.get_ident()
         try:
             yield connection
         finally:
+            with self._guard:
+                del self._in_use[connection]
             self._give_back(kind, connection)
+
+    def interrupt(self, thread: int) -> None:
+        """Cancels what the thread of that ident is executing."""
+        with self._guard:
+            for connection, user in self._in_use.items():
+                if user == thread:
+                    connection.interrupt()
 
     def _give_back(self, kind: Literal["read", "write"], connection: sqlite3.Connection) -> None:
         with self._guard:

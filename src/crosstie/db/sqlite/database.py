@@ -192,6 +192,10 @@ class SqliteDatabase:
             return hold_path(self._path, name).read_text(encoding="utf-8", errors="replace")
         return ""
 
+    def interrupt(self, thread: int) -> None:
+        """See `Database`."""
+        self._connections.interrupt(thread)
+
     def close(self) -> None:
         """See `Database`."""
         self._connections.close()
