@@ -313,7 +313,11 @@ def test_deletions(client: Client, operation: str) -> None:
     one, two = made(client), made(client)
     done = ingested(client, f"Id\n{one}\n{two[:15]}\n{one}\nnonsense\n", operation)
     assert [(row["sf__Id"], row["sf__Created"]) for row in done.successful] == [(one, "false"), (two, "false")]
-    assert done.errors == ["ENTITY_IS_DELETED:entity is deleted:--", "MALFORMED_ID:bad id nonsense:Id --"]
+    gone = {
+        "delete": "ENTITY_IS_DELETED:entity is deleted:--",
+        "hardDelete": "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
+    }
+    assert done.errors == [gone[operation], "MALFORMED_ID:bad id nonsense:Id --"]
     answer = client.get("/queryAll", params={"q": f"SELECT IsDeleted FROM Contact WHERE Id IN ('{one}', '{two}')"})
     assert [row["IsDeleted"] for row in answer.json()["records"]] == ([True] * 2 if operation == "delete" else [])
 

@@ -137,7 +137,8 @@ class RecordSets:
         seen: set[str] = set()
         for row, record_id in enumerate(ids):
             if row not in refused and record_id in seen:
-                refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+                gone = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+                refused[row] = row_refusal(not_found()) if hard else gone
             seen.add(str(record_id))
         living = [str(record_id) for row, record_id in enumerate(ids) if row not in refused]
         if living:
