@@ -20,7 +20,7 @@ from tests.adversity.steering import Moments, NearSandbox, near_sandbox
 from tests.databases import PostgresServer
 from tests.scale import examples
 
-STEPS = 10
+STEPS = 5
 
 
 @pytest.fixture(scope="module")
