@@ -128,10 +128,11 @@ def _problems(db: Database, transaction: Transaction, latest: state.Run) -> list
     named = set(windows.tail_tables(transaction)) | set(state.living_tables(transaction))
     told = [f"work table {name} is named by nobody" for name in db.work_tables() if name not in named]
     told += [f"work table {name} is gone" for name in sorted(named - set(db.work_tables()))]
+    last = {task.activity: task for task in state.tasks(transaction, latest.id)}
     told += [
         f"task {task.id} ({task.activity}) is still {task.status}"
         for task in state.tasks(transaction, latest.id)
-        if task.status in (TaskStatus.RUNNING, TaskStatus.FAILED)
+        if task.status is TaskStatus.RUNNING or (task is last[task.activity] and task.status is not TaskStatus.FINISHED)
     ]
     for run in state.runs(transaction):
         lines = messages(transaction, run.id)
