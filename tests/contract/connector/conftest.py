@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from tests.contract.positions import POSITIONS
 from tests.sandboxes import Sandbox, running_sandbox
 
 from crosstie.crm.connector import Connector, Partition, RemoteQuery
@@ -73,10 +74,11 @@ class Opener:
         return connector
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox for the tests of one module."""
+@pytest.fixture(scope="module", params=POSITIONS)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A sandbox for the tests of one module, with the facts nobody is sure of in one position and in the other."""
     with running_sandbox(records=RECORDS) as running:
+        running.switches(**POSITIONS[request.param])
         yield running
 
 
