@@ -82,6 +82,10 @@ class Workflows:
     def apply(self, file: Path) -> Applied:
         """Validates the file and stores its text as the newest version, unless it is that already."""
         definition = self.validate(file)
+        with self._db.reading() as transaction:
+            newest = _newest(transaction, definition.name)
+        if newest is not None and newest.text == definition.text:  # what is there already waits for nobody
+            return Applied(definition=definition, version=newest.version, changed=False)
         with self._db.transaction(f"{definition.name} is applied") as transaction:
             transaction.lock(f"versions of {definition.name}")
             newest = _newest(transaction, definition.name)
