@@ -17,19 +17,17 @@ _PLAIN_SECONDS = 10.0
 class Display:
     """A Watcher that prints. Everything goes through one lock, for loaders report from threads of their own.
 
-    On a terminal the activity at work is one line that is drawn again; otherwise a line every ten seconds, so that a
+    On a terminal the activity that reported last is one line that is drawn again; otherwise a line every ten seconds, so that a
     log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`."""
 
     def __init__(self, *, living: bool, verbose: bool) -> None:
         self._living = living
         self._verbose = verbose
         self._lock = threading.Lock()
-        self._activity = ""
         self._width = 0
-        self._began = time.monotonic()
-        self._drawn = 0.0
+        self._begun: dict[str, float] = {}
+        self._drawn: dict[str, float] = {}
         self._open_line = False
-        self._loaded = ""
 
     def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
         """The first line names workflow and run."""
@@ -39,7 +37,7 @@ class Display:
     def activity_begun(self, activity: str, kind: str) -> None:
         """The activity's name appears as soon as it works."""
         with self._lock:
-            self._activity, self._began, self._drawn, self._loaded = activity, time.monotonic(), 0.0, ""
+            self._begun[activity], self._drawn[activity] = time.monotonic(), 0.0
             self._width = max(self._width, len(activity), 14)
             if self._living:
                 self._draw(f"  {activity:<{self._width}}  …")
@@ -48,16 +46,18 @@ class Display:
         """Rows, rate, time left and API calls of a long read."""
         now = time.monotonic()
         with self._lock:
-            self._loaded = loaded(rows, expected, calls, now - self._began)
-            if now - self._drawn < (_REDRAW_SECONDS if self._living else _PLAIN_SECONDS):
+            seconds = now - self._begun.setdefault(activity, now)
+            drawn = self._drawn.get(activity, 0.0)
+            if now - drawn < (_REDRAW_SECONDS if self._living else _PLAIN_SECONDS):
                 return
-            if not self._living and self._drawn == 0.0 and now - self._began < _PLAIN_SECONDS:
+            if not self._living and drawn == 0.0 and seconds < _PLAIN_SECONDS:
                 return
-            self._drawn = now
+            self._drawn[activity] = now
+            told = loaded(rows, expected, calls, seconds)
             if self._living:
-                self._draw(f"  {activity:<{self._width}}  {bar(rows, expected)}{self._loaded}")
+                self._draw(f"  {activity:<{self._width}}  {bar(rows, expected)}{told}")
             else:
-                self._line(f"  {activity:<{self._width}}  {self._loaded}")
+                self._line(f"  {activity:<{self._width}}  {told}")
 
     def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
         """The activity's counts, with the rate of what it read."""
