@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PIECE_BYTES = 1024 * 1024
+_HINT = "Nothing of this page was used. Run it again; if it stays so, report it."
 _EMPTY_LINES_BYTES = 64 * 1024
 RECORD_LIMIT_BYTES = 16 * 1024 * 1024
 """Salesforce allows 400,000 characters a record; larger means that quotes are out of step or somebody is hostile."""
@@ -48,7 +49,7 @@ def records(chunks: Iterable[bytes], *, piece_bytes: int = PIECE_BYTES) -> Itera
             size, wanted = len(rest), piece_bytes
             yield piece
         elif size > RECORD_LIMIT_BYTES:
-            raise ProtocolError(f"A CSV record is larger than {RECORD_LIMIT_BYTES:,} bytes.")
+            raise ProtocolError(f"A CSV record is larger than {RECORD_LIMIT_BYTES:,} bytes.", hint=_HINT)
         else:
             wanted = size * 2
     rest = b"".join(held)
@@ -100,7 +101,7 @@ class CsvReader:
                 self.rows += batch.num_rows
                 yield batch
         if header:
-            raise ProtocolError(f"The answer to “{self._what}” has no CSV header.")
+            raise ProtocolError(f"The answer to “{self._what}” has no CSV header.", hint=_HINT)
 
     def _without_header(self, piece: bytes) -> bytes:
         piece = piece.removeprefix(b"\xef\xbb\xbf")
@@ -108,7 +109,7 @@ class CsvReader:
         try:
             found = next(csv.reader([line.decode()], strict=True), [])
         except (UnicodeDecodeError, csv.Error) as error:
-            raise ProtocolError(f"The CSV header of “{self._what}” cannot be read: {error}.") from error
+            raise ProtocolError(f"The CSV header of “{self._what}” cannot be read: {error}.", hint=_HINT) from error
         self._check(found)
         return rest
 
@@ -138,7 +139,7 @@ class CsvReader:
             piece = piece.replace(b"\0", b"")
         if not piece or piece.isspace():
             if len(piece) > _EMPTY_LINES_BYTES:
-                raise ProtocolError(f"The CSV of “{self._what}” holds {len(piece):,} bytes of empty lines.")
+                raise ProtocolError(f"The CSV of “{self._what}” holds {len(piece):,} bytes of empty lines.", hint=_HINT)
             return None
         if self._options is None:
             self._options = (
@@ -174,5 +175,5 @@ class CsvReader:
             how = "it is malformed"
         return ProtocolError(
             f"The CSV of “{self._what}” cannot be read after {self.rows:,} records: {how}.",
-            hint="Nothing of this page was used. Run it again; if it stays so, report it.",
+            hint=_HINT,
         )

@@ -37,6 +37,7 @@ JSON_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 1024 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 3
+REPORT = "Nothing of it was used. Run it again; if it stays so, report it."
 _REDIRECTED = "Check the account's host: a proxy, or an org that has moved. Then run it again."
 _REQUEST_ID_HEADERS = ("x-sfdc-request-id", "x-request-id", "request-id", "x-ms-service-request-id")
 
@@ -279,7 +280,9 @@ class HttpSession:
 
     def _once(self, call: Call, url: str) -> Stream:
         if not self.hosts.allows(url):
-            raise ProtocolError(f"“{call.what}” would go to {shown_host(url)}, which this account does not allow.")
+            raise ProtocolError(
+                f"“{call.what}” would go to {shown_host(url)}, which this account does not allow.", hint=_REDIRECTED
+            )
         self.permit()
         request_id = uuid.uuid4().hex
         try:
@@ -287,7 +290,9 @@ class HttpSession:
                 call.method, url, headers={**call.headers, "X-Request-Id": request_id}, content=call.body or None
             )
         except (_http().InvalidURL, ValueError) as error:
-            raise ProtocolError(f"“{call.what}” would go to {shown_host(url)} by an address that is none.") from error
+            raise ProtocolError(
+                f"“{call.what}” would go to {shown_host(url)} by an address that is none.", hint=_REDIRECTED
+            ) from error
         try:
             return Stream(self._client.send(request, stream=True), call.what, request_id)
         except (_http().TransportError, ssl.SSLError) as error:

@@ -18,7 +18,10 @@ class Inflater:
     def __init__(self, headers: Mapping[str, str], what: str, *, may_be_empty: bool = False) -> None:
         encoding = headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"", "identity", "gzip", "x-gzip"}:
-            raise ProtocolError(f"The answer to “{what}” is encoded as {encoding}, which was not asked for.")
+            raise ProtocolError(
+                f"The answer to “{what}” is encoded as {encoding}, which was not asked for.",
+                hint="A proxy may have done so. Run it again; if it stays so, report it.",
+            )
         length = headers.get("content-length", "")
         self._what = what
         self._gzip = encoding.endswith("gzip")

@@ -11,7 +11,7 @@ import pytest
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
-from tests.contract.faults.outcomes import PAGE_ROWS, RECORDS, SHORT
+from tests.contract.faults.outcomes import PAGE_ROWS, RECORDS
 from tests.contract.imports.world import DescribedSite, HandClock, World, describe, open_connector
 from tests.sandboxes import Sandbox, running_sandbox
 
@@ -40,7 +40,7 @@ def site(sandbox: Sandbox) -> DescribedSite:
 
 
 def _world(database: Database, sandbox: Sandbox, site: DescribedSite) -> World:
-    options = {"bulk_page_rows": PAGE_ROWS, "timeouts": SHORT}
+    options = {"bulk_page_rows": PAGE_ROWS}
     return World(db=database, sandbox=sandbox, site=site, clock=HandClock(sandbox.now()), options=options)
 
 

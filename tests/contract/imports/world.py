@@ -205,18 +205,11 @@ class World:
             return windows.windows_of(transaction, int(row[0]))[-1]
 
 
-def open_connector(sandbox: Sandbox, **options: Any) -> SalesforceConnector:
-    """A connector that is impatient enough for tests."""
-    flow = sandbox.sign_in("client_credentials")
-    settings = SalesforceSettings.model_validate(
-        {
-            "flow": "client_credentials",
-            "host": sandbox.salesforce["login_url"],
-            "ca_file": str(sandbox.ca_file),
-            "client_id": flow["client_id"],
-            "client_secret": flow["client_secret"],
-        }
-    )
+def open_connector(sandbox: Sandbox, *, flow: str = "client_credentials", **options: Any) -> SalesforceConnector:
+    """A connector that signs in that way and is impatient enough for tests."""
+    given = {name: value for name, value in sandbox.sign_in(flow).items() if name in SalesforceSettings.model_fields}
+    host = {"host": sandbox.salesforce["login_url"], "ca_file": str(sandbox.ca_file)}
+    settings = SalesforceSettings.model_validate({**given, **host, "flow": flow})
     return SalesforceConnector(settings, account=ACCOUNT, patience=SOON, retries=QUICK, **options)
 
 

@@ -60,6 +60,8 @@ class _Reader:
         self.connector = connector
         self.plan = plan
         self.unique = Uniqueness()
+        # What is asked for again by id may be in the window too; an ordered read may begin again.
+        self.repeats_expected = bool(plan.query.order)
         self.landing = Landing()
         self.refused_before: tuple[str, ...] = ()
         self.refused_still: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ class _Reader:
         if ids and self.plan.window.moves_option:
             # By pages in any case: the job that is kept has to stay the window's own.
             self.unique.proved = False
+            self.repeats_expected = True
             again = replace(self.plan.query, window=None, order=(), road=Road.PAGES)
             yield replace(again, ids=ids, expected_rows=len(ids)), ""
 
@@ -144,6 +147,8 @@ class _Reader:
             landing.table, repeats = without_repeats(
                 db, raw, self.context.private_name("once"), self.raw_columns, key=plan.key, stamp=plan.stamp
             )
+            if repeats and not self.repeats_expected:
+                self._tell_repeats(repeats)
         if plan.window.moves_option:
             landing.tail_table = self._next_tail(landing.table, names)
             if plan.tail is not None:
@@ -155,6 +160,13 @@ class _Reader:
         if self.activity.population is not None:
             landing.table = self._with_upstream(landing.table, self.activity.population.ids)
             landing.rows = _count(self.context, landing.table)
+
+    def _tell_repeats(self, repeats: int) -> None:
+        came, were = ("record came", "was") if repeats == 1 else ("records came", "were")
+        self.context.log.warning(
+            f"{repeats:,} {came} twice in the CRM's answers and {were} taken once, as last changed. The number of rows"
+            " was as announced, so as many others may be missing."
+        )
 
     def _leave_out_known_rejects(self) -> None:
         """A row that was refused before and is refused again was handed on and is in the inbox, and one that was

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from crosstie.crm.hosts import shown_host
-from crosstie.crm.http import Answer, Call, HttpSession, http_date
+from crosstie.crm.http import REPORT, Answer, Call, HttpSession, http_date
 from crosstie.crm.salesforce.faults import QUOTA, code_and_message, error_of
 from crosstie.crm.salesforce.settings import LAST_SOAP_LOGIN_VERSION, NEWEST_VERSION, Flow, SalesforceSettings
 from crosstie.errors import AuthError, CrosstieError, ProtocolError, RequestError, UnavailableError
@@ -129,7 +129,9 @@ def _oauth(http: HttpSession, settings: SalesforceSettings, account: str, earlie
     token = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token or not isinstance(body.get("instance_url"), str):
         raise ProtocolError(
-            f"Signing in to account {account} gave no access token or instance.", request_id=answer.request_id
+            f"Signing in to account {account} gave no access token or instance.",
+            hint=REPORT,
+            request_id=answer.request_id,
         )
     path = str(body.get("id", "")).partition("?")[0].rsplit("/", 2)  # {login}/id/{org}/{user}
     org_id, user_id = (path[-2], path[-1]) if len(path) == 3 else (token.partition("!")[0], "")
@@ -369,7 +371,9 @@ def _newest_version(http: HttpSession, instance_url: str, account: str) -> str:
     try:
         known = [float(entry["version"]) for entry in answer.json()]
     except (TypeError, KeyError, ValueError) as error:
-        raise ProtocolError("The list of API versions cannot be read.", request_id=answer.request_id) from error
+        raise ProtocolError(
+            "The list of API versions cannot be read.", hint=REPORT, request_id=answer.request_id
+        ) from error
     fit = [version for version in known if version <= float(NEWEST_VERSION)]
     if not fit:
         raise ProtocolError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from crosstie.crm.connector import Check, Finding
+from crosstie.crm.http import REPORT
 from crosstie.crm.salesforce import soql
 from crosstie.crm.salesforce.session import Session
 from crosstie.errors import MappingError, ProtocolError
@@ -53,7 +54,9 @@ def _one_row(session: Session, query: str, what: str, *members: str) -> dict[str
     rows = body.get("records") if isinstance(body, dict) else None
     only = rows[0] if isinstance(rows, list) and len(rows) == 1 else None
     if not isinstance(only, dict) or not set(members) <= set(only):
-        raise ProtocolError(f"The answer to “read the {what}” is not one record.", request_id=answer.request_id)
+        raise ProtocolError(
+            f"The answer to “read the {what}” is not one record.", hint=REPORT, request_id=answer.request_id
+        )
     return only
 
 

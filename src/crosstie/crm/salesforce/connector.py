@@ -21,7 +21,7 @@ from crosstie.crm.connector import (
     Road,
     Usage,
 )
-from crosstie.crm.http import Answer, Retries, Timeouts, Transport
+from crosstie.crm.http import REPORT, Answer, Retries, Timeouts, Transport
 from crosstie.crm.salesforce import describe, soql
 from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
 from crosstie.crm.salesforce.check import check_account
@@ -126,7 +126,9 @@ class SalesforceConnector:
             ) from error
         if answer.status == 304:
             if known is None:
-                raise ProtocolError(f"Salesforce says that {name} has not changed, but we asked for all of it.")
+                raise ProtocolError(
+                    f"Salesforce says that {name} has not changed, but we asked for all of it.", hint=REPORT
+                )
             return known
         found = describe.remote_object(answer)
         return known if known is not None and describe.same_content(known, found) else found
@@ -147,7 +149,7 @@ class SalesforceConnector:
             answer = self._session.get("limits", "read the clock")
             now = self._session.server_time
             if now is None:
-                raise ProtocolError("Salesforce's answer has no date.", request_id=answer.request_id)
+                raise ProtocolError("Salesforce's answer has no date.", hint=REPORT, request_id=answer.request_id)
         return now
 
     def safe_end(self, query: RemoteQuery, end: datetime) -> datetime:
@@ -172,12 +174,14 @@ class SalesforceConnector:
         body = answer.json()
         covered = body.get("latestDateCovered") if isinstance(body, dict) else None
         if not isinstance(covered, str):
-            raise ProtocolError("getUpdated gave no latestDateCovered.", request_id=answer.request_id)
+            raise ProtocolError("getUpdated gave no latestDateCovered.", hint=REPORT, request_id=answer.request_id)
         try:
             return min(last, _minute(wire_instant(covered)))
         except RequestError as error:
             raise ProtocolError(
-                f"The latestDateCovered of getUpdated is no date: {error.message}", request_id=answer.request_id
+                f"The latestDateCovered of getUpdated is no date: {error.message}",
+                hint=REPORT,
+                request_id=answer.request_id,
             ) from error
 
     def count(self, query: RemoteQuery) -> int:
@@ -348,5 +352,5 @@ def _member(answer: Answer, name: str) -> int:
     body: Any = answer.json()
     value = body.get(name) if isinstance(body, dict) else None
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ProtocolError(f"The answer to “{answer.what}” has no {name}.", request_id=answer.request_id)
+        raise ProtocolError(f"The answer to “{answer.what}” has no {name}.", hint=REPORT, request_id=answer.request_id)
     return value

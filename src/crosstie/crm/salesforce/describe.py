@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from crosstie.crm.connector import ObjectName
-from crosstie.crm.http import Answer
+from crosstie.crm.http import REPORT, Answer
 from crosstie.errors import ProtocolError
 from crosstie.model import EnumerationValue, FieldType, RemoteField, RemoteObject
 
@@ -112,7 +112,9 @@ def remote_object(answer: Answer) -> RemoteObject:
     found = _decode(answer, _Object)
     visible = [one for one in found.fields if not one.deprecated_and_hidden]
     if not any(one.type == "id" for one in visible):
-        raise ProtocolError(f"The description of {found.name} has no id field.", request_id=answer.request_id)
+        raise ProtocolError(
+            f"The description of {found.name} has no id field.", hint=REPORT, request_id=answer.request_id
+        )
     parts: dict[str, list[str]] = {}
     for one in visible:
         if one.compound_field_name and one.compound_field_name != one.name:

@@ -15,6 +15,7 @@ from crosstie.crm.connector import Usage
 from crosstie.crm.http import (
     ERROR_LIMIT_BYTES,
     JSON_LIMIT_BYTES,
+    REPORT,
     Answer,
     Call,
     HttpSession,
@@ -126,7 +127,9 @@ class Session:
         url = self.http.follow(link, base=instance + "/", what=what)
         path = url.removeprefix(instance)
         if path == url or not path.startswith("/services/data/"):
-            raise ProtocolError(f"The answer to “{what}” points outside the org's data API. It was not followed.")
+            raise ProtocolError(
+                f"The answer to “{what}” points outside the org's data API. It was not followed.", hint=REPORT
+            )
         return path
 
     def get(
