@@ -16,7 +16,8 @@ class Derivation:
 
 
 def _whole_name(_record_id: str, values: Values) -> dict[str, Any]:
-    return {"Name": " ".join(part for part in (values["FirstName"], values["LastName"]) if part)}
+    first, last = values["FirstName"], values["LastName"]
+    return {"Name": f"{first} {last}" if first and last else first or last or ""}
 
 
 def _linked_account(record_id: str, values: Values) -> dict[str, Any]:

@@ -121,11 +121,13 @@ class RecordRows:
         return [_alone(connection, delete, row, given[row]) for row in range(len(given))]
 
 
-def folded(key: Field, value: Any) -> Any:
-    """What two values of a key have in common when they count as the same."""
-    if key.case_sensitive or not isinstance(value, str):
-        return value
-    return value.lower() if value.isascii() else "".join(one.lower() if one.isascii() else one for one in value)
+def folded(key: Field, values: Sequence[Any]) -> list[Any]:
+    """What values of a key have in common when they count as the same."""
+    if key.case_sensitive or any(not isinstance(value, str) for value in values):
+        return list(values)
+    if all(map(str.isascii, values)):
+        return list(map(str.lower, values))
+    return ["".join(one.lower() if one.isascii() else one for one in value) for value in values]
 
 
 def refused_cells(cells: list[Cells], *, inserting: bool) -> dict[int, ApiError]:

@@ -6,21 +6,18 @@ which one row's fate hangs on another's goes through `Records` row by row.
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from crosstie.sandbox.salesforce.catalog import Field, SObject
-from crosstie.sandbox.salesforce.derived import DERIVATIONS
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
-from crosstie.sandbox.salesforce.ids import make_ids, number_of
+from crosstie.sandbox.salesforce.ids import make_ids
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, RecordRows, folded, missing_id, refused_cells
 from crosstie.sandbox.salesforce.records import (
     Records,
     Writer,
     check_allowed,
-    defaults,
     duplicate_key,
     duplicate_value,
     is_required,
@@ -32,10 +29,9 @@ from crosstie.sandbox.salesforce.records import (
     several_records,
     take_numbers,
 )
+from crosstie.sandbox.salesforce.row_statements import insert_rows, json_list, update_rows
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
-
-_BLANK_SQL = f"x'{BLANK.hex()}'"
 
 
 class RecordSets:
@@ -63,7 +59,7 @@ class RecordSets:
         if rows:
             first = take_numbers(connection, sobject, len(rows))
             made = make_ids(sobject.key_prefix or "a0z", first, len(rows))
-            self._insert_rows(connection, sobject, [one.at(rows) for one in cells], made, writer)
+            insert_rows(connection, sobject, made, [one.at(rows) for one in cells], writer, self._org.now_stamp())
             ids = dict(zip(rows, made, strict=True))
         refused |= {row: duplicate_value(item, ids[other]) for row, (item, other) in twins.items()}
         return [
@@ -81,6 +77,18 @@ class RecordSets:
         if writer.late or len(set(known)) < len(known) or (unique and self._clash(connection, sobject, cells, ids)):
             return self._rows.update(connection, sobject, given, cells, writer)
         self._check_living(connection, sobject, ids, refused, "update")
+        return self._change(connection, sobject, ids, refused, cells, writer)
+
+    def _change(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        ids: Sequence[str | None],
+        refused: dict[int, ApiError],
+        cells: list[Cells],
+        writer: Writer,
+    ) -> list[Outcome]:
+        """Changes records that are there, except those whose rows are refused already."""
         for row, error in refused_cells(cells, inserting=False).items():
             refused.setdefault(row, error)
         for one in cells:
@@ -91,7 +99,7 @@ class RecordSets:
         rows = [row for row in range(len(ids)) if row not in refused]
         if rows:
             living = [str(ids[row]) for row in rows]
-            self._update_rows(connection, sobject, living, [one.at(rows) for one in cells], writer)
+            update_rows(connection, sobject, living, [one.at(rows) for one in cells], writer, self._org.now_stamp())
         return [Outcome(ids[row], error=refused.get(row)) for row in range(len(ids))]
 
     def upsert(
@@ -110,12 +118,13 @@ class RecordSets:
         """
         outcomes: dict[int, Outcome] = {}
         code = self._org.switches.duplicate_key_code
-        times = Counter(folded(key, text) for text in given if text)
+        same = folded(key, given)
+        times = Counter(same)
         for row, text in enumerate(given):
             if not text and key.type != "id":
                 error = ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
                 outcomes[row] = Outcome(None, error=error)
-            elif text and times[folded(key, text)] > 1:
+            elif text and times[same[row]] > 1:
                 outcomes[row] = Outcome(None, error=duplicate_key(key, text, code))
         if writer.late or any(one.field.unique for one in cells):
             rows = [row for row in range(len(given)) if row not in outcomes]
@@ -175,16 +184,21 @@ class RecordSets:
                     outcomes[row] = Outcome(None, error=row_refusal(error))
         if key.type != "id":
             found = self._find(connection, sobject, key, {row: given[row] for row in open_rows})
-        for row, ids in found.items():
-            if len(ids) > 1:
-                outcomes[row] = Outcome(None, error=several_records(key, ids))
+        for row, several in found.items():
+            if len(several) > 1:
+                outcomes[row] = Outcome(None, error=several_records(key, several))
         changed = [row for row in open_rows if row in found and row not in outcomes]
         made = [row for row in open_rows if row not in found and row not in outcomes]
         if changed:
-            ids = [found[row][0] for row in changed]
+            ids: list[str | None] = [found[row][0] for row in changed]
+            refused: dict[int, ApiError] = {}
+            if key.type == "id":
+                self._check_living(connection, sobject, ids, refused, "update")
+            else:
+                self._check_open(sobject, ids, refused, "update")
             results = [
                 Outcome(None if one.error else one.record_id, error=one.error)
-                for one in self.update(connection, sobject, ids, [one.at(changed) for one in cells], writer)
+                for one in self._change(connection, sobject, ids, refused, [one.at(changed) for one in cells], writer)
             ]
             outcomes |= dict(zip(changed, results, strict=True))
         if made:
@@ -196,7 +210,7 @@ class RecordSets:
         self,
         connection: sqlite3.Connection,
         sobject: SObject,
-        ids: list[str | None],
+        ids: Sequence[str | None],
         refused: dict[int, ApiError],
         operation: str,
     ) -> None:
@@ -206,7 +220,7 @@ class RecordSets:
             connection.execute(
                 f"SELECT j.key, {deleted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
                 " ON t.Id = j.value",
-                (_json(ids),),
+                (json_list(list(ids)),),
             ).fetchall()
         )
         for row, record_id in enumerate(ids):
@@ -216,13 +230,21 @@ class RecordSets:
                 refused[row] = row_refusal(not_found())
             elif there[row]:
                 refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
-            elif record_id in self._org.locked:
-                refused[row] = row_locked(record_id)
+        self._check_open(sobject, ids, refused, operation)
+
+    def _check_open(
+        self, sobject: SObject, ids: Sequence[str | None], refused: dict[int, ApiError], operation: str
+    ) -> None:
+        """Refuses rows of an object that stays as it is, and those whose record another transaction holds."""
         try:
             check_allowed(sobject, operation)
         except ApiError as error:
             for row in range(len(ids)):
                 refused.setdefault(row, error)
+        if self._org.locked:
+            for row, record_id in enumerate(ids):
+                if record_id in self._org.locked:
+                    refused.setdefault(row, row_locked(str(record_id)))
 
     def _find(
         self, connection: sqlite3.Connection, sobject: SObject, key: Field, wanted: dict[int, Any]
@@ -235,7 +257,7 @@ class RecordSets:
         for place, record_id in connection.execute(
             f"SELECT j.key, t.Id FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
             f" ON t.{quoted(key.name)} = j.value{collation}{alive} ORDER BY j.key, t.Id",
-            (_json([wanted[row] for row in rows]),),
+            (json_list([wanted[row] for row in rows]),),
         ):
             found.setdefault(rows[place], []).append(record_id)
         return found
@@ -274,11 +296,12 @@ class RecordSets:
             }
             for row, ids in self._find(connection, sobject, one.field, wanted).items():
                 refused[row] = duplicate_value(one.field, ids[0])
-            if len({folded(one.field, value) for value in wanted.values()}) == len(wanted):
+            same = folded(one.field, list(wanted.values()))
+            if len(set(same)) == len(same):
                 continue
             first: dict[str, int] = {}
-            for row, value in wanted.items():
-                other = first.setdefault(folded(one.field, value), row) if row not in refused else row
+            for row, value in zip(wanted, same, strict=True):
+                other = first.setdefault(value, row) if row not in refused else row
                 if other != row:
                     twins.setdefault(row, (one.field, other))
         return twins
@@ -291,80 +314,12 @@ class RecordSets:
             if not one.field.unique:
                 continue
             wanted = {row: value for row, value in enumerate(one.values) if value is not None and value is not BLANK}
-            if len({folded(one.field, value) for value in wanted.values()}) < len(wanted):
+            if len(set(folded(one.field, list(wanted.values())))) < len(wanted):
                 return True
             found = self._find(connection, sobject, one.field, wanted)
             if any(record_id != ids[row] for row, others in found.items() for record_id in others):
                 return True
         return False
-
-    def _insert_rows(
-        self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], ids: list[str], writer: Writer
-    ) -> None:
-        base = defaults(sobject, ids[0], self._org.now_stamp(), writer)
-        columns: dict[str, list[Any]] = {"Id": ids}
-        for name, value in base.items():
-            if sobject.fields[name.lower()].auto_number:
-                columns[name] = [f"{number_of(record_id):08d}" for record_id in ids]
-            else:
-                columns[name] = [value] * len(ids)
-        for one in cells:
-            default = base.get(one.field.name)
-            columns[one.field.name] = [default if value is BLANK else value for value in one.values]
-        derivation = DERIVATIONS.get(sobject.name)
-        if derivation is not None:
-            nothing = [None] * len(ids)
-            needs = zip(*(columns.get(name, nothing) for name in derivation.needs), strict=True)
-            compute, names = derivation.compute, derivation.needs
-            rows = [
-                compute(record_id, dict(zip(names, values, strict=True)))
-                for record_id, values in zip(ids, needs, strict=True)
-            ]
-            columns |= {name: [row[name] for row in rows] for name in rows[0]}
-        marks = ", ".join("?" * len(columns))
-        connection.executemany(
-            f"INSERT INTO {quoted(sobject.table)} ({', '.join(map(quoted, columns))}) VALUES ({marks})",
-            zip(*columns.values(), strict=True),
-        )
-        count_change(connection)
-
-    def _update_rows(
-        self, connection: sqlite3.Connection, sobject: SObject, ids: list[str], cells: list[Cells], writer: Writer
-    ) -> None:
-        table = quoted(sobject.table)
-        assignments = []
-        for place, one in enumerate(cells, 1):
-            name = quoted(one.field.name)
-            kept = f"CASE WHEN ?{place} IS {_BLANK_SQL} THEN {name} ELSE ?{place} END"
-            assignments.append(f"{name} = {kept if BLANK in one.values else f'?{place}'}")
-        now = self._org.now_stamp()
-        last = len(cells) + 1
-        for place, name in enumerate(("SystemModstamp", "LastModifiedDate", "LastModifiedById")):
-            if sobject.field(name):
-                assignments.append(f"{name} = ?{last + place}")
-        ends = zip([now] * len(ids), [now] * len(ids), [writer.user_id] * len(ids), ids, strict=True)
-        rows = zip(*(one.values for one in cells), strict=True) if cells else [()] * len(ids)
-        connection.executemany(
-            f"UPDATE {table} SET {', '.join(assignments)} WHERE Id = ?{last + 3}",
-            (row + end for row, end in zip(rows, ends, strict=True)),
-        )
-        derivation = DERIVATIONS.get(sobject.name)
-        if derivation is not None and any(one.field.name in derivation.needs for one in cells):
-            stored = connection.execute(
-                f"SELECT Id, {', '.join(map(quoted, derivation.needs))} FROM {table}"
-                " WHERE Id IN (SELECT value FROM json_each(?))",
-                (_json(ids),),
-            ).fetchall()
-            derived = [
-                derivation.compute(record_id, dict(zip(derivation.needs, values, strict=True)))
-                for record_id, *values in stored
-            ]
-            setting = ", ".join(f"{quoted(name)} = ?" for name in derived[0])
-            connection.executemany(
-                f"UPDATE {table} SET {setting} WHERE Id = ?",
-                [(*one.values(), row[0]) for one, row in zip(derived, stored, strict=True)],
-            )
-        count_change(connection)
 
 
 def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], dict[int, ApiError]]:
@@ -380,7 +335,3 @@ def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], d
         if not text:
             refused[row] = missing_id(operation)
     return ids, refused
-
-
-def _json(values: list[Any]) -> str:
-    return msgspec.json.encode(values).decode()

@@ -60,7 +60,7 @@ def stored_texts(item: Field, texts: Sequence[str]) -> list[str] | None:
     """`stored_value` of many texts at once; None when the field or one of them must be looked at singly."""
     if item.type not in _PLAIN_TEXT or (item.type == "picklist" and item.restricted_picklist):
         return None
-    stripped = [text.strip() for text in texts]
+    stripped = list(map(str.strip, texts))
     if item.keeps_space and stripped != list(texts):
         return None
     if "" in stripped or (item.length and max(map(len, stripped)) > item.length):
