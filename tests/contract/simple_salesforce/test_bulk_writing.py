@@ -12,7 +12,14 @@ from simple_salesforce.bulk2 import ColumnDelimiter, LineEnding
 from simple_salesforce.exceptions import SalesforceMalformedRequest, SalesforceOperationError
 
 from tests.contract.simple_salesforce.conftest import Org
-from tests.sandboxes import Sandbox
+from tests.sandboxes import Sandbox, running_sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One for these tests alone: others count what changed in theirs."""
+    with running_sandbox(records=200) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
