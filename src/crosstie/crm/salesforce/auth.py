@@ -318,7 +318,8 @@ def _leaves(answer: Answer, account: str) -> dict[str, str]:
     except etree.XMLSyntaxError as error:
         if answer.status >= 400:
             raise error_of(answer, account) from error
-        if not answer.body.rstrip().endswith(b"Envelope>") and b"Envelope" in answer.body[:400]:
+        page = answer.body.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
+        if not page and not answer.body.rstrip().endswith(b"Envelope>"):
             raise UnavailableError(
                 "The answer to the SOAP login was cut: its XML has no end.",
                 hint="The connection is bad, or a proxy shortens answers.",
