@@ -17,8 +17,8 @@ _PLAIN_SECONDS = 10.0
 class Display:
     """A Watcher that prints. Everything goes through one lock, for loaders report from threads of their own.
 
-    On a terminal the activity that reported last is one line that is drawn again; otherwise a line every ten seconds, so that a
-    log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`."""
+    On a terminal the activity that reported last is one line that is drawn again; otherwise a line every ten seconds,
+    so that a log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`."""
 
     def __init__(self, *, living: bool, verbose: bool) -> None:
         self._living = living
