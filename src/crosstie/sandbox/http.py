@@ -206,7 +206,7 @@ def html_refusal(refusal: RefusedHead) -> Response:
 def read_request(reader: BufferedReader) -> Request | None:
     """Reads one request; None at the end of the connection.
 
-    Raises RefusedHead for a head that is too long or malformed.
+    Raises RefusedHead for a head that is too long or malformed, and for a body that is not compressed as it says.
     """
     line = reader.readline(_LINE_LIMIT)
     while line in (b"\r\n", b"\n"):
@@ -223,7 +223,10 @@ def read_request(reader: BufferedReader) -> Request | None:
         raise RefusedHead(417, "Expectation Failed")
     body = _read_body(reader, headers)
     if "gzip" in headers.get("content-encoding", ""):
-        body = zlib.decompress(body, wbits=31)
+        try:
+            body = zlib.decompress(body, wbits=31)
+        except zlib.error as error:
+            raise RefusedHead(400, "Bad Request") from error
     return make_request(pieces[0].decode("ascii").upper(), pieces[1].decode("ascii"), headers, body)
 
 

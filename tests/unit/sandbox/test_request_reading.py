@@ -37,6 +37,14 @@ def test_chunked_and_compressed_bodies() -> None:
     assert request.body == b"hello, chunks"
 
 
+@pytest.mark.parametrize("body", [b"plain text", gzip.compress(b"cut" * 100)[:-9]])
+def test_a_body_that_is_not_compressed_as_it_says_is_refused(body: bytes) -> None:
+    head = f"PUT /a HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    with pytest.raises(RefusedHead) as caught:
+        read(head.encode() + body)
+    assert caught.value.status == 400
+
+
 def test_doubled_slashes_collapse_and_encoded_ones_stay_apart() -> None:
     request = read(b"GET //services//data/x%2Fy HTTP/1.1\r\n\r\n")
     assert request is not None
