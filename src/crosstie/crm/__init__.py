@@ -20,7 +20,8 @@ class Kind:
 
     `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM. `page_rows` and
     `bulk_page_rows` are how many records of few fields one call brings, `bulk_calls` what a bulk read costs beside its
-    pages: to say beforehand what a read will cost."""
+    pages: to say beforehand what a read will cost. `complete_id` is `module:function` of what makes a remote id as the
+    CRM answers it of one as people have it."""
 
     label: str
     settings: str
@@ -29,10 +30,15 @@ class Kind:
     page_rows: int
     bulk_page_rows: int
     bulk_calls: int
+    complete_id: str
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
         return _load(self.settings)
+
+    def id_completer(self) -> Callable[[str], str | None]:
+        """Completes a remote id; gives None for a text that is none."""
+        return cast("Callable[[str], str | None]", _load(self.complete_id))
 
     def expected_calls(self, rows: int, *, bulk: bool) -> int:
         """About how many API calls a read of so many records takes."""
@@ -59,6 +65,7 @@ CONNECTORS: dict[str, Kind] = {
         page_rows=2_000,
         bulk_page_rows=50_000,
         bulk_calls=4,
+        complete_id="crosstie.crm.salesforce.ids:complete_id",
     ),
 }
 

@@ -128,6 +128,19 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdsRoad:
+    """How records are best read by their ids: in blocks of them, or `whole`, which is everything that the query gives
+    without them. `calls` is what that costs in API calls (of a whole read about), `ids_per_call` the size of a block,
+    `expected_rows` what a whole read gives (None: not asked), `reason` a sentence for the log."""
+
+    whole: bool
+    calls: int
+    ids_per_call: int
+    reason: str
+    expected_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one CRM can do for one object, as data."""
 
@@ -236,6 +249,11 @@ class Connector(Protocol):
 
     def count(self, query: RemoteQuery) -> int:
         """How many records the query would give."""
+        ...
+
+    def road_for_ids(self, query: RemoteQuery, ids: int) -> IdsRoad:
+        """The road with the fewest calls to read so many records by id; `query` says what of them, its own ids aside.
+        At most one call, and none when there are too few ids for it to pay."""
         ...
 
     def open(self, query: RemoteQuery, keep: Callable[[str], None], *, token: str = "") -> Opened:

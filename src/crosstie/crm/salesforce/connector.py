@@ -13,6 +13,7 @@ from uuid import uuid4
 from crosstie.crm.connector import (
     Check,
     Fetched,
+    IdsRoad,
     Limits,
     ObjectName,
     Opened,
@@ -28,6 +29,7 @@ from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
 from crosstie.crm.salesforce.literals import wire_instant
 from crosstie.crm.salesforce.pages import PageReader, PagesSeen
+from crosstie.crm.salesforce.retrieve import RETRIEVE, RetrieveReader, is_retrieved, road_for_ids
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
@@ -224,6 +226,13 @@ class SalesforceConnector:
                 )
         else:
             reason = f"query pages: {reason}"
+        if is_retrieved(query):
+            return Opened(
+                partitions=RetrieveReader(self._session, query).partitions(),
+                road=Road.PAGES,
+                reason=f"collections: {expected:,} records are asked for by id",
+                expected_rows=expected,
+            )
         return Opened(
             partitions=self._paged(query).partitions(),
             road=Road.PAGES,
@@ -319,6 +328,18 @@ class SalesforceConnector:
                 return one["count"], "estimated"
         return self.count(query), "counted"
 
+    def road_for_ids(self, query: RemoteQuery, ids: int) -> IdsRoad:
+        """See `retrieve.road_for_ids`."""
+        return road_for_ids(query, ids, self._rows_for_ids, bulk_from=self._bulk_from, bulk_page_rows=self._page_rows)
+
+    def _rows_for_ids(self, query: RemoteQuery) -> int | None:
+        try:
+            return self._estimate(query)[0]
+        except RequestError as error:
+            if error.code not in {QUERY_TIMEOUT, _TOO_LONG}:
+                raise
+            return None
+
     def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
         """One page of either road; the page that a probe brought is given once, and fetched again after that."""
         probed = self._probed.pop(str(partition.payload.get("probed", "")), None)
@@ -326,6 +347,8 @@ class SalesforceConnector:
             return probed
         if partition.payload.get("road") == "bulk":
             return self._bulk(query).fetch(partition)
+        if partition.payload.get("road") == RETRIEVE:
+            return RetrieveReader(self._session, query).fetch(partition)
         return self._paged(query).fetch(partition)
 
     def close(self, *, token: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -114,6 +114,13 @@ class PageReader:
             Partition(position=index * _POSITIONS_PER_PART, payload=Walk(part=part).payload())
             for index, part in enumerate(parts)
         )
+
+    @staticmethod
+    def parts_of(query: RemoteQuery, ids: Sequence[str]) -> tuple[Part, ...]:
+        """How so many ids, asked for instead of the query's own, are cut into lists that fit a URL."""
+        asked = replace(query, ids=ids)
+        reader_paths = tuple(one.path for one in soql.selected(asked))
+        return soql.parts(asked, reader_paths, soql.keyset_order(asked))
 
     def fetch(self, partition: Partition) -> Fetched:
         """One page and, when there is more, the partition of the next."""

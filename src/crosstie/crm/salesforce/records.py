@@ -27,9 +27,10 @@ class _Attributes(msgspec.Struct):
 
 class RecordReader:
     """Reads the `records` of a page of the object `of` for these columns. Missing or unknown members are refused, with
-    their names, and so are records of another object and ids that are none or come twice in a page."""
+    their names, and so are records of another object and ids that are none or come twice in a page. With `gaps` a null
+    may stand in the place of a record."""
 
-    def __init__(self, columns: Sequence[Selected], what: str, *, of: str) -> None:
+    def __init__(self, columns: Sequence[Selected], what: str, *, of: str, gaps: bool = False) -> None:
         self._what = what
         self._of = of.lower()
         self._members: dict[str, str] = {}  # JSON name → attribute of the record type
@@ -40,7 +41,8 @@ class RecordReader:
                 self._members[name] = f"f{len(self._members)}"
                 fields.append((self._members[name], _member_type(column), msgspec.field(name=name)))
         record = msgspec.defstruct("Record", fields, forbid_unknown_fields=True, kw_only=True)
-        self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=list[record])  # type: ignore[valid-type]
+        listed: Any = list[record | None] if gaps else list[record]  # type: ignore[valid-type]
+        self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=listed)
 
     def decode(self, records: msgspec.Raw) -> list[Any]:
         """The records as values of a type of ours; read them with `values`."""
@@ -49,7 +51,7 @@ class RecordReader:
         except NOT_DECODED as error:
             raise self._refused(error) from error
         for row in rows:
-            if row.attributes is not None and row.attributes.type.lower() != self._of:
+            if row is not None and row.attributes is not None and row.attributes.type.lower() != self._of:
                 raise self._refused(f"one is a record of {row.attributes.type[:80]}")
         return rows
 
