@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 from crosstie.db.columns import arrow_type
-from crosstie.db.database import Dialect
+from crosstie.db.database import Dialect, instant_text
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType
 
@@ -39,6 +40,24 @@ def inexact(dialect: Dialect, column: Column, array: pa.Array) -> pa.Array | Non
     from crosstie.db.sqlite.storage import inexact_decimals
 
     return inexact_decimals(array)
+
+
+def text_of(column: Column, value: object) -> str | None:
+    """A value as text for people and for the reject inbox, the same from both databases."""
+    if value is None:
+        return None
+    if column.type is ColumnType.BOOLEAN:
+        return "true" if value else "false"
+    match value:
+        case datetime():
+            return instant_text(value) if value.tzinfo else value.isoformat(timespec="microseconds")
+        case time():
+            return value.isoformat(timespec="microseconds")
+        case date():
+            return value.isoformat()
+        case bytes():
+            return value.hex()
+    return str(value)
 
 
 def check_batch(batch: pa.RecordBatch, columns: Sequence[Column]) -> None:

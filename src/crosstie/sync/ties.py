@@ -71,6 +71,16 @@ def open_ties(db: Database, lineage: Lineage, local_table: str, exchanges: Seque
         return _set_up(transaction, lineage, local_table, exchanges)
 
 
+def tie_tables(transaction: Transaction, lineage: Lineage) -> tuple[str, ...]:
+    """The names of all tie tables of an object, whatever the local table."""
+    rows = transaction.rows(
+        "select table_name from crosstie.tie where account = :account and org = :org and object = :object"
+        " and table_name <> '' order by id",
+        {"account": lineage.account, "org": lineage.org, "object": lineage.object},
+    )
+    return tuple(str(row[0]) for row in rows)
+
+
 def find_ties(db: Database, lineage: Lineage, local_table: str) -> TieTable | None:
     """The tie table of an object and a local table; None before anything was tied.
 

@@ -341,10 +341,13 @@ def abandon_one(transaction: Transaction, window: Window, now: datetime) -> None
 
 
 def tail_tables(transaction: Transaction) -> frozenset[str]:
-    """The tail tables that a register names: the tails in force and the candidates of open windows."""
+    """The tables that a register names: tails and matches in force, and the candidates of open windows for both."""
     rows = transaction.rows(
-        "select table_name from crosstie.tail where table_name <> '' union"
-        " select tail_table from crosstie.import_window where status = 'open' and tail_table <> ''"
+        "select table_name from crosstie.tail where table_name <> ''"
+        " union select table_name from crosstie.matches union"
+        " select tail_table from crosstie.import_window where status = 'open' and tail_table <> '' union"
+        " select c.table_name from crosstie.match_change c join crosstie.import_window w on w.id = c.window_id"
+        " where w.status = 'open' and c.table_name <> ''"
     )
     return frozenset(str(row[0]) for row in rows)
 

@@ -20,6 +20,7 @@ from crosstie.errors import ConfigError, CrosstieError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import windows
+from crosstie.sync.matches import confirm_matches
 from crosstie.workflow import instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
 from crosstie.workflow.clock import Clock
@@ -438,6 +439,7 @@ class Passage:
             ):
                 continue
             moved = windows.confirm(transaction, window, now)
+            confirm_matches(transaction, window)
             if window.moves_option and not moved:
                 self._warn(
                     transaction,

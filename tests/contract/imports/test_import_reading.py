@@ -1,4 +1,4 @@
-"""What an import puts out: order, filters, conversions, links, populations, and the same by either road."""
+"""What an import puts out: order, filters, conversions, links, and the same by either road."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from crosstie.errors import DefinitionError, TaskError
 from tests.contract.imports.conftest import CONTACTS
 from tests.contract.imports.world import World, flow, indexed
 from tests.sandboxes import Client
-
-UNKNOWN = "0035g00000zzzzzAAA"
 
 
 @pytest.fixture
@@ -32,10 +30,6 @@ def records(client: Client, text: str) -> list[dict[str, Any]]:
         answer = client.get(answer["nextRecordsUrl"]).json()
         found.extend(answer["records"])
     return found
-
-
-def given(*rows: tuple[str | None, ...], columns: tuple[str, ...] = ("id",)) -> dict[str, object]:
-    return {"source": {"type": "given", "columns": columns, "rows": rows}}
 
 
 @pytest.mark.parametrize("locators_expire", [False, True])
@@ -164,63 +158,9 @@ def test_the_four_conversions(world: World) -> None:
         assert row["Account_Name"] == "Société Générale des Traverses"
 
 
-def test_a_population_is_read_by_its_ids_and_carries_columns_along(world: World) -> None:
-    world.sandbox.switches(query_page_rows=200)
-    everything = world.ids(world.run(flow({})))
-    wanted = everything[:1300]
-    rows: list[tuple[str | None, ...]] = [(one, f"note {place}") for place, one in enumerate(wanted)]
-    rows += [(UNKNOWN, "lost"), (None, "empty"), ("", "empty too"), (wanted[5], "another note")]
-    text = flow(
-        {"fields": ["LastName"], "population": {"ids": "id", "keep": ["note"]}},
-        before=given(*rows, columns=("id", "note")),
-    )
-    report = world.run(text)
-    found = {row["Id"]: row["note"] for row in world.rows(report)}
-    assert sorted(found) == wanted
-    assert found == {**{one: f"note {place}" for place, one in enumerate(wanted)}, wanted[5]: "another note"}
-    assert report.counts["read"] == {"rows": 1300, "unknown": 3}
-    warnings = [one.text for one in world.log(report) if one.level == "warning"]
-    assert any(text.startswith("3 inbound ids have no record") for text in warnings)
-    assert any(text.startswith("1 inbound rows name a record that another one names") for text in warnings)
-
-
-def test_another_import_can_be_the_upstream(world: World, client: Client) -> None:
-    contacts = {
-        "type": "crm_import",
-        "account": "crm",
-        "object": "Contact",
-        "fields": ["AccountId", {"field": "LastName", "as": "person"}],
-        "filter": {"field": "Score__c", "is": "at least", "value": "90"},
-    }
-    accounts = {"object": "Account", "fields": ["Name"], "population": {"ids": "AccountId", "keep": ["person"]}}
-    report = world.run(flow(accounts, before={"contacts": contacts}))
-    wanted = records(client, "SELECT AccountId, Account.Name FROM Contact WHERE Score__c >= 90 AND AccountId != null")
-    assert {row["Id"]: row["Name"] for row in world.rows(report)} == {
-        one["AccountId"]: one["Account"]["Name"] for one in wanted
-    }
-
-
-def test_an_empty_population_reads_nothing(world: World) -> None:
-    world.sandbox.counters(reset=True)
-    report = world.run(flow({"population": {"ids": "id"}}, before=given((None,), ("",))))
-    assert world.rows(report) == []
-    assert world.sandbox.counters()["rows_total"] == 0
-
-
-def test_what_is_no_id_is_named_and_nothing_is_published(world: World) -> None:
-    one = world.ids(world.run(flow({})))[0]
-    text = flow({"population": {"ids": "id"}}, before=given((one,), ("no id at all",)))
-    with pytest.raises(TaskError, match="“no id at all” is not a Salesforce id"):
-        world.run(text)
-    assert world.query("select id from crosstie.event where source = 'read' and run = 2") == []
-
-
 @pytest.mark.parametrize(
     ("read", "message"),
     [
-        ({"population": {"ids": "id"}, "order_by": ["LastName"]}, "come in no order"),
-        ({"population": {"ids": "id"}, "road": "bulk"}, "asked for by id on query pages"),
-        ({"population": {"ids": "id", "keep": ["id"]}}, "the imported fields have a column id too"),
         ({"fields": ["LastName", "LastName"]}, "two fields would become column LastName"),
         ({"fields": [{"field": "LastName", "as": "errorMessage"}]}, "the import itself has a column errorMessage"),
         (
@@ -229,11 +169,9 @@ def test_what_is_no_id_is_named_and_nothing_is_published(world: World) -> None:
         ),
     ],
 )
-def test_columns_that_collide_and_roads_that_do_not_exist_are_named(
-    world: World, read: dict[str, object], message: str
-) -> None:
+def test_columns_that_collide_are_named(world: World, read: dict[str, object], message: str) -> None:
     with pytest.raises(DefinitionError, match=message):
-        world.run(flow(read, before=given((UNKNOWN,)) if "population" in read else None))
+        world.run(flow(read))
 
 
 def test_a_large_import_reports_progress_and_its_cost(world: World) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from crosstie.activities.crm_import.population import Population
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
-from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject, find_column
+from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Template
@@ -21,6 +23,8 @@ from crosstie.workflow.yaml_source import suggest
 
 DEFAULT_OPTION = "LASTIMPORT_<%=instance.internalName%>_<%=activityName%>"
 POSITION = "crosstie_position"
+LEAVERS = "leavers"
+LOCAL_KEY = "local_key"
 
 
 class _Keys(BaseModel):
@@ -61,17 +65,11 @@ class Index(_Keys):
         return parse_duration(value)
 
 
-class Population(_Keys):
-    """Import the records whose remote ids come from upstream; `keep` names inbound columns to carry along."""
-
-    ids: str
-    keep: tuple[str, ...] = ()
-
-
 class CrmImport(Activity):
     """Imports records of a remote object, all of them or those changed since the last import."""
 
     summary: ClassVar[str] = "imports records of a remote object from a CRM"
+    extra_transitions: ClassVar[tuple[str, ...]] = (LEAVERS,)
     min_inputs: ClassVar[int] = 0
 
     type: Literal["crm_import"]
@@ -85,6 +83,9 @@ class CrmImport(Activity):
     order_by: tuple[OrderField, ...] = Field((), description="the order of the records")
     index: Index | None = Field(None, description="import only what changed since the last import")
     population: Population | None = Field(None, description="import the records whose ids come from upstream")
+    leavers: str | None = Field(
+        None, description="adds the Leavers transition: the imported records that stopped matching the filter"
+    )
     road: Road = Field(Road.AUTO, description="auto, pages or bulk")
 
     @field_validator("fields", mode="before")
@@ -122,16 +123,19 @@ class CrmImport(Activity):
             for path, message in filter_problems(self.filter, remote, strict=self.strict):
                 yield Problem(path=("filter", *path), message=message)
         yield from self._population_problems(remote, inputs)
+        yield from self._leaver_problems(remote)
 
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
-        """The imported columns; with rejects, their wire text and the CRM's own reject columns."""
+        """The imported columns; their wire text, what came in and the CRM's own reject columns; remote id and stamp of
+        leavers."""
         remote = site.remote_object(self.account, self.object)
         if remote is None:
             return {}
         shape = self.shape(remote, site, inputs, org="")
-        own = shape.columns[: len(self.wanted(remote)) + bool(self.order_by)]
-        texts = tuple(Column(name=one.name, type=ColumnType.TEXT, label=one.label) for one in own)
-        return {OK: shape, REJECTS: Shape(columns=(*texts, *reject_columns(site.account_kind(self.account))))}
+        found: dict[str, Shape | None] = {OK: shape, REJECTS: self.reject_shape(remote, site, inputs)}
+        if self.leavers is not None:
+            found[LEAVERS] = self.leaver_shape(remote, shape)
+        return found
 
     def run(self, context: Context) -> Done:
         """Opens or takes up the window, reads, and leaves what was read under a private name."""
@@ -180,12 +184,40 @@ class CrmImport(Activity):
             stamp=next((one.name for one in self.wanted(remote) if stamp and one.field.lower() == stamp.lower()), ""),
             fields=tuple(carried),
         )
-        kept: tuple[Column, ...] = ()
-        if self.population is not None and inputs:
-            kept = tuple(
-                column for name in self.population.keep if (column := find_column(inputs[0].columns, name)) is not None
-            )
-        return Shape(columns=(*columns, *kept), lineage=lineage, key=(key,))
+        if self.population is None or not inputs:
+            return Shape(columns=tuple(columns), lineage=lineage, key=(key,))
+        kept = tuple(column for _, column in self.population.kept(inputs[0]))
+        return Shape(
+            columns=(*columns, *kept),
+            lineage=lineage,
+            key=self.population.key(inputs[0], key),
+            dimension=self.population.dimension(inputs[0]),
+        )
+
+    def reject_shape(self, remote: RemoteObject, site: Site, inputs: tuple[Shape, ...]) -> Shape:
+        """Refused records: every imported column as text, the columns of a calculated population that have no such
+        name, then why."""
+        own = self.shape(remote, site, (), org="").columns
+        texts = tuple(Column(name=one.name, type=ColumnType.TEXT, label=one.label) for one in own)
+        reasons = reject_columns(site.account_kind(self.account))
+        taken = {one.name.lower() for one in (*own, *reasons)}
+        inbound = inputs[0].columns if self.population is not None and inputs else ()
+        return Shape(columns=(*texts, *(one for one in inbound if one.name.lower() not in taken), *reasons))
+
+    def leaver_shape(self, remote: RemoteObject, shape: Shape) -> Shape:
+        """Leavers: remote id, stamp, and the key of the row that the record is tied to. `shape` is that of what is
+        imported."""
+        lineage = shape.lineage
+        field = remote.field(self.index_field(remote))
+        if lineage is None or field is None:
+            return Shape(columns=())
+        id_column = next(one for one in shape.columns if one.name == lineage.remote_id)
+        columns = (
+            id_column,
+            local_column(field, "default", lineage.stamp),
+            Column(name=LOCAL_KEY, type=ColumnType.TEXT, label="key of the tied row"),
+        )
+        return Shape(columns=columns, lineage=replace(lineage, fields=()), key=(id_column.name,))
 
     def _find_object(self, site: Site) -> tuple[RemoteObject | None, Problem | None]:
         accounts = site.accounts()
@@ -271,35 +303,35 @@ class CrmImport(Activity):
     def _population_problems(self, remote: RemoteObject, inputs: tuple[Shape, ...]) -> Iterator[Problem]:
         if self.population is None:
             return
-        if not inputs:
-            yield Problem(path=("population",), message="nothing leads to this activity, so there is no population")
-            return
-        for path, name in (
-            (("population", "ids"), self.population.ids),
-            *((("population", "keep", position), one) for position, one in enumerate(self.population.keep)),
-        ):
-            if find_column(inputs[0].columns, name) is None:
-                words = [column.name for column in inputs[0].columns]
-                yield Problem(
-                    path=path,
-                    message=f"the inbound population has no column {name}.{suggest(name, words)}"
-                    f" It has {', '.join(words)}",
-                )
-        taken = {one.name.lower() for one in self.wanted(remote)} | ({POSITION} if self.order_by else set())
-        for position, name in enumerate(self.population.keep):
-            kept = find_column(inputs[0].columns, name)
-            if kept is not None and kept.name.lower() in taken:
-                yield Problem(
-                    path=("population", "keep", position),
-                    message=f"the imported fields have a column {kept.name} too; give theirs another name with “as:”",
-                )
-            taken |= {kept.name.lower()} if kept is not None else set()
+        yield from self.population.problems(inputs[0] if inputs else None, [one.name for one in self.wanted(remote)])
         if self.index is not None:
             yield Problem(path=("index",), message="a population from upstream is read whole; leave out the index")
         if self.order_by:
             yield Problem(path=("order_by",), message="records asked for by id come in no order; leave out order_by")
-        if self.road is Road.BULK:
-            yield Problem(path=("road",), message="records are asked for by id on query pages; leave out road")
+
+    def _leaver_problems(self, remote: RemoteObject) -> Iterator[Problem]:
+        if self.leavers is None:
+            return
+        if self.filter is None:
+            yield Problem(
+                path=("leavers",),
+                message="leavers are the records that stopped matching the filter, but this import has none;"
+                " add a filter, or leave out leavers",
+            )
+        if self.index is None:
+            yield Problem(
+                path=("leavers",),
+                message="leavers are looked for among what changed since the last import; add “index: true”",
+            )
+            return
+        stamp = self.index_field(remote).lower()
+        names = [one.name for one in self.wanted(remote) if one.field.lower() in (remote.key.lower(), stamp)]
+        if LOCAL_KEY in {one.lower() for one in names}:
+            yield Problem(
+                path=("leavers",),
+                message=f"the Leavers transition has a column {LOCAL_KEY} of its own; give the field another name with"
+                " “as:”",
+            )
 
 
 def _order(value: object) -> object:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from crosstie.db.database import Database, parse_instant
-from crosstie.errors import ConfigError
 from crosstie.model import Column
 from crosstie.sync import windows
-from crosstie.workflow.activity import OK, Context
+from crosstie.workflow.activity import Context
 
 
 @dataclass(slots=True)
@@ -22,8 +21,8 @@ class Landing:
     loaded: int = 0
     rejected: int = 0
     seen_before: int = 0
-    unknown: int = 0
     dismissed: int = 0
+    without_record: int = 0
     tail_table: str = ""
 
 
@@ -99,55 +98,3 @@ def without_tail(
             f" (select remote_id from crosstie.unaccepted where option_name = :option and run = {windows.ASKED_FOR})",
             {"option": window.option},
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
-    """The imported rows with what was kept of their inbound rows. `unknown` inbound ids have no imported row, each
-    empty one counted; `repeated` inbound rows name a record that another one names too."""
-
-    table: str
-    unknown: int
-    repeated: int
-
-
-def inbound_column(context: Context, name: str) -> Column:
-    """A column of the inbound population. Raises ConfigError when it has none of that name."""
-    column = context.input.column(name)
-    if column is None:
-        raise ConfigError(f"The inbound population has no column {name}.")
-    return column
-
-
-def with_upstream(
-    context: Context, table: str, columns: Sequence[Column], *, imported: int, key: str, ids: str
-) -> Joined:
-    """Joins the inbound columns to keep (those of `columns` behind the imported ones) to the imported rows.
-
-    A record goes on once, however often its id comes in, with the first inbound row by the values kept."""
-    db, inbound = context.db, context.input.name
-    name = context.private_name(OK)
-    db.create_work(name, columns)
-    db.prepare(table, [key])
-    quoted_ids, quoted_key = f"i.{db.quote(inbound_column(context, ids).name)}", f"r.{db.quote(key)}"
-    listed = [db.quote(column.name) for column in columns]
-    kept = [f"i.{one}" for one in listed[imported:]]
-    source = ", ".join([*(f"r.{one}" for one in listed[:imported]), *kept])
-    numbered = (
-        f"select i.*, row_number() over (partition by {quoted_ids} order by {', '.join(['1', *kept])}) as crosstie_n"
-        f" from crosstie.{inbound} i"
-    )
-    join = f"crosstie.{table} r on {quoted_key} = {quoted_ids}"
-    with db.transaction("population joined") as transaction:
-        transaction.execute(
-            f"insert into crosstie.{name} ({', '.join(listed)}) select {source} from ({numbered}) i join {join}"
-            " where i.crosstie_n = 1"
-        )
-        row = transaction.row(
-            "select sum(case when unknown = 1 and (crosstie_n = 1 or empty = 1) then 1 else 0 end),"
-            " sum(case when unknown = 0 and crosstie_n > 1 then 1 else 0 end) from ("
-            f"select i.crosstie_n, case when {quoted_key} is null then 1 else 0 end as unknown,"
-            f" case when {quoted_ids} is null then 1 else 0 end as empty from ({numbered}) i left join {join}) n"
-        )
-    unknown, repeated = (int(number or 0) for number in row) if row else (0, 0)
-    return Joined(table=name, unknown=unknown, repeated=repeated)

@@ -114,6 +114,8 @@ def make_plan(activity: CrmImport, context: Context, connector: Connector, remot
     if window.moves_option:
         query = replace(query, window=IndexRange(field=window.field, start=window.read_from, end=window.end))
     lineage = shape.lineage
+    if lineage is None:
+        raise ConfigError(f"{remote.name} is imported without its remote id.")
     return Plan(
         remote=remote,
         shape=shape,
@@ -121,8 +123,8 @@ def make_plan(activity: CrmImport, context: Context, connector: Connector, remot
         window=window,
         converter=RowConverter.build(activity, remote, context.site, shape, context.zone, context.db.dialect),
         tail=tail,
-        key=shape.key[0],
-        stamp=lineage.stamp if lineage else "",
+        key=lineage.remote_id,
+        stamp=lineage.stamp,
     )
 
 

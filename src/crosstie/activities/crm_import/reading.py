@@ -13,27 +13,26 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from crosstie.activities.crm_import import LEAVERS
 from crosstie.activities.crm_import.converting import REJECT_SYMBOL
 from crosstie.activities.crm_import.finishing import (
     Landing,
     find_late,
-    inbound_column,
-    with_upstream,
     without_repeats,
     without_tail,
 )
+from crosstie.activities.crm_import.joining import Inbound
+from crosstie.activities.crm_import.leaving import Leavers
 from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
 from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan, tell
-from crosstie.crm.connector import Connector, Opened, RemoteQuery, Road
+from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.db.database import Load, Transaction
-from crosstie.model import Column
+from crosstie.model import Column, WorkTable
 from crosstie.sync import windows
 from crosstie.workflow.activity import OK, REJECTS, Context, Done, Reject, Scalar, Shape
 
 if TYPE_CHECKING:
     from crosstie.activities.crm_import import CrmImport
-
-_ID_SLICE = 20_000
 
 
 def import_records(activity: CrmImport, context: Context) -> Done:
@@ -65,7 +64,9 @@ class _Reader:
         self.landing = Landing()
         self.refused_before: tuple[str, ...] = ()
         self.refused_still: tuple[str, ...] = ()
-        self.rejects_name = context.private_name(REJECTS)
+        self.inbound = Inbound.of(activity, context, connector, plan)
+        self.leavers = Leavers.of(activity, context, connector, plan)
+        self.rejects_name = context.private_name("refused" if self.inbound is not None else REJECTS)
         self.reject_columns = plan.converter.reject_table
         self.name = context.private_name(OK)
         self.raw_columns = plan.converter.columns
@@ -83,17 +84,13 @@ class _Reader:
 
     def _queries(self) -> Iterator[tuple[RemoteQuery, str]]:
         """The reads to make: the window (or the population in slices), and the ids that were refused before."""
-        population = self.activity.population
         with self.context.db.reading() as transaction:
             self.refused_before = windows.unaccepted(transaction, self.plan.window.option)
             ids = windows.to_ask_again(transaction, self.plan.window.option)
-        if population is not None:
-            asked: set[str] = set()
-            known = set(self.refused_before)
-            for part in self._upstream_ids(population.ids):
-                asked |= known.intersection(part)
-                yield replace(self.plan.query, ids=part, expected_rows=len(part)), ""
-            self.refused_before = tuple(sorted(asked))
+        if self.inbound is not None:
+            self.inbound.complete()
+            self.refused_before = self.inbound.known_among(self.refused_before)
+            yield from self.inbound.queries()
             return
         yield self.plan.query, self.plan.window.job
         if ids and self.plan.window.moves_option:
@@ -103,18 +100,13 @@ class _Reader:
             again = replace(self.plan.query, window=None, order=(), road=Road.PAGES)
             yield replace(again, ids=ids, expected_rows=len(ids)), ""
 
-    def _upstream_ids(self, column_name: str) -> Iterator[tuple[str, ...]]:
-        table = self.context.input
-        column = inbound_column(self.context, column_name)
-        quoted = self.context.db.quote(column.name)
-        sql = f"select distinct {quoted} from crosstie.{table.name} where {quoted} <> '' order by 1"
-        for batch in self.context.db.read(sql, {}, [column], batch_rows=_ID_SLICE):
-            yield tuple(str(value) for value in batch.column(0).to_pylist())
-
     def _load(self, query: RemoteQuery, token: str, load: _LazyLoad, rejects: _LazyLoad) -> None:
         opened = self.connector.open(query, self._keep, token=token)
-        self.context.log.info(opened.reason)
-        load.expect(opened.expected_rows)
+        in_blocks = self.inbound is not None and query.ids is not None
+        expected = self.inbound.asked if self.inbound is not None and in_blocks else opened.expected_rows
+        if not in_blocks:
+            self.context.log.info(opened.reason)
+        load.expect(expected)
         limits = self.connector.limits(query.object.name)
         # What is asked for again by id comes behind the rows of an ordered read.
         behind = bool(self.plan.query.order) and not query.order
@@ -128,10 +120,7 @@ class _Reader:
             if converted.bad is not None:
                 rejects.write(converted.bad)
                 self.landing.rejected += converted.bad.num_rows
-            self._progress(opened)
-
-    def _progress(self, opened: Opened) -> None:
-        self.context.progress(self.landing.loaded + self.landing.rejected, opened.expected_rows)
+            self.context.progress(self.landing.loaded + self.landing.rejected, expected)
 
     def _keep(self, job: str) -> None:
         with self.context.db.transaction(f"remote job of {self.plan.window.option}") as transaction:
@@ -141,6 +130,13 @@ class _Reader:
         db, plan, landing = self.context.db, self.plan, self.landing
         names = [column.name for column in self.raw_columns]
         landing.table, repeats = raw, 0
+        refused = self.rejects_name if landing.rejected else ""
+        if self.inbound is not None:
+            if refused and self.inbound.whole:
+                landing.rejected -= self.inbound.leave_out_others(refused)
+            self.inbound.find_missing(raw, refused)
+        if self.leavers is not None:
+            self.leavers.find(raw, refused)
         if landing.rejected:
             self._leave_out_known_rejects()
         if not self.unique.holds():
@@ -157,9 +153,9 @@ class _Reader:
                     db, landing.table, plan.tail, plan.window, key=plan.key, columns=names
                 )
         landing.rows = landing.loaded - repeats - landing.seen_before
-        if self.activity.population is not None:
-            landing.table = self._with_upstream(landing.table, self.activity.population.ids)
-            landing.rows = _count(self.context, landing.table)
+        if self.inbound is not None:
+            landing.table, landing.rows = self.inbound.join(landing.table)
+            landing.without_record = self.inbound.refuse(landing.table)
 
     def _tell_repeats(self, repeats: int) -> None:
         came, were = ("record came", "was") if repeats == 1 else ("records came", "were")
@@ -218,44 +214,23 @@ class _Reader:
             )
         return name
 
-    def _with_upstream(self, table: str, ids: str) -> str:
-        """Joins the inbound columns to keep, and says which inbound rows don't go on."""
-        joined = with_upstream(
-            self.context, table, self.plan.shape.columns, imported=len(self.raw_columns), key=self.plan.key, ids=ids
-        )
-        refused = len(self.refused_still) + self.landing.rejected + self.landing.dismissed
-        self._tell_upstream(joined.unknown - refused, joined.repeated)
-        return joined.table
-
-    def _tell_upstream(self, unknown: int, repeated: int) -> None:
-        self.landing.unknown = unknown
-        if unknown:
-            self.context.log.warning(
-                f"{unknown} inbound ids have no record on the CRM (unknown, empty, deleted or filtered out);"
-                " they don't go on."
-            )
-        if repeated:
-            self.context.log.warning(
-                f"{repeated} inbound rows name a record that another one names too; each record goes on once."
-            )
-
     def done(self) -> Done:
         """What to publish: the population, the rejects, the variables, and the window's record in the same commit."""
-        landing, plan, context = self.landing, self.plan, self.context
+        landing, plan = self.landing, self.plan
         self._tell_odd_times()
         tables: dict[str, Any] = {OK: plan.shape.work_table(landing.table, landing.rows)}
         if self.activity.rejects is not None:
-            if not landing.rejected:
-                context.db.create_work(self.rejects_name, self.reject_columns)
-            reject_shape = Shape(columns=self.reject_columns)
-            tables[REJECTS] = reject_shape.work_table(self.rejects_name, landing.rejected)
+            tables[REJECTS] = self._reject_table()
         counts = {"rows": landing.rows}
+        if self.leavers is not None:
+            tables[LEAVERS] = self.leavers.table()
+            counts |= {"left": self.leavers.rows} if self.leavers.rows else {}
+        counts |= self.inbound.counts if self.inbound is not None else {}
         for word, number in (
             ("seen before", landing.seen_before),
             ("rejected", landing.rejected),
             ("still refused", len(self.refused_still)),
             ("dismissed before", landing.dismissed),
-            ("unknown", landing.unknown),
         ):
             if number:
                 counts[word] = number
@@ -266,6 +241,16 @@ class _Reader:
             rejects=self._rejects() if landing.rejected else (),
             effect=self._record,
         )
+
+    def _reject_table(self) -> WorkTable:
+        landing = self.landing
+        if self.inbound is not None:
+            refused = self.rejects_name if landing.rejected else ""
+            shape, name, rows = self.inbound.reject_table(refused, landing.without_record)
+            return shape.work_table(name, rows)
+        if not landing.rejected:
+            self.context.db.create_work(self.rejects_name, self.reject_columns)
+        return Shape(columns=self.reject_columns).work_table(self.rejects_name, landing.rejected)
 
     def _tell_odd_times(self) -> None:
         odd = self.plan.converter.odd
@@ -292,6 +277,10 @@ class _Reader:
 
     def _record(self, transaction: Transaction) -> None:
         windows.record_read(transaction, self.plan.window, rows=self.landing.loaded, tail_table=self.landing.tail_table)
+        if self.inbound is not None:
+            self.inbound.record(transaction, self.landing.table)
+        if self.leavers is not None:
+            self.leavers.record(transaction)
         refused = {one.remote_id for one in self._rejects() if one.remote_id} if self.landing.rejected else set()
         settled = set(self.refused_before) - set(self.refused_still) - refused
         windows.replace_unaccepted(
@@ -354,9 +343,3 @@ class _LazyLoad:
             self._context.db.create_work(self._name, self._columns)
         load = self._context.db.load(self._name, self._columns, expected_rows=rows)
         self._load = self._stack.enter_context(load)
-
-
-def _count(context: Context, name: str) -> int:
-    with context.db.reading() as transaction:
-        row = transaction.row(f"select count(*) from crosstie.{name}")
-    return int(row[0]) if row else 0

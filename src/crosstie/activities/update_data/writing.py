@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
 from typing import TYPE_CHECKING
 
 from crosstie.activities.update_data.reading import ReadLine, ReadUpdate
-from crosstie.db.database import Transaction, instant_text
+from crosstie.db.database import Transaction
 from crosstie.db.expressions import Binding, Scope
 from crosstie.db.merge import (
     Assignment,
@@ -27,6 +26,7 @@ from crosstie.db.merge import (
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import Writer
 from crosstie.db.statements import quote_identifier
+from crosstie.db.values import text_of
 from crosstie.model import Column, ColumnType, Table, WorkTable
 from crosstie.sync.ties import Exchange, Tying, open_ties
 from crosstie.workflow.activity import OK, REJECTS, Context, Done, Reject, Shape
@@ -255,7 +255,7 @@ class Update:
         )
         for offset in range(0, refused, _PAGE):
             for row in transaction.rows(query, {"offset": offset}):
-                record = {one.name: _text(one, value) for one, value in zip(columns, row[2:], strict=True)}
+                record = {one.name: text_of(one, value) for one, value in zip(columns, row[2:], strict=True)}
                 yield self._reject(merge.faults[int(row[0]) - 1], row[1], record)
 
     def _reject(self, fault: Fault, value: object, record: Mapping[str, str | None]) -> Reject:
@@ -297,21 +297,3 @@ def _counts(merged: Merged) -> Mapping[str, int]:
         "rejected": merged.rejected,
     }
     return counts | ({"ignored": merged.ignored} if merged.ignored else {})
-
-
-def _text(column: Column, value: object) -> str | None:
-    """A value of a record as text, the same from both databases."""
-    if value is None:
-        return None
-    if column.type is ColumnType.BOOLEAN:
-        return "true" if value else "false"
-    match value:
-        case datetime():
-            return instant_text(value) if value.tzinfo else value.isoformat(timespec="microseconds")
-        case time():
-            return value.isoformat(timespec="microseconds")
-        case date():
-            return value.isoformat()
-        case bytes():
-            return value.hex()
-    return str(value)
