@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosstie.sandbox.salesforce.bulk_jobs import DELIMITERS, LINE_ENDINGS
@@ -20,6 +20,7 @@ TABLES = st.integers(1, 4).flatmap(
 FORMATS = st.tuples(st.sampled_from(sorted(DELIMITERS)), st.sampled_from(sorted(LINE_ENDINGS)))
 
 
+@settings(deadline=None)
 @given(rows=TABLES, form=FORMATS)
 def test_what_is_written_is_read_again(rows: list[list[str]], form: tuple[str, str]) -> None:
     delimiter, line_ending = DELIMITERS[form[0]], LINE_ENDINGS[form[1]]
@@ -28,6 +29,7 @@ def test_what_is_written_is_read_again(rows: list[list[str]], form: tuple[str, s
     assert read_csv(text.encode(), delimiter, form[1]) == rows
 
 
+@settings(deadline=None)
 @given(rows=TABLES, form=FORMATS)
 def test_what_other_writers_write_is_read(rows: list[list[str]], form: tuple[str, str]) -> None:
     delimiter, line_ending = DELIMITERS[form[0]], LINE_ENDINGS[form[1]]
@@ -38,6 +40,7 @@ def test_what_other_writers_write_is_read(rows: list[list[str]], form: tuple[str
     assert read_csv(file.getvalue().encode(), delimiter, form[1]) == rows
 
 
+@settings(deadline=None)
 @given(text=st.text('a",\n', max_size=12))
 def test_quotes_are_taken_only_around_whole_values(text: str) -> None:
     """Against a grammar: a value is free of quotes, or in quotes with those inside doubled."""
@@ -93,6 +96,7 @@ def test_too_many_columns_are_refused() -> None:
     assert len(read_csv(b",".join([b"A"] * 5000) + b"\n", ",", "LF")[0]) == 5000
 
 
+@settings(deadline=None)
 @given(content=st.binary(max_size=60).filter(lambda data: b"--B" not in data))
 def test_the_content_of_a_part_stays_as_it_is(content: bytes) -> None:
     body = b'--B\r\nContent-Disposition: form-data; name="job"\r\n\r\n{}\r\n'
