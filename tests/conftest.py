@@ -6,11 +6,16 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from tests.databases import PostgresServer, SharedDatabase, postgres_server
+
+# No deadline: nothing is asserted by wall time.
+hypothesis.settings.register_profile("crosstie", deadline=None)
+hypothesis.settings.load_profile("crosstie")
 
 _numbers = itertools.count(1)
 
