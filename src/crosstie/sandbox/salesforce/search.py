@@ -15,7 +15,7 @@ from crosstie.sandbox.salesforce.errors import ApiError, json_response
 from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.rest import given_record
 from crosstie.sandbox.salesforce.schema import quoted
-from crosstie.sandbox.salesforce.sosl import MOST_ROWS, Finds, Returned, Search, parse_search, parse_terms
+from crosstie.sandbox.salesforce.sosl import FIELD_END, MOST_ROWS, Finds, Returned, Search, parse_search, parse_terms
 
 OBJECT_SINCE = 37.0
 """Before, the answer was the bare list of records."""
@@ -70,7 +70,7 @@ class Searches:
         columns = [item.name for item in sobject.fields.values() if _searched(item, group)]
         if not columns:
             return []
-        joined = " || char(10) || ".join(f"coalesce({quoted(name)}, '')" for name in columns)
+        joined = f" || char({ord(FIELD_END)}) || ".join(f"coalesce({quoted(name)}, '')" for name in columns)
         alive = " WHERE IsDeleted = 0" if sobject.field("IsDeleted") else ""
         with self._org.database.reading() as connection:
             rows = connection.execute(f"SELECT Id, {joined} FROM {quoted(sobject.table)}{alive} ORDER BY Id")

@@ -26,6 +26,9 @@ _INNER = re.compile(
 )
 _TERM = re.compile(r'\s*(?:(?P<sign>[()])|"(?P<phrase>(?:\\.|[^"\\])*)"|(?P<word>(?:\\.|[^\s()"])+))')
 
+FIELD_END = "\x1f"
+"""What stands between two fields in a text that is searched: no phrase goes over it."""
+_GAP = rf"[^\w{FIELD_END}]+"
 Finds = Callable[[str], bool]
 """Whether a text in `str.casefold` form holds what is looked for."""
 
@@ -161,7 +164,7 @@ def _word(text: str) -> Finds:
         raise _malformed(f"search term must be longer than one character: {plain}")
     pieces = re.findall(r"\\.|[\w*?]+", text.casefold())
     words = [re.escape(piece).replace(r"\*", r"\w*").replace(r"\?", r"\w") for piece in pieces if piece[0] != "\\"]
-    pattern = re.compile(r"(?<!\w)" + r"\W+".join(words) + r"(?!\w)")
+    pattern = re.compile(r"(?<!\w)" + _GAP.join(words) + r"(?!\w)")
     return lambda folded: pattern.search(folded) is not None
 
 
