@@ -37,7 +37,7 @@ def test_chunked_and_compressed_bodies() -> None:
     assert request.body == b"hello, chunks"
 
 
-@pytest.mark.parametrize("body", [b"plain text", gzip.compress(b"cut" * 100)[:-9]])
+@pytest.mark.parametrize("body", [b"plain text", gzip.compress(b"cut" * 100, mtime=0)[:-9]])
 def test_a_body_that_is_not_compressed_as_it_says_is_refused(body: bytes) -> None:
     head = f"PUT /a HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
     with pytest.raises(RefusedHead) as caught:
