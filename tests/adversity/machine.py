@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,7 +21,17 @@ from crosstie.sync.windows import GUARD, OVERLAP, Window, WindowStatus
 from crosstie.workflow import state
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
 from crosstie.workflow.state import RunStatus
-from tests.adversity.org import MOST_LATE, Change, Lateness, Org
+from tests.adversity.events import (
+    ACTIVITIES,
+    BEFORE_A_RUN,
+    BETWEEN_RUNS,
+    ENDINGS,
+    IN_A_RUN,
+    MALFORMED,
+    SWITCHES,
+    Event,
+)
+from tests.adversity.org import MOST_LATE, Change, Org
 from tests.adversity.stage import Killed, Stage, Watching, definition
 from tests.contract.imports.world import OPTION, HandClock, World, open_connector
 
@@ -30,95 +39,6 @@ OTHER_ORG = "00D000000000001AAA"
 WORKFLOW = "contacts"
 FIELDS: tuple[object, ...] = ("LastName", "Title", "Score__c", "Birthdate")
 MORE_FIELDS = (*FIELDS, "Department")
-MALFORMED = "yesterday at noon"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happens: a method of the machine and its arguments."""
-
-    name: str
-    arguments: tuple[Any, ...] = ()
-
-
-def _events(name: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Event]:
-    return st.builds(Event, st.just(name), st.tuples(*arguments))
-
-
-def _weighed(*choices: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """One of the choices; one that is given twice is twice as likely, which `one_of` would not see."""
-    return st.integers(0, len(choices) - 1).flatmap(choices.__getitem__)
-
-
-PLACES = st.integers(0, 40)
-LATENESS = (
-    st.none()
-    | st.builds(Lateness, seconds=st.sampled_from([30, 300, 840, 900, 959, 960]), held=st.booleans())
-    | st.builds(Lateness, seconds=st.sampled_from([1800, 10_000]), held=st.just(True))
-)
-TIMES = st.sampled_from([1, 2, 5])
-MINUTES = st.sampled_from([1, 4, 10, 14, 15, 30, 300])
-CHANGE = _events("change", st.lists(PLACES, min_size=1, max_size=4), LATENESS)
-CHANGES = (
-    CHANGE,
-    CHANGE,
-    CHANGE,
-    _events("change", st.none(), LATENESS),
-    _events("insert", st.integers(1, 8), LATENESS),
-    _events("insert_without_stamp"),
-    _events("delete", PLACES, LATENESS),
-    _events("undelete", PLACES),
-    _events("purge", PLACES),
-    _events("spoil", PLACES),
-    _events("mend", PLACES, st.booleans()),
-)
-CLOCKS = (
-    _events("move_clock", st.sampled_from([1, 59, 60, 200, 900, 86_400])),
-    _events("move_clock", st.sampled_from([-1, -30, -61, -300, -900])),
-    _events("move_our_clock", st.sampled_from([-86_400, -60, 60, 86_400])),
-)
-OPTIONS = (
-    _events("set_option_back", MINUTES),
-    _events("set_option_forward", MINUTES),
-    _events("set_option", st.sampled_from(["", "", MALFORMED])),
-)
-PEOPLE = (
-    *OPTIONS,
-    _events("hide"),
-    _events("show"),
-    _events("lead_elsewhere"),
-    _events("lead_back"),
-    _events("dismiss"),
-    _events("redefine"),
-)
-FAULTS = (
-    {"type": "status", "status": 503},
-    {"type": "status", "status": 400, "code": "UNKNOWN_EXCEPTION", "message": "UNKNOWN"},
-    {"type": "drop_before"},
-    {"type": "drop_after"},
-    {"type": "truncate"},
-    {"type": "no_next"},
-)
-BULK_FAULTS = ({"type": "cut_csv"}, {"type": "wrong_count"}, {"type": "truncate"})
-KINDS = (None, "query", "query_more", "describe", "updated", "token", "bulk_create", "bulk_status")
-TROUBLES = (
-    _events("expire", st.sampled_from(["locators", "jobs", "sessions"])),
-    _events("spoil_requests", st.sampled_from(KINDS), st.sampled_from(FAULTS), st.integers(0, 3), TIMES),
-    _events("spoil_requests", st.just("bulk_results"), st.sampled_from(BULK_FAULTS), st.integers(0, 3), TIMES),
-)
-BEFORE_A_RUN = st.lists(_weighed(*CHANGES, *CHANGES, *CLOCKS, *PEOPLE), max_size=3)
-BETWEEN_RUNS = st.sampled_from([0, 1, 2, 5, 10, 14, 16, 40])
-AT_REQUEST = st.tuples(st.integers(1, 12), st.booleans())
-ACTIVITIES = ("read", "rows", "before", "write", "after", "done")
-IN_A_RUN = st.lists(
-    st.one_of(
-        st.tuples(AT_REQUEST, _weighed(*CHANGES, *CHANGES, *OPTIONS, *OPTIONS, *CLOCKS, *PEOPLE)),
-        st.tuples(AT_REQUEST, _weighed(*TROUBLES)),
-        st.tuples(st.sampled_from(ACTIVITIES), _weighed(*CHANGES, *CLOCKS, *PEOPLE)),
-    ),
-    max_size=3,
-)
-ENDINGS = st.sampled_from(["killed", "interrupted"])
 
 
 class IndexMachine(RuleBasedStateMachine):
@@ -133,7 +53,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.running = False
         self.hidden = False
         self.elsewhere = False
-        self.troubled = False
+        self.edited = False
         self.begun_elsewhere = False
         self.good_option: str | None = None
         self.seen: list[Change] = []
@@ -146,14 +66,7 @@ class IndexMachine(RuleBasedStateMachine):
         errors=st.booleans(),
         page=st.sampled_from([2, 5, 17]),
         bulk_page=st.sampled_from([3, 11, 1000]),
-        switches=st.fixed_dictionaries(
-            {
-                "late_fails_replication": st.booleans(),
-                "bulk_unordered": st.booleans(),
-                "bulk_datetime_offset": st.booleans(),
-                "bulk_in_progress_polls": st.sampled_from([0, 0, 1]),
-            }
-        ),
+        switches=SWITCHES,
     )
     def begin(
         self, records: int, road: str, errors: bool, page: int, bulk_page: int, switches: dict[str, object]
@@ -286,6 +199,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     def _write_option(self, text: str) -> None:
         self.world.set_option(text)
+        self.edited = True
 
     def hide(self) -> None:
         """Field security takes a field away."""
@@ -338,7 +252,7 @@ class IndexMachine(RuleBasedStateMachine):
         """Runs the workflow, or goes on with it; None when it did not end. Checks what must be true of every run."""
         fit = not events and not broken and ending is None and not self._is_obstructed()
         self._prepare(restart)
-        before = self.world.option()
+        before, self.edited = self.world.option(), False
         report, error = self._play(events, restart=restart, broken=broken, ending=ending)
         self._check_writes(report)
         self._take_note(before)
@@ -432,15 +346,20 @@ class IndexMachine(RuleBasedStateMachine):
             assert written == {what: number for what, number in said.items() if number}
 
     def _take_note(self, before: str | None) -> None:
-        """What the confirmed windows of a run have read. The option is where the last one left it, or a person."""
+        """What the confirmed windows of a run have read: of the right org, and the option is where they left it."""
         with self.stage.db.reading() as transaction:
             rows = transaction.rows(
-                "select id, end_at, start_at from crosstie.import_window where status = 'confirmed' and id > :known",
+                "select id, end_at, start_at, org from crosstie.import_window where status = 'confirmed'"
+                " and id > :known order by id",
                 {"known": self.confirmed},
             )
-        for number, end, start in rows:
-            self.confirmed = max(self.confirmed, int(number))
+        moved = before
+        for number, end, start, org in rows:
+            assert org != OTHER_ORG
+            self.confirmed = int(number)
+            moved = windows.option_text(parse_instant(str(end)))
             self.org.was_read(self.seen, parse_instant(str(end)), all_of_it=start is None)
+        assert self.edited or self.world.option() == moved
 
     def _last_window(self) -> Window | None:
         with self.stage.db.reading() as transaction:
