@@ -240,7 +240,8 @@ def test_soap_faults(prefix: str, code: str, kind: type[Exception], hint: str) -
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (200, "<not xml", ProtocolError),
+        (200, "<html>not xml", ProtocolError),
+        (200, "<not xml", UnavailableError),
         (500, "<html>down", UnavailableError),
         (200, ANSWER.format(expired="true", server=INSTANCE, session="x"), AuthError),
         (200, ANSWER.format(expired="false", server="https://evil.example", session="x"), ProtocolError),
