@@ -68,6 +68,10 @@ def report_commits(line: Line) -> None:
             line.tell(event="after", number=number)
             return done
 
+        def executemany(self, sql: str, *given: Any) -> sqlite3.Cursor:
+            self.said = sql
+            return super().executemany(sql, *given)
+
     class Postgresql(psycopg.Connection[Any]):
         """A connection that tells of its commits, but for those of transactions that only read."""
 

@@ -137,9 +137,7 @@ class Stage:
             told = self._failure(self._passage(self._template, at=at))
             assert not told, told
 
-        start = self.path.prepare(
-            Setting(folder=self._folder, database=self._template, sandbox=self._sandbox, sql=self._sql, run=run)
-        )
+        start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=self._sql, run=run))
         if not applied:
             self._apply(file)
         self._no_session_left(self._template)
