@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -71,4 +73,14 @@ def main(arguments: list[str] | None = None) -> None:
         code = 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all errors end
         code = failures.report(error, session.project)
-    sys.exit(code if isinstance(code, int) else 0)
+    _end(code if isinstance(code, int) else 0)
+
+
+def _end(code: int) -> NoReturn:
+    """Ends the process. Threads that read from a CRM are left behind when a run ends early; the interpreter's own end
+    would stop them in the midst of a library's C++, which aborts the process and hides the exit code."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
 from crosstie.db.database import Database, Transaction
-from crosstie.errors import ConfigError, CrosstieError, TaskError
+from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import windows
@@ -25,8 +25,8 @@ from crosstie.workflow import instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
-from crosstie.workflow.holding import HeldDatabase, Hold
-from crosstie.workflow.state import Event, RunStatus, Task, TaskStatus
+from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
+from crosstie.workflow.state import TAKEN_OVER, Event, RunStatus, Task, TaskStatus
 from crosstie.workflow.watcher import TaskLog, Watcher, add_message
 
 MAX_REJECT_WARNINGS = 100
@@ -224,12 +224,24 @@ class Passage:
                 return
             counts = self._publish(ready, task, done, context)
         except CrosstieError as error:
-            if self.hold.is_lost():
-                raise self.hold.lost(error) from error
-            self._tell_retries(log)
-            self._failed(ready, task, error)
+            self._ended_badly(ready, task, log, error)
             return
         self.around.watcher.activity_ended(ready.activity, counts, time.monotonic() - began)
+
+    def _ended_badly(self, ready: Ready, task: Task, log: TaskLog, error: CrosstieError) -> None:
+        """Records a failure. What the database does not take any more is said without: the run is taken up as after a
+        kill."""
+        if self.hold.is_lost():
+            raise self.hold.lost(error) from error
+        try:
+            self._tell_retries(log)
+            self._failed(ready, task, error)
+        except DatabaseError as unrecorded:
+            if unrecorded.code in (HOLD_LOST, TAKEN_OVER):
+                raise
+            if self.hold.is_lost():
+                raise self.hold.lost(error) from error
+            raise TaskError(error, workflow=self.definition.name, run=self.run, activity=ready.activity) from unrecorded
 
     def skip(self, ready: Ready, reason: str) -> None:
         """Ends a branch before that activity, and says why."""

@@ -13,6 +13,9 @@ from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
 from crosstie.workflow.activity import Reject, Scalar, Waiting
 
+TAKEN_OVER = "TAKEN_OVER"
+"""Code of the refusal to write for a run that another runner has taken."""
+
 
 class RunStatus(StrEnum):
     """`running` also stands behind a run whose process was killed; nobody holds its workflow then. `waiting` is a run
@@ -342,7 +345,7 @@ def _taken_over(run: int) -> DatabaseError:
     return DatabaseError(
         f"run {run} was taken over by another runner; what this one prepared is not published",
         hint="Nothing is lost: the other runner goes on with it.",
-        code="TAKEN_OVER",
+        code=TAKEN_OVER,
     )
 
 

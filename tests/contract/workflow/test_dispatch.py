@@ -455,13 +455,15 @@ def test_a_simulation_executes_nothing_that_acts_outside_nor_what_follows(databa
 
 
 def test_an_end_can_stop_every_other_task(database: Database) -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     def wait(context: Context) -> Waiting:
+        begun.set()
         ended.wait(20)
         return Waiting(until=START + timedelta(days=9))
 
     def end(context: Context) -> Done:
+        assert begun.wait(60)
         threading.Timer(1, ended.set).start()
         return Done(tables={}, ends_run=True)
 
