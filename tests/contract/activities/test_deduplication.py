@@ -117,3 +117,90 @@ def test_every_mistake_is_told_with_its_place(world: World) -> None:
         deduplication(keep={"highest": "score", "lowest": "score"})
     with pytest.raises(ValidationError):
         deduplication(by=[])
+
+
+HOUSEHOLDS = columns(id=INTEGER, email=TEXT, street=TEXT, city=TEXT, phone=TEXT, seen=INTEGER)
+
+
+def households(world: World) -> WorkTable:
+    return world.population(
+        HOUSEHOLDS,
+        [
+            (1, "a", "Old Road", "Rome", None, 1),
+            (2, "a", "New Road", None, "2", 3),
+            (3, "a", "High Road", "Oslo", "3", 2),
+            (4, "b", None, "Bonn", None, 1),
+            (5, "b", "Some Road", None, "", 2),
+            (6, "c", None, None, "6", 1),
+        ],
+        key=("id",),
+    )
+
+
+def test_merged_fields_come_together_from_the_first_eligible_row(world: World) -> None:
+    activity = deduplication(
+        by="email",
+        keep={"highest": "seen"},
+        merge=[{"fields": ["street", "city"], "filled": True}, {"fields": ["phone"], "keep": {"lowest": "phone"}}],
+    )
+    ended = world.run(activity, households(world))
+    assert world.read(ended.tables["ok"], "id", "street", "city", "phone", "seen") == [
+        (2, "High Road", "Oslo", "2", 3),
+        (5, "Some Road", None, "", 2),
+        (6, None, None, "6", 1),
+    ]
+    assert ended.counts == {"kept": 3, "double": 3}
+
+
+def test_a_merged_field_can_ask_for_a_condition_and_the_complement_keeps_its_own(world: World) -> None:
+    activity = deduplication(
+        by="email",
+        merge={"fields": ["street", "seen"], "when": "city is null", "keep": {"highest": "seen"}},
+        complement="x",
+    )
+    ended = world.run(activity, households(world))
+    assert world.read(ended.tables["ok"], "id", "street", "seen") == [
+        (1, "New Road", 3),
+        (4, "Some Road", 2),
+        (6, None, 1),
+    ]
+    assert world.read(ended.tables["complement"], "id", "street", "kept_id") == [
+        (2, "New Road", 1),
+        (3, "High Road", 1),
+        (5, "Some Road", 4),
+    ]
+
+
+def test_what_is_merged_is_not_the_remote_records_own_any_more(world: World) -> None:
+    inbound = world.contacts(("A", "a@x", None), ("B", "a@x", "Ono"), ("C", "c@x", "Abe"))
+    ended = world.run(deduplication(by="Email", merge={"fields": ["LastName"], "filled": True}), inbound)
+    table = ended.tables["ok"]
+    assert world.read(table, "Id", "LastName") == [("A", "Ono"), ("C", "Abe")]
+    assert table is not None and table.lineage is not None
+    assert table.lineage.remote_id == "Id" and "LastName" not in dict(table.lineage.fields)
+
+
+def test_every_mistake_of_a_merge_is_told_with_its_place(world: World) -> None:
+    activity = deduplication(
+        by="Email",
+        count=2,
+        merge=[
+            {"fields": ["Id", "LastNam"], "when": "LastName"},
+            {"fields": ["Email"]},
+            {"fields": ["email", "SystemModstamp"], "keep": [{"highest": "Nothing"}, {"lowest": "Email"}]},
+        ],
+    )
+    found = world.problems(activity, world.contacts())
+    assert [one.path for one in found] == [
+        ("count",),
+        ("merge", 0, "when"),
+        ("merge", 0, "fields", 0),
+        ("merge", 0, "fields", 1),
+        ("merge", 2, "keep", 0, "highest"),
+        ("merge", 2, "fields", 0),
+        ("merge", 2, "fields", 1),
+    ]
+    told = [one.message for one in found]
+    assert told[0] == "merging builds one row of each group: leave “count” out"
+    assert "Id tells the rows apart" in told[2] and "Did you mean “LastName”?" in told[3]
+    assert told[5] == "Email is merged twice: a field belongs to one group"

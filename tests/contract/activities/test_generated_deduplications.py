@@ -28,12 +28,30 @@ rules = st.one_of(
         st.lists(st.sampled_from(["a", "B", "ä", "z"]), min_size=1, max_size=3, unique=True),
     ),
 )
+merges = st.permutations(list(PLACES)).flatmap(
+    lambda names: st.lists(
+        st.fixed_dictionaries(
+            {"keep": st.lists(rules, max_size=1), "filled": st.booleans()},
+            optional={"when": st.just("name is not null")},
+        ),
+        max_size=2,
+    ).map(
+        lambda groups: [
+            {**group, "fields": chosen} for group, chosen in zip(groups, (names[:2], names[2:]), strict=False)
+        ]
+    )
+)
 
 
 def evaluate(
-    population: list[Row], by: list[str], keep: list[dict[str, Any]], count: int, group_empty: bool
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """The keys kept, and those left out, each with the key of the first row kept in its place."""
+    population: list[Row],
+    by: list[str],
+    keep: list[dict[str, Any]],
+    count: int,
+    group_empty: bool,
+    merge: list[dict[str, Any]],
+) -> tuple[list[Row], list[tuple[int, int]]]:
+    """The rows kept, and the keys of those left out, each with the key of the first row kept in its place."""
 
     def compare(one: Row, other: Row) -> int:
         return _compare(one, other, keep)
@@ -43,22 +61,47 @@ def evaluate(
         values = tuple(row[PLACES[name]] if row[PLACES[name]] != "" else None for name in by)
         single = None in values and not group_empty
         groups.setdefault(("alone", row[0]) if single else values, []).append(row)
-    kept: list[int] = []
+    kept: list[Row] = []
     left_out: list[tuple[int, int]] = []
     for group in groups.values():
         ranked = sorted(group, key=cmp_to_key(compare))
-        kept += [row[0] for row in ranked[:count]]
+        kept += [_merged(ranked, merge)] if merge else ranked[:count]
         left_out += [(row[0], ranked[0][0]) for row in ranked[count:]]
-    return sorted(kept), sorted(left_out)
+    return sorted(kept, key=lambda row: row[0]), sorted(left_out)
+
+
+def _merged(ranked: list[Row], merge: list[dict[str, Any]]) -> Row:
+    """The first row, with the fields that the first eligible row of each field group supplies."""
+    built: list[Any] = list(ranked[0])
+    for fields in merge:
+        places = [PLACES[name] for name in fields["fields"]]
+
+        def eligible(row: Row, fields: dict[str, Any] = fields, places: list[int] = places) -> bool:
+            full = all(row[place] not in (None, "") for place in places)
+            named = "when" not in fields or row[PLACES["name"]] is not None
+            return named and (full or not fields["filled"])
+
+        def compare(one: Row, other: Row, fields: dict[str, Any] = fields) -> int:
+            # `ranked` is in the order of the activity's own rules already, and sorting is stable.
+            return _by_rules(one, other, fields["keep"])
+
+        chosen = sorted(filter(eligible, ranked), key=cmp_to_key(compare))[:1]
+        for place in places:
+            built[place] = chosen[0][place] if chosen else built[place]
+    return (ranked[0][0], built[1], built[2], built[3])
 
 
 def _compare(one: Row, other: Row, keep: list[dict[str, Any]]) -> int:
+    return _by_rules(one, other, keep) or one[0] - other[0]
+
+
+def _by_rules(one: Row, other: Row, keep: list[dict[str, Any]]) -> int:
     for rule in keep:
         ((word, what),) = rule.items()
         first, second = (_rank(row, word, what) for row in (one, other))
         if first != second:
             return -1 if first < second else 1
-    return one[0] - other[0]
+    return 0
 
 
 def _rank(row: Row, word: str, what: Any) -> tuple[Any, ...]:
@@ -93,6 +136,7 @@ class _Reversed:
     keep=st.lists(rules, max_size=2),
     count=st.integers(1, 2),
     group_empty=st.booleans(),
+    merge=merges,
 )
 def test_deduplication_agrees_with_a_plain_evaluation(
     world: World,
@@ -101,13 +145,14 @@ def test_deduplication_agrees_with_a_plain_evaluation(
     keep: list[dict[str, Any]],
     count: int,
     group_empty: bool,
+    merge: list[dict[str, Any]],
 ) -> None:
     population: list[Row] = [(key, *row) for key, row in enumerate(found, 1)]
-    activity = Deduplication.model_validate(
-        {"type": "deduplication", "by": by, "keep": keep, "count": count, "group_empty": group_empty, "complement": "x"}
-    )
+    count = 1 if merge else count
+    keys = {"by": by, "keep": keep, "count": count, "group_empty": group_empty, "merge": merge}
+    activity = Deduplication.model_validate({"type": "deduplication", "complement": "x", **keys})
     ended = world.run(activity, world.population(MADE_OF, population, key=("key",)))
-    kept, left_out = evaluate(population, by, keep, count, group_empty)
-    assert sorted(row[0] for row in world.read(ended.tables["ok"], "key")) == kept
+    kept, left_out = evaluate(population, by, keep, count, group_empty, merge)
+    assert sorted(world.read(ended.tables["ok"])) == kept
     assert sorted(world.read(ended.tables["complement"], "key", "kept_key")) == left_out
     assert ended.counts == {"kept": len(kept), "double": len(left_out)}
