@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
+from hashlib import sha256
 from zoneinfo import ZoneInfo
 
 from crosstie.db.text_forms import FORMS
@@ -48,8 +49,8 @@ def register_sqlite_functions(connection: sqlite3.Connection) -> None:
         connection.create_function(name, arity, _naming(function), deterministic=True)
 
 
-def _naming(function: Callable[..., Storage]) -> Callable[..., Storage]:
-    def named(*given: Storage) -> Storage:
+def _naming(function: Callable[..., Storage | bytes]) -> Callable[..., Storage | bytes]:
+    def named(*given: Storage) -> Storage | bytes:
         try:
             return function(*given)
         except (ValueError, ArithmeticError) as error:
@@ -212,6 +213,24 @@ def _decimal_text(value: Storage) -> str:
     return format(exact if exact else Decimal(0), "f")
 
 
+def _digest(*given: Storage | bytes) -> bytes:
+    """The SHA-256 of all values, as `db.merge.digests` has PostgreSQL compute it; a null is a value too."""
+    return sha256("".join(map(_counted, given)).encode()).digest()
+
+
+def _counted(value: Storage | bytes) -> str:
+    if value is None:
+        return "n"
+    if isinstance(value, bytes):
+        text = value.hex()
+    elif isinstance(value, float):
+        exact = Decimal(repr(value))
+        text = format(exact.normalize(_EXACT) if exact else Decimal(0), "f")
+    else:
+        text = str(value)
+    return f"{len(text)}:{text}"
+
+
 def _fit(value: Storage, precision: int, scale: int) -> Storage:
     """Rounds to `scale` decimals; refuses what then has more than `precision` digits."""
     rounded = _quantize(to_decimal(value), scale)
@@ -309,7 +328,7 @@ def _days_between(later: str, earlier: str) -> int:
     return (date.fromisoformat(later) - date.fromisoformat(earlier)).days
 
 
-_FUNCTIONS: dict[str, tuple[int, Callable[..., Storage]]] = {
+_FUNCTIONS: dict[str, tuple[int, Callable[..., Storage | bytes]]] = {
     "ct_lower": (1, _strict(simple_lower)),
     "ct_upper": (1, _strict(simple_upper)),
     "ct_left": (2, _strict(lambda text, count: text[:count])),
@@ -343,6 +362,7 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Storage]]] = {
     "ct_floor": (1, _strict(lambda one: from_decimal(_quantize(to_decimal(one), 0, ROUND_FLOOR)))),
     "ct_ceil": (1, _strict(lambda one: from_decimal(_quantize(to_decimal(one), 0, ROUND_CEILING)))),
     "ct_decimal_text": (1, _strict(_decimal_text)),
+    "ct_digest": (-1, _digest),
     "ct_fit": (3, _strict(_fit)),
     "ct_decimal_to_integer": (1, _strict(_decimal_to_integer)),
     "ct_float_to_decimal": (1, _strict(lambda one: from_decimal(to_decimal(one)))),

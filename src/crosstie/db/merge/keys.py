@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from crosstie.db.database import Database
@@ -9,6 +10,13 @@ from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
 
 ROW = Column(name="crosstie_row", type=ColumnType.INTEGER)
+
+
+def row_column(columns: Sequence[Column]) -> Column:
+    """The column for the number of a row, under a name that no column has yet."""
+    taken = {column.name.lower() for column in columns}
+    names = (ROW.name, *(f"{ROW.name}_{number}" for number in range(2, len(taken) + 2)))
+    return ROW.named(next(name for name in names if name not in taken))
 
 
 def key_columns(table: WorkTable, letter: str = "s") -> tuple[Column, ...]:
@@ -27,12 +35,14 @@ def numbered(db: Database, table: WorkTable, name: str, purpose: str) -> WorkTab
     order of their values, with the number as key."""
     if table.key:
         return table
-    db.create_work(name, (*table.columns, ROW))
+    row = row_column(table.columns)
+    db.create_work(name, (*table.columns, row))
     listed = ", ".join(quote_identifier(column.name) for column in table.columns)
+    order = ", ".join(f"{quote_identifier(column.name)} nulls first" for column in table.columns)
     with db.transaction(purpose) as transaction:
         transaction.execute(
-            f"insert into crosstie.{name} ({listed}, {ROW.name}) select {listed},"
-            f" row_number() over (order by {listed}) from crosstie.{table.name}"
+            f"insert into crosstie.{name} ({listed}, {row.name}) select {listed},"
+            f" row_number() over (order by {order}) from crosstie.{table.name}"
         )
-    db.prepare(name, (ROW.name,), unique=True)
-    return replace(table, name=name, columns=(*table.columns, ROW), key=(ROW.name,), bases=())
+    db.prepare(name, (row.name,), unique=True)
+    return replace(table, name=name, columns=(*table.columns, row), key=(row.name,), bases=())
