@@ -272,19 +272,24 @@ def _behind(query: RemoteQuery, keyset: Keyset) -> str:
     if query.window is None or keyset.stamp is None:
         return f"{key} > {last}"
     name = readable_field(query.object, query.window.field).name
-    if not keyset.stamp:  # nulls come first
-        return f"(({name} = null AND {key} > {last}) OR {name} != null)"
+    if not keyset.stamp:  # nulls come last
+        return f"({name} = null AND {key} > {last})"
     stamp = instant_literal(wire_instant(keyset.stamp))
-    return f"({name} > {stamp} OR ({name} = {stamp} AND {key} > {last}))"
+    unstamped = f" OR {name} = null" if query.window.start is None else ""
+    return f"({name} < {stamp}{unstamped} OR ({name} = {stamp} AND {key} > {last}))"
 
 
 def keyset_order(query: RemoteQuery) -> tuple[str, ...]:
-    """The order that lets a read go on behind any row, for queries that ask for none: index field, then id."""
+    """The order that lets a read go on behind any row, for queries that ask for none: index field, then id.
+
+    The newest comes first. A page shows values of now in the order of when the read began, so its last row may have a
+    newer stamp than it is placed by: going on behind that one reads some rows twice, where the other way round it
+    would leave out all those between the two stamps."""
     key = query.object.key
     if query.window is None:
         return (key,)
     field = readable_field(query.object, query.window.field)
-    return (f"{field.name} NULLS FIRST", key) if field.sortable else (key,)
+    return (f"{field.name} DESC NULLS LAST", key) if field.sortable else (key,)
 
 
 def asked_order(query: RemoteQuery) -> tuple[str, ...]:

@@ -189,10 +189,13 @@ def test_a_read_goes_on_behind_a_row() -> None:
     key = "003000000000001AAA"
     behind = soql.render(windowed, ("Id",), keyset=Keyset(stamp="2026-11-22T09:00:00.000+0000", id=key))
     assert behind.endswith(
-        f"AND (SystemModstamp > 2026-11-22T09:00:00Z OR (SystemModstamp = 2026-11-22T09:00:00Z AND Id > '{key}'))"
+        f"AND (SystemModstamp < 2026-11-22T09:00:00Z OR (SystemModstamp = 2026-11-22T09:00:00Z AND Id > '{key}'))"
     )
-    null = soql.render(windowed, ("Id",), keyset=Keyset(stamp="", id=key))
-    assert null.endswith(f"AND ((SystemModstamp = null AND Id > '{key}') OR SystemModstamp != null)")
+    first = replace(QUERY, window=replace(WINDOW, start=None))
+    behind = soql.render(first, ("Id",), keyset=Keyset(stamp="2026-11-22T09:00:00.000+0000", id=key))
+    assert "SystemModstamp < 2026-11-22T09:00:00Z OR SystemModstamp = null OR (SystemModstamp = 2026" in behind
+    null = soql.render(first, ("Id",), keyset=Keyset(stamp="", id=key))
+    assert null.endswith(f"AND (SystemModstamp = null AND Id > '{key}')")
     assert soql.render(QUERY, ("Id",), keyset=Keyset(stamp=None, id=key)).endswith(f"WHERE Id > '{key}'")
 
 
