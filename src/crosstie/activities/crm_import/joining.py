@@ -38,6 +38,7 @@ _SYMBOLS = {
     ID_MALFORMED: ("malformed ids", "this is not a remote id"),
     ID_EMPTY: ("without id", "there is no remote id"),
 }
+_TOLD_ROWS = 10_000  # their values are Python objects for a moment
 _TOLD = tuple(Column(name=name, type=ColumnType.TEXT) for name in ("remote_id", "symbol", "message", "value", "record"))
 
 
@@ -288,7 +289,9 @@ class Inbound:
         extra = (ID.named("crosstie_id"), ID.named("crosstie_symbol"))
         shown = ", ".join(f"i.{self._quote(column.name)}" for column in (*columns, *extra))
         with db.load(self._told, _TOLD) as load:
-            for batch in db.read(f"select {shown} from {self._refused_source()}", {}, (*columns, *extra)):
+            for batch in db.read(
+                f"select {shown} from {self._refused_source()}", {}, (*columns, *extra), batch_rows=_TOLD_ROWS
+            ):
                 rows = [self._told_row(row) for row in batch.to_pylist()]
                 arrays = [strings([row[place] for row in rows]) for place in range(len(_TOLD))]
                 load.write(pa.RecordBatch.from_arrays(arrays, names=[column.name for column in _TOLD]))
