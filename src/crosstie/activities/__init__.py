@@ -7,12 +7,14 @@ from crosstie.activities.deduplication import Deduplication
 from crosstie.activities.end import End
 from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.javascript import JavaScript
+from crosstie.activities.scheduler import Scheduler
 from crosstie.activities.start import Start
 from crosstie.activities.update_data import UpdateData
 from crosstie.workflow.activity import Activity
 
 ACTIVITIES: dict[str, type[Activity]] = {
     "start": Start,
+    "scheduler": Scheduler,
     "crm_import": CrmImport,
     "enrichment": Enrichment,
     "deduplication": Deduplication,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from crosstie.db.database import Database, Transaction
 from crosstie.model import Column, Lineage, Link, RemoteObject, Table, WorkTable
 from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.schedules import Schedule
 from crosstie.workflow.zones import zone_named
 
 if TYPE_CHECKING:
@@ -268,6 +269,10 @@ class Activity(BaseModel):
     def joins(self) -> bool:
         """Whether it waits for all of its inbound transitions, instead of being executed for each."""
         return False
+
+    def timetable(self) -> Schedule | None:
+        """When `serve` begins a run with it; None when it is begun with the workflow, or by what leads to it."""
+        return None
 
     def default_sources(self) -> tuple[str, ...]:
         """The activities it takes from by `from`, the main one first."""
