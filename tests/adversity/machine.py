@@ -53,7 +53,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.running = False
         self.hidden = False
         self.elsewhere = False
-        self.edited = False
+        self.edited_to: str | None = None
         self.begun_elsewhere = False
         self.good_option: str | None = None
         self.seen: list[Change] = []
@@ -199,7 +199,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     def _write_option(self, text: str) -> None:
         self.world.set_option(text)
-        self.edited = True
+        self.edited_to = text
 
     def hide(self) -> None:
         """Field security takes a field away."""
@@ -252,7 +252,7 @@ class IndexMachine(RuleBasedStateMachine):
         """Runs the workflow, or goes on with it; None when it did not end. Checks what must be true of every run."""
         fit = not events and not broken and ending is None and not self._is_obstructed()
         self._prepare(restart)
-        before, self.edited = self.world.option(), False
+        before, self.edited_to = self.world.option(), None
         report, error = self._play(events, restart=restart, broken=broken, ending=ending)
         self._check_writes(report)
         self._take_note(before)
@@ -346,20 +346,22 @@ class IndexMachine(RuleBasedStateMachine):
             assert written == {what: number for what, number in said.items() if number}
 
     def _take_note(self, before: str | None) -> None:
-        """What the confirmed windows of a run have read: of the right org, and the option is where they left it."""
+        """What the confirmed windows of a run have read: of the right org. The option is where a window left it that
+        found it as it had read it, or else a person."""
         with self.stage.db.reading() as transaction:
             rows = transaction.rows(
-                "select id, end_at, start_at, org from crosstie.import_window where status = 'confirmed'"
+                "select id, end_at, start_at, org, option_read from crosstie.import_window where status = 'confirmed'"
                 " and id > :known order by id",
                 {"known": self.confirmed},
             )
-        moved = before
-        for number, end, start, org in rows:
+        option = before if self.edited_to is None else self.edited_to
+        for number, end, start, org, read in rows:
             assert org != OTHER_ORG
             self.confirmed = int(number)
-            moved = windows.option_text(parse_instant(str(end)))
+            if option == read:
+                option = windows.option_text(parse_instant(str(end)))
             self.org.was_read(self.seen, parse_instant(str(end)), all_of_it=start is None)
-        assert self.edited or self.world.option() == moved
+        assert self.world.option() == option
 
     def _last_window(self) -> Window | None:
         with self.stage.db.reading() as transaction:
