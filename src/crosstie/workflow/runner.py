@@ -22,7 +22,7 @@ from crosstie.workflow.definition import Definition
 from crosstie.workflow.holding import HOLD_LOST, Hold
 from crosstie.workflow.instances import Action, Request, WorkflowStatus
 from crosstie.workflow.passage import Passage, Ready, Surroundings
-from crosstie.workflow.state import RunStatus, TaskStatus
+from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
 
 __all__ = ["RunReport", "Surroundings", "run_workflow", "serve_workflow"]
 
@@ -177,9 +177,16 @@ class _Runner:
                 self._cancel(RunStatus.INTERRUPTED, "interrupted")
             raise
         except DatabaseError as error:
-            if self.hold.is_lost() and error.code != HOLD_LOST:
+            if error.code in (HOLD_LOST, TAKEN_OVER):
+                raise
+            if self.hold.is_lost():
                 raise self._hold().lost(error) from error
-            raise
+            raise DatabaseError(
+                error.message,
+                hint=f"{error.hint} After that, crosstie run {self.workflow} goes on where it stopped.".strip(),
+                code=error.code,
+                retry=error.retry,
+            ) from error
         finally:
             for passage in self.passages.values():
                 passage.close()
