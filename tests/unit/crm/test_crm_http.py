@@ -62,6 +62,8 @@ def test_a_bare_host_name_becomes_https() -> None:
         ("https://acme.my.salesforce.com@evil.example/", False),
         ("https://user@acme.my.salesforce.com/", False),
         ("/relative", False),
+        ("https://[::1", False),
+        ("https://acme.my.salesforce.com:99999/", False),
     ],
 )
 def test_only_named_hosts_are_allowed(url: str, allowed: bool) -> None:
@@ -69,7 +71,9 @@ def test_only_named_hosts_are_allowed(url: str, allowed: bool) -> None:
     assert hosts.allows(url) is allowed
 
 
-@pytest.mark.parametrize("target", ["https://elsewhere.example/x", "http://acme.my.salesforce.com/x", "//evil.example"])
+@pytest.mark.parametrize(
+    "target", ["https://elsewhere.example/x", "http://acme.my.salesforce.com/x", "//evil.example", "https://[::1"]
+)
 def test_a_redirect_elsewhere_is_not_followed(target: str) -> None:
     seen = []
 
@@ -179,6 +183,35 @@ def test_repeating_ends_with_the_last_error() -> None:
         session(lambda request: httpx2.Response(200)).repeat(refuse)
 
 
+def test_waits_that_are_asked_for_stay_within_the_budget_together() -> None:
+    told: list[str] = []
+    http = session(
+        lambda request: httpx2.Response(200),
+        retries=Retries(attempts=9, budget=timedelta(milliseconds=250), first_wait=timedelta()),
+    )
+    http.on_retry = told.append
+
+    def refuse() -> None:
+        raise UnavailableError("Busy.", retry_after=timedelta(milliseconds=100))
+
+    with pytest.raises(UnavailableError):
+        http.repeat(refuse)
+    assert 1 <= len(told) <= 2
+    assert set(told) == {"Busy."}
+
+
+def test_json_without_end_is_cut_and_json_too_deep_is_not_understood() -> None:
+    for body in (b"", b'{"a": 1', b'{"a": {"b": 1}', b'{"a": 1.', b'[{"a": tr'):
+        with pytest.raises(UnavailableError, match="JSON has no end"):
+            session(lambda request, body=body: answer(200, body)).send(call()).refuse_cut()  # type: ignore[misc]
+    for body in (b"<html>", b'{"a": }', b'{"a": 1}x', b"[" * 200_000):
+        whole = session(lambda request, body=body: answer(200, body)).send(call())  # type: ignore[misc]
+        if not body.startswith(b"[") and not body.endswith(b"x"):
+            whole.refuse_cut()
+        with pytest.raises(ProtocolError, match="not valid JSON"):
+            whole.json()
+
+
 def test_a_wait_longer_than_the_budget_is_left_to_the_caller() -> None:
     tries = []
 
@@ -204,6 +237,8 @@ def test_a_wait_longer_than_the_budget_is_left_to_the_caller() -> None:
             timedelta(),
         ),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "9" * 5_000}, timedelta(days=1)),
+        ({"retry-after": "Mon, 23 Nov 99999 10:00:30 GMT", "date": "Mon, 23 Nov 2026 10:00:00 GMT"}, None),
         ({}, None),
     ],
 )

@@ -163,6 +163,38 @@ def test_a_result_that_differs_when_fetched_again_is_refused() -> None:
         rows(bulk(cut, csv_page(whole, 5), total=6).connector(), BULK)
 
 
+@pytest.mark.parametrize("id_", ["750000000000009AAA", "../../limits", ""])
+def test_another_job_than_the_one_asked_for_is_refused(id_: str) -> None:
+    org = bulk()
+    org.answers["jobs/query/750000000000001AAA"] = always(200, {"id": id_, "state": "JobComplete"})
+    with pytest.raises(ProtocolError, match="describes the job"):
+        rows(org.connector(), BULK)
+
+
+def test_a_page_of_a_chain_that_comes_again_later_is_refused() -> None:
+    """The third page is the first one again: the count is right, and the rows of one page are not there."""
+    last = "query/01g-4000"
+    org = asked(
+        page([ONE], total=3, following=NEXT), more=page([TWO], total=3, following="/services/data/v68.0/" + last)
+    )
+    org.answers[last] = always(200, page([ONE], total=3))
+    with pytest.raises(ProtocolError, match="same page twice"):
+        rows(org.connector(), QUERY)
+
+
+def test_pages_without_end_are_refused() -> None:
+    """Always a new page with new rows, and another number announced each time, or the same one."""
+    for grows in (0, 1):
+        org = asked(page([ONE], total=3, following=NEXT))
+        for number in range(10):
+            path = MORE if not number else f"query/01g-{number}"
+            row = {**ONE, "Id": f"0030000000001{number:02}AAA"}
+            body = page([row], total=3 + grows * number, following=f"/services/data/v68.0/query/01g-{number + 1}")
+            org.answers[path] = always(200, body)
+        with pytest.raises(ProtocolError, match=r"goes on after 3 rows, 3 were announced|at first and 4 now"):
+            rows(org.connector(), QUERY)
+
+
 @pytest.mark.parametrize("state", ["Failed", "Aborted"])
 def test_a_job_that_failed_is_an_error_with_its_reason(state: str) -> None:
     org = bulk(state=state)
@@ -217,6 +249,7 @@ def test_the_filter_is_not_in_the_error() -> None:
         ("per-app-api-usage=17/250(appName=x), api-usage=18/5000", (18, 5000)),
         ("per-app-api-usage=17/250(appName=x)", (0, 0)),
         ("", (0, 0)),
+        (f"api-usage={'9' * 5_000}/5000", (0, 0)),
     ],
 )
 def test_the_meter_is_the_org_s_and_not_the_app_s(header: str, used: tuple[int, int]) -> None:
