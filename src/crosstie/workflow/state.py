@@ -621,8 +621,21 @@ def rubbish(transaction: Transaction, found: Sequence[str], *, mine: frozenset[i
     """Of the work tables that were found before, those that no run names: of runs that are over, and the unpublished
     ones of runs that this process holds. A table of a run that another process holds may be loading and is none."""
     living = living_tables(transaction)
+    kept = _kept_tables(transaction)
     alive = {int(row[0]) for row in transaction.rows(f"select id from crosstie.run where status in ({_RESUMABLE})")}
-    return tuple(name for name in found if name not in living and ((run := _run_of(name)) not in alive or run in mine))
+    named = [name for name in found if name not in living and not name.startswith(kept)]
+    return tuple(name for name in named if (run := _run_of(name)) not in alive or run in mine)
+
+
+def _kept_tables(transaction: Transaction) -> tuple[str, ...]:
+    """What the names of the work tables begin with that a task of a resumable run keeps for its next execution: any text
+    in its state that looks like one."""
+    rows = transaction.rows(
+        "select t.state from crosstie.task t join crosstie.run r on r.id = t.run"
+        f" where t.state <> '{{}}' and r.status in ({_RESUMABLE})"
+    )
+    values = (value for (text,) in rows for value in read_vars(str(text)).values())
+    return tuple(value for value in values if isinstance(value, str) and value.startswith("w_"))
 
 
 def _run_of(work_table: str) -> int:
