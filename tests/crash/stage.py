@@ -140,6 +140,8 @@ class Stage:
         start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=self._sql, run=run))
         if not applied:
             self._apply(file)
+        with App.open(self._folder, database=self._template) as app:
+            app.accounts.edit(ACCOUNT, {})  # forgets the session: signing in is a point too
         self._no_session_left(self._template)
         return start
 
