@@ -44,9 +44,9 @@ class Hold:
             hint=f"Wait until it has ended. How far it is: crosstie log --workflow {self._workflow}",
         )
 
-    def take(self, transaction: Transaction, run: int, version: int) -> None:
-        """Takes the run: from now on every other runner of it is refused."""
-        self._run, self._epoch = run, state.take_run(transaction, run, version)
+    def take(self, transaction: Transaction, run: int, version: int, *, kept: bool = False) -> None:
+        """Takes the run: from now on every other runner of it is refused. `kept`: see `state.take_run`."""
+        self._run, self._epoch = run, state.take_run(transaction, run, version, kept=kept)
 
     def is_lost(self) -> bool:
         """Whether the lock is not ours any more."""

@@ -100,6 +100,33 @@ def set_status(
     )
 
 
+def move_status(
+    transaction: Transaction,
+    workflow: str,
+    to: WorkflowStatus,
+    now: datetime,
+    by: str,
+    message: str = "",
+    *,
+    out_of: Sequence[WorkflowStatus],
+) -> bool:
+    """As `set_status`, but only out of one of those statuses. Whether it was one of them."""
+    listed = ", ".join(f"'{status}'" for status in out_of)
+    return (
+        transaction.execute(
+            "update crosstie.workflow set status = :status, status_at = :now, status_by = :by, message = :message"
+            f" where name = :workflow and status in ({listed})",
+            {"workflow": workflow, "status": to, "now": instant_text(now), "by": by, "message": message},
+        )
+        == 1
+    )
+
+
+def lock_status(transaction: Transaction, workflow: str) -> None:
+    """Comes first in everything that decides by a workflow's status what becomes of its runs and schedules."""
+    transaction.lock(f"status of {workflow}")
+
+
 def keep_vars(transaction: Transaction, workflow: str, values: Mapping[str, Scalar]) -> None:
     """Keeps the workflow's own variables."""
     transaction.execute(

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
@@ -26,6 +26,7 @@ from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Si
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
+from crosstie.workflow.instances import WorkflowStatus
 from crosstie.workflow.state import TAKEN_OVER, Event, RunStatus, Task, TaskStatus
 from crosstie.workflow.watcher import TaskLog, Watcher, add_message
 
@@ -104,7 +105,8 @@ class Passage:
             found = state.find_run(transaction, self.run)
             assert found is not None
             self.started, self.simulated, self.calls_before = found.started_at, found.simulated, found.api_calls
-            self.hold.take(transaction, self.run, version)
+            self.served = found.served
+            self.hold.take(transaction, self.run, version, kept=self.definition.settings.keep_interim)
             self._give_back(transaction)
 
     def _give_back(self, transaction: Transaction) -> None:
@@ -122,6 +124,11 @@ class Passage:
             ]
             if not gone:
                 return
+            if any(event.source_task is None for event in gone):
+                raise ConfigError(
+                    f"Run {self.run} begins with results of an earlier run that are gone.",
+                    hint=f"Begin from the beginning: crosstie workflow restart {self.definition.name}",
+                )
             for producer in {event.source_task for event in gone if event.source_task is not None}:
                 state.forget_events_of(transaction, producer)
                 state.end_task(transaction, producer, TaskStatus.LOST, now, error_message="its work table is gone")
@@ -134,10 +141,9 @@ class Passage:
         counted = transaction.row(f"select count(*) from crosstie.{table.name}")
         return counted is not None and int(counted[0]) == table.rows
 
-    def ready(self, woken: Mapping[int, Woken] | None = None) -> list[Ready]:
-        """What can be executed now and has not been begun, in the order of activation. `woken` are waiting tasks that
-        somebody asks for before their time."""
-        asked = woken or {}
+    def ready(self) -> list[Ready]:
+        """What can be executed now and has not been begun, in the order of activation: also waiting tasks whose time
+        has come, or that somebody asked for."""
         now = self.around.clock.now()
         with self.db.reading() as transaction:
             pending = [one for one in state.pending_events(transaction, self.run) if one.id not in self._taken]
@@ -147,10 +153,10 @@ class Passage:
                     activity=task.activity,
                     events=state.events_of(transaction, task.id),
                     task=task,
-                    woken=asked.get(task.id) or Woken(by="time"),
+                    woken=task.woken or Woken(by="time"),
                 )
                 for task in waiting
-                if task.id in asked or (task.due_at is not None and task.due_at <= now)
+                if task.woken is not None or (task.due_at is not None and task.due_at <= now)
             ]
         found: list[Ready] = []
         joins: dict[str, list[Event]] = {}
@@ -211,8 +217,8 @@ class Passage:
             if ready.task is None:
                 task = state.begin_task(transaction, ready.events, self.around.clock.now())
             else:
-                task = ready.task
-                state.wake_task(transaction, task.id)
+                task = replace(ready.task, woken=ready.woken)
+                state.wake_task(transaction, task.id, ready.woken or Woken(by="time"))
         self.around.watcher.activity_begun(ready.activity, activity.type)
         log = self._log(task.id, ready.activity)
         try:
@@ -293,7 +299,7 @@ class Passage:
             run_started=self.started,
             attempt=task.attempt,
             state=task.state,
-            woken=ready.woken,
+            woken=task.woken,
             begun_at=task.started_at,
             step=self._step,
             keep=lambda transaction, values: state.keep_state(transaction, task.id, values),
@@ -493,9 +499,23 @@ class Passage:
             else:
                 state.give_back_events(transaction, task.id)
                 state.end_run(transaction, self.run, RunStatus.FAILED, now, error.message)
+            self._suspend(transaction, error.message)
             self.over = True
         self.failure = TaskError(error, workflow=self.definition.name, run=self.run, activity=ready.activity)
         self.failure.__cause__ = error
+
+    def _suspend(self, transaction: Transaction, message: str) -> None:
+        """A started workflow whose run failed fires no schedule and begins no task until a person resumes it."""
+        if self.served:
+            instances.move_status(
+                transaction,
+                self.definition.name,
+                WorkflowStatus.FAILED,
+                self.around.clock.now(),
+                f"run {self.run}",
+                message,
+                out_of=(WorkflowStatus.STARTED, WorkflowStatus.PAUSED),
+            )
 
     def _ignore(self, transaction: Transaction, ready: Ready, task: Task) -> bool:
         """Whether the failure ends only its branch; after too many in a row the workflow is suspended anyway."""
@@ -547,8 +567,23 @@ class Passage:
         state.end_run(transaction, self.run, status, now, message)
         self.over = True
 
+    def pause(self) -> bool:
+        """Lets go of a run because it was paused, unless a served one's workflow was resumed meanwhile. Whether."""
+        self.hold.check()
+        with self.db.transaction(f"run {self.run} is paused") as transaction:
+            if self.served:
+                instances.lock_status(transaction, self.definition.name)  # before the run, as everybody does
+                found = instances.find_instance(transaction, self.definition.name)
+                if found is not None and found.status is WorkflowStatus.STARTED:
+                    return False
+            self.hold.publish(transaction)
+            self._meter(transaction)
+            state.end_run(transaction, self.run, RunStatus.PAUSED, self.around.clock.now(), "paused")
+        self.over = True
+        return True
+
     def rest(self, status: RunStatus, message: str = "") -> None:
-        """Lets go of a run that is to be gone on with later: waiting, paused."""
+        """Lets go of a run that is to be gone on with later."""
         with self._step(f"run {self.run} is {status}") as transaction:
             self._meter(transaction)
             state.end_run(transaction, self.run, status, self.around.clock.now(), message)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from crosstie.errors import DatabaseError
+from crosstie.errors import ConfigError, CrosstieError, DatabaseError
 from crosstie.sync import comparison, windows
-from crosstie.workflow import instances, state
-from crosstie.workflow.activity import Scalar, Woken
+from crosstie.workflow import actions, instances, state
+from crosstie.workflow.activity import Scalar
 from crosstie.workflow.definition import Definition
+from crosstie.workflow.edits import refuse_edit
 from crosstie.workflow.holding import HOLD_LOST, Hold
-from crosstie.workflow.instances import Action, Request, WorkflowStatus
+from crosstie.workflow.instances import Action, WorkflowStatus
 from crosstie.workflow.passage import Passage, Ready, Surroundings
 from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
 
@@ -62,15 +63,19 @@ def run_workflow(
     simulate: bool = False,
     waits: bool = True,
     variables: Mapping[str, Scalar] | None = None,
+    accept_edit: bool = False,
 ) -> RunReport:
     """Runs a workflow, or goes on with its unfinished run. With `waits` this process sleeps while tasks wait; without,
     the run is left waiting. `variables` begin the run's events. Raises TaskError where a task failed and the run was
-    suspended by it: it can then be gone on with. Raises BrakeError when another process runs this workflow."""
+    suspended by it: it can then be gone on with. Raises BrakeError when another process runs this workflow, or when the
+    activity at which the run stopped was edited since, unless `accept_edit`."""
     hold = Hold(surroundings.db, definition.name)
     with surroundings.db.hold(hold.name) as held:
         if not held:
             raise hold.refusal()
         began = time.monotonic()
+        if not (restart or accept_edit):
+            _refuse_edit(surroundings, definition, version)
         run, resumed = _begin(surroundings, definition, version, restart, simulate, variables or {})
         runner = _Runner(surroundings, definition.name, waits=waits)
         passage = runner.take(definition, version, run)
@@ -81,14 +86,51 @@ def run_workflow(
         return _report(surroundings, run, resumed, time.monotonic() - began)
 
 
-def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tuple[Definition, int]]) -> None:
+def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tuple[Definition, int]]) -> bool:
     """Carries on the served runs of a workflow until all wait for later, or are over; also those that are begun
-    meanwhile. Does nothing when another process holds the workflow. Raises TaskError when a task suspended it."""
+    meanwhile. Does nothing when another process holds the workflow; whether it was ours. Raises TaskError when a task
+    suspended the workflow, ConfigError when its definition cannot run any more: it is suspended then too."""
     with surroundings.db.hold(Hold(surroundings.db, name).name) as held:
-        if held:
-            runner = _Runner(surroundings, name, waits=False, load=load)
+        if not held:
+            return False
+        runner = _Runner(surroundings, name, waits=False, load=load)
+        try:
             runner.go()
-            runner.raise_failure()
+        except CrosstieError as error:
+            if isinstance(error, ConfigError):
+                _suspend(surroundings, name, error.message)
+            raise
+        except Exception as error:
+            _suspend(surroundings, name, f"Crosstie failed unexpectedly ({type(error).__name__}).")
+            raise
+        runner.raise_failure()
+        return True
+
+
+def _suspend(around: Surroundings, name: str, message: str) -> None:
+    """What cannot be carried on is not tried for ever: a person has to look."""
+    now = around.clock.now()
+    with around.db.transaction(f"{name} is suspended") as transaction:
+        instances.lock_status(transaction, name)
+        for run in state.served_runs(transaction, name):
+            state.end_epoch(transaction, run.id)
+            state.end_run(transaction, run.id, RunStatus.FAILED, now, message)
+        instances.move_status(
+            transaction,
+            name,
+            WorkflowStatus.FAILED,
+            now,
+            "serve",
+            message,
+            out_of=(WorkflowStatus.STARTED, WorkflowStatus.PAUSED),
+        )
+
+
+def _refuse_edit(around: Surroundings, definition: Definition, version: int) -> None:
+    with around.db.reading() as transaction:
+        unfinished = state.unfinished_run(transaction, definition.name)
+        if unfinished is not None:
+            refuse_edit(transaction, unfinished, definition.text, version)
 
 
 def _begin(
@@ -107,10 +149,7 @@ def _begin(
         if unfinished is not None:
             if not restart and unfinished.simulated == simulate:
                 return unfinished.id, True
-            state.end_epoch(transaction, unfinished.id)
-            windows.abandon(transaction, unfinished.id, now)
-            state.end_tasks(transaction, unfinished.id, now)
-            state.end_run(transaction, unfinished.id, RunStatus.ABANDONED, now, "restarted")
+            state.stop_run(transaction, unfinished.id, now, RunStatus.ABANDONED, "restarted")
         instance = instances.find_instance(transaction, definition.name)
         if instance is not None and instance.status is not WorkflowStatus.STARTED:
             instances.keep_vars(transaction, definition.name, {})
@@ -159,7 +198,6 @@ class _Runner:
         self._ended: queue.SimpleQueue[tuple[int, BaseException | None]] = queue.SimpleQueue()
         self._numbers = 0
         self._pausing = False
-        self._woken: dict[int, Woken] = {}
 
     def take(self, definition: Definition, version: int, run: int) -> Passage:
         """Takes a run into this hold."""
@@ -215,9 +253,10 @@ class _Runner:
             if not living:
                 return
             if self._pausing:
-                for passage in living:
-                    passage.rest(RunStatus.PAUSED, "paused")
-                return
+                rested = [passage.pause() for passage in living]
+                if all(rested):
+                    return
+                continue
             if not self._settle(living):
                 return
 
@@ -249,7 +288,7 @@ class _Runner:
         return True
 
     def _take_served(self) -> None:
-        if self.load is None:
+        if self.load is None or self._pausing:
             return
         with self.db.reading() as transaction:
             found = [run.id for run in state.served_runs(transaction, self.workflow)]
@@ -266,7 +305,7 @@ class _Runner:
             return False
         moved = False
         for passage in self._living():
-            for ready in passage.ready(self._woken):
+            for ready in passage.ready():
                 activity = passage.definition.activities[ready.activity]
                 overlap = activity.overlap or activity.default_overlap
                 if overlap != "allow" and ready.task is None and self._is_busy(ready.activity):
@@ -277,7 +316,6 @@ class _Runner:
                 if len(self._at_work) >= passage.definition.settings.parallel:
                     return moved
                 self._start(passage, ready)
-        self._woken = {}
         return moved
 
     def _is_busy(self, activity: str) -> bool:
@@ -329,32 +367,22 @@ class _Runner:
                 work.passage.warn(work.ready.activity, "It takes longer than its max_duration.")
 
     def _apply_requests(self) -> None:
+        """Does what people asked; a served workflow that is paused or failed begins no task, whoever said so."""
         with self.db.reading() as transaction:
             asked = instances.open_requests(transaction, self.workflow)
+            found = instances.find_instance(transaction, self.workflow) if self.load is not None else None
+        if found is not None:
+            self._pausing = found.status in (WorkflowStatus.PAUSED, WorkflowStatus.FAILED)
         for request in asked:
-            outcome = self._apply(request)
-            with self.db.transaction(f"request {request.action}") as transaction:
-                instances.close_request(transaction, request.id, self.around.clock.now(), outcome)
-
-    def _apply(self, request: Request) -> str:
-        match request.action:
-            case Action.PAUSE:
+            if request.action is Action.PAUSE:
                 self._pausing = True
-                return "no new task is begun"
-            case Action.STOP:
+            if request.action is Action.STOP:
                 self._cancel(RunStatus.STOPPED, f"stopped by {request.by}")
-                return "stopped"
-            case Action.WAKE | Action.SIGNAL:
-                named = request.action is Action.SIGNAL
-                woken = Woken(by="signal" if named else "person", vars=request.details)
-                found = [
-                    task.id
-                    for passage in self._living()
-                    for task in passage.waiting()
-                    if request.activity in ("", task.activity) and (task.signal or not named)
-                ]
-                self._woken.update(dict.fromkeys(found, woken))
-                return f"{len(found)} waiting tasks"
+            at_work = frozenset(passage.run for passage in self._living())
+            with self.db.transaction(f"request {request.action}") as transaction:
+                now = self.around.clock.now()
+                outcome = actions.apply(transaction, request, now, at_work=at_work)
+                instances.close_request(transaction, request.id, now, outcome)
 
     def _cancel(self, status: RunStatus, message: str) -> None:
         """Ends the work of all tasks at once: their statements and remote calls are cancelled, and what they would

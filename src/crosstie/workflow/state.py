@@ -11,7 +11,8 @@ from enum import StrEnum
 from crosstie.db.database import Transaction, instant_text, parse_instant
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
-from crosstie.workflow.activity import Reject, Scalar, Waiting
+from crosstie.sync import windows
+from crosstie.workflow.activity import Reject, Scalar, Waiting, Woken
 
 TAKEN_OVER = "TAKEN_OVER"
 """Code of the refusal to write for a run that another runner has taken."""
@@ -70,7 +71,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One execution of one activity. `counts` is what it did, in the order to show."""
+    """One execution of one activity. `counts` is what it did, in the order to show; `woken` why it is done again."""
 
     id: int
     run: int
@@ -86,6 +87,7 @@ class Task:
     signal: bool = False
     state: Mapping[str, Scalar] = field(default_factory=dict)
     note: str = ""
+    woken: Woken | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +147,22 @@ def read_vars(text: str) -> dict[str, Scalar]:
     }
 
 
+def _woken_text(woken: Woken | None) -> str:
+    return json.dumps({"by": woken.by, "vars": vars_text(woken.vars)}) if woken else ""
+
+
+def _read_woken(text: str) -> Woken | None:
+    raw = json.loads(text) if text else None
+    return Woken(by=raw["by"], vars=read_vars(raw["vars"])) if raw else None
+
+
 _RUN = (
     "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message, served, simulated"
     " from crosstie.run"
 )
 _TASK = (
     "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message, due_at,"
-    " signal, state, note from crosstie.task"
+    " signal, state, note, woken from crosstie.task"
 )
 _EVENT = "select id, run, source_task, source, transition, target, description, vars, task from crosstie.event"
 
@@ -188,6 +199,7 @@ def _task(row: Sequence[object]) -> Task:
         signal=bool(row[11]),
         state=read_vars(str(row[12] or "{}")),
         note=str(row[13] or ""),
+        woken=_read_woken(str(row[14] or "")),
     )
 
 
@@ -249,10 +261,34 @@ def served_runs(transaction: Transaction, workflow: str = "") -> tuple[Run, ...]
     """The runs that `serve` has to carry on, oldest first, of one workflow or of all."""
     where = " and workflow = :workflow" if workflow else ""
     rows = transaction.rows(
-        f"{_RUN} where served = 1 and status in ('running', 'waiting'){where} order by id",
+        f"{_RUN} where served = 1 and status in ('running', 'waiting', 'interrupted'){where} order by id",
         {"workflow": workflow} if workflow else {},
     )
     return tuple(_run(row) for row in rows)
+
+
+def unfinished_runs(transaction: Transaction, workflow: str) -> tuple[Run, ...]:
+    """All runs of a workflow that are not over, oldest first."""
+    rows = transaction.rows(
+        f"{_RUN} where workflow = :workflow and status in ({_RESUMABLE}) order by id", {"workflow": workflow}
+    )
+    return tuple(_run(row) for row in rows)
+
+
+def reopen_run(transaction: Transaction, run: int) -> None:
+    """Gives a run to `serve`, which carries it on."""
+    transaction.execute(
+        "update crosstie.run set served = 1, status = 'running', ended_at = null, message = '' where id = :run",
+        {"run": run},
+    )
+
+
+def stop_run(transaction: Transaction, run: int, now: datetime, status: RunStatus, message: str) -> None:
+    """Ends a run for good, whoever is at work on it: nothing that was begun in it can be published any more."""
+    end_epoch(transaction, run)
+    windows.abandon(transaction, run, now)
+    end_tasks(transaction, run, now)
+    end_run(transaction, run, status, now, message)
 
 
 def begin_run(
@@ -299,15 +335,15 @@ def begin_run(
     return run
 
 
-def take_run(transaction: Transaction, run: int, version: int) -> int:
+def take_run(transaction: Transaction, run: int, version: int, *, kept: bool = False) -> int:
     """Takes a run into this process's hold: the next epoch, which every publish of it must show. Waits for what another
-    runner is just writing for it."""
+    runner is just writing for it. `kept`: its work tables stay as long as it is the newest of its workflow."""
     if transaction.dialect == "postgresql":
         transaction.rows("select 1 from crosstie.run where id = :run for update", {"run": run})
     row = transaction.row(
-        "update crosstie.run set epoch = epoch + 1, status = :status, version = :version, ended_at = null, message = ''"
-        " where id = :run returning epoch",
-        {"run": run, "status": RunStatus.RUNNING, "version": version},
+        "update crosstie.run set epoch = epoch + 1, status = :status, version = :version, kept = :kept,"
+        " ended_at = null, message = '' where id = :run returning epoch",
+        {"run": run, "status": RunStatus.RUNNING, "version": version, "kept": int(kept)},
     )
     if row is None:
         raise DatabaseError(f"run {run} is gone from the database")
@@ -392,7 +428,7 @@ def begin_task(
     transaction: Transaction, events: Sequence[Event], now: datetime, status: TaskStatus = TaskStatus.RUNNING
 ) -> Task:
     """Records a task for the events that it takes, all of one activity. What an earlier attempt at the same events kept
-    is kept, and when that one began."""
+    is kept, when that one began, and why it was woken."""
     first = events[0]
     inbound = json.dumps(sorted(event.id for event in events))
     given = {"run": first.run, "activity": first.target, "inbound": inbound}
@@ -405,14 +441,15 @@ def begin_task(
     )
     earlier = _task(before) if before else None
     row = transaction.row(
-        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state)"
-        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state) returning id",
+        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state, woken)"
+        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state, :woken) returning id",
         {
             **given,
             "attempt": int(attempts[0]) + 1 if attempts else 1,
             "status": status,
             "now": instant_text(earlier.started_at if earlier else now),
             "state": vars_text(earlier.state if earlier else {}),
+            "woken": _woken_text(earlier.woken if earlier else None),
         },
     )
     if row is None:
@@ -436,8 +473,8 @@ def keep_state(transaction: Transaction, task: int, values: Mapping[str, Scalar]
 def set_waiting(transaction: Transaction, task: int, waiting: Waiting) -> None:
     """Records that a task waits."""
     transaction.execute(
-        "update crosstie.task set status = 'waiting', due_at = :due, signal = :signal, state = :state, note = :note"
-        " where id = :task",
+        "update crosstie.task set status = 'waiting', due_at = :due, signal = :signal, state = :state, note = :note,"
+        " woken = '' where id = :task",
         {
             "task": task,
             "due": instant_text(waiting.until) if waiting.until else None,
@@ -448,9 +485,23 @@ def set_waiting(transaction: Transaction, task: int, waiting: Waiting) -> None:
     )
 
 
-def wake_task(transaction: Transaction, task: int) -> None:
-    """Records that a waiting task is executed again."""
-    transaction.execute("update crosstie.task set status = 'running' where id = :task", {"task": task})
+def ask_to_wake(transaction: Transaction, task: int, woken: Woken) -> bool:
+    """Records that a waiting task is to be executed now, and why. Whether it still waits and nobody asked before."""
+    return (
+        transaction.execute(
+            "update crosstie.task set woken = :woken where id = :task and status = 'waiting' and woken = ''",
+            {"task": task, "woken": _woken_text(woken)},
+        )
+        == 1
+    )
+
+
+def wake_task(transaction: Transaction, task: int, woken: Woken) -> None:
+    """Records that a waiting task is executed again, and why."""
+    transaction.execute(
+        "update crosstie.task set status = 'running', woken = :woken where id = :task",
+        {"task": task, "woken": _woken_text(woken)},
+    )
 
 
 def end_tasks(transaction: Transaction, run: int, now: datetime) -> None:
@@ -603,11 +654,12 @@ def count_rejects(transaction: Transaction, run: int) -> int:
 
 
 def living_tables(transaction: Transaction) -> frozenset[str]:
-    """Work tables that a resumable run, or the display of the newest run of each workflow, still names."""
+    """Work tables that a resumable run, or the display of the newest run of each workflow, still names; all of the
+    newest run's where they are kept."""
     rows = transaction.rows(
         "select e.description from crosstie.event e join crosstie.run r on r.id = e.run where e.table_name <> '' and ("
-        f" r.status in ({_RESUMABLE}) or (e.target = '' and r.id in"
-        " (select max(id) from crosstie.run group by workflow)))"
+        f" r.status in ({_RESUMABLE}) or ((e.target = '' or r.kept = 1) and"
+        " r.id in (select max(id) from crosstie.run group by workflow)))"
     )
     names: set[str] = set()
     for (description,) in rows:

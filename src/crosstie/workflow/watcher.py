@@ -74,14 +74,14 @@ def add_message(
     *,
     at: datetime,
     workflow: str,
-    run: int,
+    run: int | None,
     task: int | None,
     activity: str,
     level: str,
     text: str,
     details: Mapping[str, object],
 ) -> None:
-    """Keeps a line of the log."""
+    """Keeps a line of the log; without run it is about the workflow as a whole."""
     transaction.execute(
         "insert into crosstie.log (at, workflow, run, task, activity, level, text, details)"
         " values (:at, :workflow, :run, :task, :activity, :level, :text, :details)",

@@ -1,0 +1,159 @@
+"""What becomes of a workflow's runs when people act on it (workflow semantics, Actions).
+
+What can be done while nobody holds the workflow is done here; a runner that holds it ends the work of its tasks first.
+Statements and decisions only: the caller's transaction makes them one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from crosstie.db.database import Transaction
+from crosstie.errors import BrakeError, ConfigError
+from crosstie.model import WorkTable
+from crosstie.workflow import firing, instances, state
+from crosstie.workflow.activity import Scalar, Woken
+from crosstie.workflow.definition import Definition
+from crosstie.workflow.instances import Action, Request, WorkflowStatus
+from crosstie.workflow.state import Event, RunStatus
+
+_STARTED, _PAUSED, _FAILED = WorkflowStatus.STARTED, WorkflowStatus.PAUSED, WorkflowStatus.FAILED
+
+
+def begin(
+    transaction: Transaction, definition: Definition, version: int, now: datetime, variables: Mapping[str, Scalar]
+) -> int | None:
+    """Begins a served run at the initial activities that no schedule begins; None when there is none. The workflow's
+    own variables are cleared, as at every start from the beginning."""
+    instances.keep_vars(transaction, definition.name, {})
+    initial = [name for name in definition.initial() if definition.activities[name].timetable() is None]
+    if not initial:
+        return None
+    return state.begin_run(
+        transaction, definition.name, version, now, initial=initial, variables=variables, served=True
+    )
+
+
+def resumable(transaction: Transaction, workflow: str, *, held: bool) -> tuple[int, ...]:
+    """The runs that a start goes on with: the served ones, and the last one of `crosstie run` unless somebody holds the
+    workflow."""
+    own = None if held else state.unfinished_run(transaction, workflow)
+    return tuple(
+        run.id
+        for run in state.unfinished_runs(transaction, workflow)
+        if run.served or (own is not None and run.id == own.id and not run.simulated)
+    )
+
+
+def apply(transaction: Transaction, request: Request, now: datetime, *, at_work: frozenset[int] = frozenset()) -> str:
+    """Does what was asked to the runs of a workflow, those left out on which the caller itself is at work, and to its
+    status; what came of it, for people."""
+    name = request.workflow
+    instances.lock_status(transaction, name)
+    runs = [run for run in state.unfinished_runs(transaction, name) if run.id not in at_work]
+    match request.action:
+        case Action.PAUSE:
+            instances.move_status(transaction, name, _PAUSED, now, request.by, out_of=[_STARTED])
+            for run in runs:
+                if run.status is not RunStatus.FAILED:
+                    state.end_run(transaction, run.id, RunStatus.PAUSED, now, f"paused by {request.by}")
+            return "no new task is begun"
+        case Action.STOP:
+            finish(transaction, name, now, request.by)
+            for run in runs:
+                state.stop_run(transaction, run.id, now, RunStatus.STOPPED, f"stopped by {request.by}")
+            return "stopped"
+        case Action.WAKE | Action.SIGNAL:
+            return f"{_wake(transaction, request)} waiting tasks"
+
+
+def finish(transaction: Transaction, workflow: str, now: datetime, by: str) -> None:
+    """Nothing of the workflow is carried on from now on, and no schedule of it fires."""
+    instances.move_status(transaction, workflow, WorkflowStatus.FINISHED, now, by, out_of=[_STARTED, _PAUSED, _FAILED])
+    firing.forget(transaction, workflow)
+
+
+def _wake(transaction: Transaction, request: Request) -> int:
+    """How many waiting tasks are to be executed now. A complete call is the last that its task hears."""
+    named = request.action is Action.SIGNAL
+    woken = Woken(by="signal" if named else "person", vars=request.details)
+    count = 0
+    for run in state.unfinished_runs(transaction, request.workflow):
+        tasks = [
+            task
+            for task in state.waiting_tasks(transaction, run.id)
+            if request.activity in ("", task.activity) and (task.signal or not named)
+        ]
+        asked = [task for task in tasks if state.ask_to_wake(transaction, task.id, woken)]
+        if asked and run.served and run.status is RunStatus.WAITING:
+            state.reopen_run(transaction, run.id)
+        count += len(asked)
+    return count
+
+
+def listening(transaction: Transaction, workflow: str, activity: str) -> bool:
+    """Whether a task of that activity listens to signals now."""
+    return any(
+        task.signal and task.activity == activity
+        for run in state.unfinished_runs(transaction, workflow)
+        for task in state.waiting_tasks(transaction, run.id)
+    )
+
+
+def begin_at(
+    transaction: Transaction,
+    definition: Definition,
+    version: int,
+    now: datetime,
+    activity: str,
+    *,
+    whole: Mapping[str, int],
+) -> tuple[int, int]:
+    """Begins a served run at an activity, with what came in to its last task in the newest run; the numbers of that run
+    and of the new one. `whole` gives the rows of the work tables that are there. Raises ConfigError where the activity
+    was never reached, BrakeError where what came in is gone."""
+    latest = state.latest_run(transaction, definition.name)
+    events = _came_in(transaction, latest.id, activity) if latest else ()
+    if latest is None or not events:
+        ran = f"run {latest.id}, the newest, has not reached it" if latest else "it has no run"
+        raise ConfigError(
+            f"{definition.name} cannot begin at “{activity}”: {ran}.",
+            hint=f"Begin from the beginning: crosstie workflow restart {definition.name}",
+        )
+    gone = [one for one in events if one.table is not None and not _is_whole(one.table, whole)]
+    if gone:
+        raise BrakeError(
+            f"{definition.name} cannot begin at “{activity}”: what {', '.join(one.source for one in gone)} put out in"
+            f" run {latest.id} is gone. Work tables of a run that is over are kept with “keep_interim: true” only.",
+            hint=f"Begin from the beginning: crosstie workflow restart {definition.name}",
+        )
+    for unfinished in state.unfinished_runs(transaction, definition.name):
+        state.stop_run(transaction, unfinished.id, now, RunStatus.ABANDONED, f"begun anew at {activity}")
+    run = state.begin_run(transaction, definition.name, version, now, initial=(), served=True)
+    for one in events:
+        state.add_event(
+            transaction,
+            run=run,
+            source_task=None,
+            source=one.source,
+            transition=one.transition,
+            target=activity,
+            table=one.table,
+            variables=one.vars,
+        )
+    return latest.id, run
+
+
+def _came_in(transaction: Transaction, run: int, activity: str) -> Sequence[Event]:
+    """What the last task of an activity took, or else what waits for it."""
+    tasks = [task for task in state.tasks(transaction, run) if task.activity == activity]
+    for task in reversed(tasks):
+        taken = state.events_of(transaction, task.id)
+        if taken:
+            return taken
+    return [one for one in state.pending_events(transaction, run) if one.target == activity]
+
+
+def _is_whole(table: WorkTable, whole: Mapping[str, int]) -> bool:
+    return whole.get(table.name) == table.rows and set(table.bases) <= set(whole)
