@@ -260,9 +260,8 @@ class IndexMachine(RuleBasedStateMachine):
         if report is not None and "seen before" in report.counts.get("read", {}):
             happened("rows seen before were left out")
         window = self._last_window()
-        if window is not None and window.overlap > OVERLAP:
-            happened("the overlap had grown")
-            assert window.overlap <= MOST_LATE * 3 / 2
+        if window is not None:
+            self._check_window(window)
         if self.begun_elsewhere and report is not None:
             self.begun_elsewhere = False
         if fit and not self.begun_elsewhere:
@@ -362,6 +361,14 @@ class IndexMachine(RuleBasedStateMachine):
                 option = windows.option_text(parse_instant(str(end)))
             self.org.was_read(self.seen, parse_instant(str(end)), all_of_it=start is None)
         assert self.world.option() == option
+
+    def _check_window(self, window: Window) -> None:
+        """A window does not outrun the CRM's clock, and reaches back no further than what was late gives cause to."""
+        latest = self.org.latest - GUARD
+        assert window.end <= max(latest, window.start or latest)
+        assert window.overlap <= MOST_LATE * 3 / 2
+        if window.overlap > OVERLAP:
+            happened("the overlap had grown")
 
     def _last_window(self) -> Window | None:
         with self.stage.db.reading() as transaction:

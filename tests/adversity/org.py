@@ -67,9 +67,11 @@ class Org:
     deletions: list[Change] = field(default_factory=list)
     highest: datetime = field(init=False)
     """The latest instant that the clock has shown since the run began."""
+    latest: datetime = field(init=False)
+    """The latest instant that it has ever shown."""
 
     def __post_init__(self) -> None:
-        self.highest = self.now
+        self.highest = self.latest = self.now
 
     def floor(self) -> datetime | None:
         """The oldest stamp that the next read is sure to reach back to; None for any."""
@@ -179,7 +181,7 @@ class Org:
         self.sandbox.control("clock", at=at.isoformat(), frozen=True)
         self.sandbox.control("clock")  # what is due becomes visible before the clock moves on
         self.now = at
-        self.highest = max(self.highest, at)
+        self.highest, self.latest = max(self.highest, at), max(self.latest, at)
         for change in [*self.unread, *self.deletions]:
             if change.visible_at is not None and change.visible_at <= at:
                 change.visible_at = None
