@@ -9,12 +9,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crosstie.database_urls import refuse_connection_string, refuse_password
 from crosstie.errors import ConfigError
 
 FILE_NAME = "crosstie.toml"
+
+
+class LinkKeys(BaseModel):
+    """A `[[link]]` of `crosstie.toml`: columns that refer to another table, which the database does not say itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    from_: str | list[str] = Field(alias="from", description="TABLE.COLUMN, or a list of them for a key of several")
+    to: str | list[str] = Field(description="TABLE.COLUMN that it refers to, or as many of them")
+    name: str = Field("", description="under which name it is followed; by default the column's without _id")
+    back: str = Field("", description="under which name it is followed back; by default the table's")
+
+    @model_validator(mode="after")
+    def _one_table_each(self) -> LinkKeys:
+        own, other = split_columns(self.from_), split_columns(self.to)
+        if own is None or other is None:
+            raise ValueError("from and to are written TABLE.COLUMN, each with columns of one table")
+        if len(own[1]) != len(other[1]):
+            raise ValueError("from and to need as many columns")
+        return self
+
+
+def split_columns(written: str | list[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The table and its columns, of `TABLE.COLUMN` once or several times; None when that is not what it says."""
+    parts = [one.rpartition(".") for one in ([written] if isinstance(written, str) else written)]
+    tables = {table for table, _, _ in parts}
+    if len(tables) != 1 or not all(table and column for table, _, column in parts):
+        return None
+    return tables.pop(), tuple(column for _, _, column in parts)
 
 
 class ConfigFile(BaseModel):
@@ -32,6 +61,10 @@ class ConfigFile(BaseModel):
     )
     time_zone: str = Field(
         "UTC", description="the zone in force where a workflow names none, an IANA name like Europe/Paris"
+    )
+
+    link: list[LinkKeys] = Field(
+        [], description="links between tables that are not foreign keys: [[link]] with from, to, name and back"
     )
 
     @field_validator("database")
@@ -62,6 +95,7 @@ class Config:
     key_file: Path
     key: str = field(repr=False, default="")
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    links: tuple[LinkKeys, ...] = ()
 
     @property
     def state_folder(self) -> Path:
@@ -94,6 +128,7 @@ def read_config(project: Path | None, environment: Mapping[str, str], *, cwd: Pa
         key_file=folder / Path(key_file).expanduser(),
         key=environment.get("CROSSTIE_KEY", ""),
         zone=ZoneInfo(written.time_zone),
+        links=tuple(written.link),
     )
 
 

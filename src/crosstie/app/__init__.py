@@ -15,7 +15,7 @@ from crosstie.app.adoption import Adopted
 from crosstie.app.options import Option, Options
 from crosstie.app.project import Made, init_project
 from crosstie.app.rejects import InboxReject, Rejects
-from crosstie.app.schemas import DatabaseSite, Schemas
+from crosstie.app.schemas import DatabaseSite, Schemas, declared_relations
 from crosstie.app.workflows import Runs, Workflows
 from crosstie.config import Config, read_config
 from crosstie.db import open_database
@@ -71,7 +71,7 @@ class App:
             AccountStore(db, lambda: Vault.open(self.config), now),
             lambda name: tuple(schema.object for schema in store.list(name)),
         )
-        site = DatabaseSite(db, store, accounts)
+        site = DatabaseSite(db, store, accounts, declared_relations(self.config.links))
 
         def around(watcher: Watcher) -> Surroundings:
             return Surroundings(

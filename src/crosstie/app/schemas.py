@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from crosstie.config import LinkKeys, split_columns
 from crosstie.db.database import Database
+from crosstie.db.foreign_keys import foreign_keys
 from crosstie.errors import ConfigError
 from crosstie.model import RemoteObject, Table
+from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys, of_references
 from crosstie.schema.store import Collected, Schema, SchemaStore
 
 if TYPE_CHECKING:
@@ -74,13 +77,34 @@ def _exact(account: str, name: str, listed: Mapping[str, str]) -> str:
     )
 
 
+def declared_relations(links: Sequence[LinkKeys]) -> tuple[Relation, ...]:
+    """What the configuration declares."""
+    found = []
+    for one in links:
+        own, other = split_columns(one.from_), split_columns(one.to)
+        assert own is not None and other is not None, "the configuration has been checked"
+        found.append(
+            Relation(
+                table=own[0],
+                columns=own[1],
+                to=other[0],
+                to_columns=other[1],
+                origin="declared",
+                name=one.name,
+                back=one.back,
+            )
+        )
+    return tuple(found)
+
+
 class DatabaseSite:
     """What validation may look at: the database and what is stored in it, never a CRM."""
 
-    def __init__(self, db: Database, store: SchemaStore, accounts: Accounts) -> None:
+    def __init__(self, db: Database, store: SchemaStore, accounts: Accounts, declared: Sequence[Relation] = ()) -> None:
         self._db = db
         self._store = store
         self._accounts = accounts
+        self._declared = tuple(declared)
 
     def table(self, name: str) -> Table | None:
         """A table of people's."""
@@ -106,3 +130,10 @@ class DatabaseSite:
         """A collected remote object, as stored."""
         found = self._store.find(account, name)
         return found.object if found else None
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        """The links of a table of people's: declared ones first, then foreign keys, then remote references."""
+        with self._db.reading() as transaction:
+            keys = foreign_keys(transaction)
+        relations = (*self._declared, *of_foreign_keys(keys), *of_references(self._store.list()))
+        return links_of(table, relations, self._db.reflect)

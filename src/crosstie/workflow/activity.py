@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.db.database import Database, Transaction
 from crosstie.model import Column, Lineage, Link, RemoteObject, Table, WorkTable
+from crosstie.schema.links import TableLink
 from crosstie.workflow.durations import parse_duration
 from crosstie.workflow.schedules import Schedule
 from crosstie.workflow.zones import zone_named
@@ -102,6 +103,10 @@ class Site(Protocol):
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         """A collected remote object, as stored."""
+        ...
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        """The links of a table of people's, in both directions."""
         ...
 
 

@@ -14,8 +14,10 @@ import pyarrow as pa
 from crosstie.crm.connector import Connector
 from crosstie.db.columns import arrow_schema
 from crosstie.db.database import Database
+from crosstie.db.foreign_keys import foreign_keys
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, Lineage, RemoteObject, Table, WorkTable
+from crosstie.schema.links import TableLink, links_of, of_foreign_keys
 from crosstie.script.engine import ScriptScope
 from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Scalar, Shape, Woken
 
@@ -81,6 +83,10 @@ class Tables:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         return None
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        with self.db.reading() as transaction:
+            return links_of(table, of_foreign_keys(foreign_keys(transaction)), self.db.reflect)
 
 
 @dataclass(kw_only=True)
@@ -160,15 +166,18 @@ class World:
         meanwhile: Sequence[str] = (),
         killed: bool = False,
         variables: Mapping[str, Scalar] | None = None,
+        context: Context | None = None,
     ) -> Ended:
         """Validates, runs and publishes, as the runner does; the published tables must have the promised shape.
 
         `meanwhile`: what somebody else does before the commit that ends the task. `killed`: that commit does not
-        happen, RuntimeError comes instead."""
+        happen, RuntimeError comes instead. `context`: to run in, instead of a new one."""
         problems = self.problems(activity, *inbound)
         assert problems == [], problems
         log = Lines()
-        done = activity.run(self.context(*inbound, log=log, variables=variables))
+        given = context or self.context(*inbound, variables=variables)
+        given.log = log
+        done = activity.run(given)
         assert isinstance(done, Done), done
         self.sql(*meanwhile)
         ended = self._publish(done, log, killed=killed)

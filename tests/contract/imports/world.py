@@ -19,6 +19,7 @@ from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.db.database import Database
 from crosstie.model import Column, ColumnType, RemoteObject, Table
+from crosstie.schema.links import TableLink
 from crosstie.sync import windows
 from crosstie.workflow import state
 from crosstie.workflow.activity import OK, Activity, Context, Done, Shape, Site
@@ -87,6 +88,9 @@ class DescribedSite:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         return self.objects.get(name)
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from crosstie.activities.update_data import UpdateData
 from crosstie.model import Column, ColumnType, Link, RemoteObject, Table
+from crosstie.schema.links import TableLink
 from crosstie.workflow.activity import OK, REJECTS, Shape
 
 TEXT, INTEGER = ColumnType.TEXT, ColumnType.INTEGER
@@ -59,6 +60,9 @@ class Tables:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         return None
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
 
 
 def update(**keys: Any) -> UpdateData:

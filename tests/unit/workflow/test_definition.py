@@ -9,6 +9,7 @@ import pytest
 
 from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, RemoteObject, Table
+from crosstie.schema.links import TableLink
 from crosstie.workflow.activity import OK, REJECTS, Activity, Problem, Shape, Site
 from crosstie.workflow.definition import Definition, read_definition, workflow_name
 
@@ -66,6 +67,9 @@ class EmptySite:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         return None
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
 
 
 def read(text: str) -> Definition:

@@ -7,6 +7,7 @@ import pytest
 from crosstie.activities import ACTIVITIES
 from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject, Table
+from crosstie.schema.links import TableLink
 from crosstie.workflow.definition import read_definition
 
 TEXT = ColumnType.TEXT
@@ -63,6 +64,9 @@ class OneTable:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         return CONTACT if name == "Contact" else None
+
+    def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
 
 
 REFERENCE = """workflow: flow
