@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from crosstie.activities.and_join import AndJoin
 from crosstie.activities.crm_import import CrmImport
 from crosstie.activities.deduplication import Deduplication
+from crosstie.activities.edit_schema import EditSchema
 from crosstie.activities.end import End
 from crosstie.activities.enrichment import Enrichment
+from crosstie.activities.exclusion import Exclusion
+from crosstie.activities.fork import Fork
+from crosstie.activities.intersection import Intersection
 from crosstie.activities.javascript import JavaScript
+from crosstie.activities.jump import Jump
 from crosstie.activities.scheduler import Scheduler
+from crosstie.activities.split import Split
 from crosstie.activities.start import Start
+from crosstie.activities.test import Test
+from crosstie.activities.union import Union
 from crosstie.activities.update_data import UpdateData
+from crosstie.activities.wait import Wait
 from crosstie.workflow.activity import Activity
 
 ACTIVITIES: dict[str, type[Activity]] = {
@@ -21,4 +31,14 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "update_data": UpdateData,
     "javascript": JavaScript,
     "end": End,
+    "union": Union,
+    "intersection": Intersection,
+    "exclusion": Exclusion,
+    "split": Split,
+    "edit_schema": EditSchema,
+    "test": Test,
+    "fork": Fork,
+    "and_join": AndJoin,
+    "jump": Jump,
+    "wait": Wait,
 }
