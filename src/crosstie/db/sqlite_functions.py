@@ -47,6 +47,7 @@ def register_sqlite_functions(connection: sqlite3.Connection) -> None:
     """Registers everything that expressions use, on a connection of any thread. All are deterministic."""
     for name, (arity, function) in _FUNCTIONS.items():
         connection.create_function(name, arity, _naming(function), deterministic=True)
+    connection.create_aggregate("ct_sum_decimals", 1, _DecimalSum)
 
 
 def _naming(function: Callable[..., Storage | bytes]) -> Callable[..., Storage | bytes]:
@@ -58,6 +59,26 @@ def _naming(function: Callable[..., Storage | bytes]) -> Callable[..., Storage |
             raise
 
     return named
+
+
+class _DecimalSum:
+    """An exact sum of decimals; null when there is no value."""
+
+    def __init__(self) -> None:
+        self._sum: Decimal | None = None
+
+    def step(self, value: Storage, /) -> None:
+        if value is not None:
+            self._sum = _EXACT.add(self._sum or Decimal(0), to_decimal(value))
+
+    def finalize(self) -> str | int | float | None:
+        if self._sum is None:
+            return None
+        try:
+            return from_decimal(self._sum)
+        except RefusedValueError as error:
+            _last.message = str(error)
+            raise
 
 
 def _strict(function: Callable[..., Storage]) -> Callable[..., Storage]:

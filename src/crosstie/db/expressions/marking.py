@@ -15,8 +15,9 @@ _PIECES = re.compile(
     re.DOTALL,
 )
 # Words that may stand before a bracket without being functions.
+_SUBQUERY = re.compile(r"\s*\(\s*(?:select|with)\b", re.IGNORECASE)
 _KEYWORDS = frozenset(
-    ("and", "or", "not", "in", "like", "between", "is", "case", "when", "then", "else", "cast", "try_cast", "exists")
+    ("and", "or", "not", "in", "like", "between", "is", "case", "when", "then", "else", "cast", "try_cast")
 ) | frozenset(
     ("any", "all", "some", "interval", "array", "row", "over", "decimal", "numeric", "varchar", "char", "float", "time")
 )
@@ -43,6 +44,8 @@ def mark(text: str) -> Marked:
     end = length = 0
     for found in _PIECES.finditer(text):
         if found["text"] is not None or (found["word"] or "").lower() in _KEYWORDS:
+            continue
+        if (found["word"] or "").lower() == "exists" and _SUBQUERY.match(text, found.end()):
             continue
         parts.append(text[end : found.start()])
         length += len(parts[-1])

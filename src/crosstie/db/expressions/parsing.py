@@ -14,6 +14,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
+from crosstie.db.expressions.aggregates import AGGREGATES, AggregateCall
 from crosstie.db.expressions.agreement import BOOLEAN, DECIMAL, FLOAT, INTEGER, SET, TEXT, become, unify, want
 from crosstie.db.expressions.casting import TYPE_WORDS, cast_to
 from crosstie.db.expressions.functions import FUNCTIONS, call, settle, text_of, unknown_function
@@ -95,7 +96,7 @@ _UNDERSTOOD: dict[type[exp.Expression], frozenset[str]] = {
     exp.Cast: frozenset({"this", "to"}),
     exp.TryCast: frozenset({"this", "to", "safe"}),
     exp.Anonymous: frozenset({"this", "expressions"}),
-    exp.Column: frozenset({"this", "table"}),
+    exp.Column: frozenset({"this", "table", "db", "catalog"}),
     exp.Div: frozenset({"this", "expression", "typed", "safe"}),
     exp.DPipe: frozenset({"this", "expression", "safe"}),
     exp.Concat: frozenset({"expressions", "coalesce", "safe"}),
@@ -151,13 +152,14 @@ class _Reader:
         return become(node, BOOLEAN)
 
     def _column(self, tree: exp.Expression) -> Node:
-        qualifier = tree.args.get("table")
+        # Each but the last leads on to the next: company.country.name.
+        leading = [tree.args[part].name for part in ("catalog", "db", "table") if tree.args.get(part) is not None]
         name = tree.this
         while isinstance(name, exp.Parameter):
             name = name.this
         if not isinstance(name, exp.Identifier | exp.Var):
             raise _refused(tree)
-        return self._scope.resolve(qualifier.name if qualifier is not None else None, name.name)
+        return self._scope.resolve(".".join(leading) or None, name.name)
 
     def _variable(self, tree: exp.Expression) -> Node:
         name = str(tree.this or "")
@@ -301,9 +303,24 @@ class _Reader:
         if not name.startswith(MARK):
             raise _refused(tree)
         word = name.removeprefix(MARK)
+        if word.lower() in AGGREGATES and self._scope.aggregates:
+            return self._scope.aggregate(self._aggregate(word.lower(), tree))
         if word.lower() not in FUNCTIONS:
             raise unknown_function(word)
         return call(word, [self.node(one) for one in tree.expressions])
+
+    def _aggregate(self, name: str, tree: exp.Expression) -> AggregateCall:
+        arguments = tree.expressions
+        if len(arguments) == 1 and isinstance(arguments[0], exp.Star):
+            arguments = []
+        path: tuple[str, ...] = ()
+        if arguments and type(arguments[0]) is exp.Column:
+            parts = [arguments[0].args.get(part) for part in ("catalog", "db", "table", "this")]
+            path = tuple(part.name for part in parts if part is not None)
+        return AggregateCall(name=name, path=path, arguments=tuple(self._over(one) for one in arguments))
+
+    def _over(self, tree: exp.Expression) -> Callable[[Scope], Node]:
+        return lambda scope: _Reader(scope=scope, variables=self._variables).node(tree)
 
 
 def _flattened(tree: exp.Expression, kind: type[exp.Expression]) -> Iterator[exp.Expression]:

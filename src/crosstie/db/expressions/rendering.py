@@ -143,6 +143,14 @@ OPERATIONS: dict[str, Templates] = {
     "year": Templates("CAST(substr({0}, 1, 4) AS INTEGER)", "CAST(extract(year FROM {0}) AS bigint)"),
     "month": Templates("CAST(substr({0}, 6, 2) AS INTEGER)", "CAST(extract(month FROM {0}) AS bigint)"),
     "day": Templates("CAST(substr({0}, 9, 2) AS INTEGER)", "CAST(extract(day FROM {0}) AS bigint)"),
+    "count_rows": _same("count(*)"),
+    "count": _same("count({0})"),
+    "count_distinct": _same("count(DISTINCT {0})"),
+    "sum_integers": Templates("sum({0})", "CAST(sum({0}) AS bigint)"),
+    "sum_decimals": Templates("ct_sum_decimals({0})", "sum({0})"),
+    "sum_floats": _same("sum({0})"),
+    "min": _same("min({0})"),
+    "max": _same("max({0})"),
     "contains": Templates(_CONTAINS, _CONTAINS.replace("instr(", "strpos(")),
 }
 

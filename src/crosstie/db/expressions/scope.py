@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import ClassVar
 
+from crosstie.db.expressions.aggregates import AggregateCall
 from crosstie.db.expressions.nodes import ColumnNode, Node, VariableNode
 from crosstie.errors import MappingError
 from crosstie.model import Column, find_column
@@ -18,6 +20,9 @@ class Scope:
     """Columns by qualifier. '' holds those that need none; a bare name is looked for there first, then everywhere.
 
     `what` names the whole in messages, like `table recipient`."""
+
+    aggregates: ClassVar[bool] = False
+    """Whether it understands aggregates."""
 
     columns: Mapping[str, tuple[Column, ...]]
     what: str = "the input"
@@ -45,6 +50,10 @@ class Scope:
             choices = " or ".join(f"{alias}.{column.name}" for alias, column in found)
             raise MappingError(f"“{name}” stands for several columns.", hint=f"Write {choices}.")
         return _node(*found[0])
+
+    def aggregate(self, call: AggregateCall) -> Node:
+        """The value of an aggregate; asked only where `aggregates` says so. Raises ConfigError."""
+        raise TypeError(f"{type(self).__name__} understands no aggregates")
 
     def _alias(self, qualifier: str, name: str) -> str:
         if qualifier in self.columns:

@@ -125,7 +125,7 @@ def test_a_bare_column_is_told_apart_and_columns_are_listed_once() -> None:
         ("id as other", "is not part of expressions"),
         (":x", "Write a variable as $(vars/@name)."),
         ("$1", "is not part of expressions"),
-        ("a.b.c", "is not part of expressions"),
+        ("a.b.c", "there is nothing called a.b here"),
         ("pg_catalog.lower(name)", "is not a function of expressions"),
         ("id; id", "is not one expression"),
         ("", "The expression is empty."),
