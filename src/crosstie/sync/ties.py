@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from crosstie.db.columns import postgresql_cast, postgresql_type, sqlite_type
 from crosstie.db.database import Database, Dialect, Transaction
 from crosstie.db.merge import Carried, Companion, Fragment, Target
-from crosstie.db.merge.staging import IGNORED
+from crosstie.db.merge.staging import DELETED, IGNORED
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.model import Column, ColumnType, Lineage
@@ -178,7 +178,8 @@ def _widened(transaction: Transaction, table: TieTable, exchange: Exchange) -> T
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tying:
     """The ties that a merge writes. `remote_id` and `stamp` are inbound values over alias s; `takes_tied` says whether
-    a row that is found in no other way is the one it was tied to."""
+    a row that is found in no other way is the one it was tied to; `buries` that the merge deletes rows, `appends` that
+    it looks for none."""
 
     table: TieTable
     target: Target
@@ -186,6 +187,8 @@ class Tying:
     remote_id: Fragment
     stamp: Fragment | None
     takes_tied: bool
+    buries: bool = False
+    appends: bool = False
 
     def carried(self) -> tuple[Carried, ...]:
         """What the merge stages for us, whether there are ties yet or not."""
@@ -208,9 +211,11 @@ class Tying:
         names = (self.remote_id.sql,)
         params = dict(self.remote_id.params)
         if empty:
-            return Companion(carried=self.carried(), concerned="true", names=names, params=params)
+            concerned = "" if self.buries else "true"
+            return Companion(carried=self.carried(), concerned=concerned, names=names, params=params)
         key = self.target.key[0]
-        tied = _key_of_text(self.target.dialect, key.column, "e.local_key")
+        # The tie of a row that was deleted leads nowhere.
+        tied = _key_of_text(self.target.dialect, key.column, "nullif(e.local_key, '')")
         passed = ""
         if self.stamp is not None:
             passed = f"coalesce({self.stamp.sql} <= e.tombstone, false)"
@@ -218,7 +223,7 @@ class Tying:
             joins=f" left join crosstie.{self.table.name} e on e.remote_id = {self.remote_id.sql}",
             key=(tied,) if self.takes_tied else (),
             carried=self.carried(),
-            concerned=self._differs(),
+            concerned=self._concerned(),
             passed_over=passed,
             names=names,
             anothers=self._anothers,
@@ -233,6 +238,30 @@ class Tying:
             f"(case when coalesce(e.local_key <> {text}, {key} is not null) then exists (select 1"
             f" from crosstie.{self.table.name} o where o.local_key = {text} and o.remote_id <> {self.remote_id.sql}"
             f" and o.tombstone is null) else false end)"
+        )
+
+    def _concerned(self) -> str:
+        if self.buries:
+            return ""
+        return "true" if self.appends else self._differs()
+
+    def bury(self, transaction: Transaction, stage: str, now: object) -> None:
+        """Marks the ties of the staged rows that were deleted with a tombstone: the stamp of their record, or `now`, an
+        instant as the database stores it, where it has none. No row has their key any more."""
+        due = f"g.fault is null and g.what = '{DELETED}'"
+        keys = f"select cast(g.k_1 as text) from crosstie.{stage} g where {due}"
+        forget_rows(transaction, self.target.table.name, keys)
+        name = self.table.name
+        transaction.execute(
+            f"delete from crosstie.{name} where remote_id in (select g.c_1 from crosstie.{stage} g where {due})"
+        )
+        instant = "timestamptz" if transaction.dialect == "postgresql" else "text"
+        stamp = f"cast(null as {instant})" if self.stamp is None else "g.c_2"
+        transaction.execute(
+            f"insert into crosstie.{name} (remote_id, local_key, stamp, tombstone)"
+            f" select g.c_1, '', {stamp}, coalesce({stamp}, cast(:now as {instant}))"
+            f" from crosstie.{stage} g where {due}",
+            {"now": now},
         )
 
     def _differs(self) -> str:
@@ -318,6 +347,18 @@ class Tying:
             f" from crosstie.{stage} g where {due} and not exists"
             f" (select 1 from crosstie.{name} e where e.remote_id = {values['remote_id']})"
         )
+
+
+def forget_rows(transaction: Transaction, local_table: str, keys: str) -> None:
+    """Lets go of all ties of rows that were deleted: another row may take such a key. `keys` is SQL that gives them as
+    text. What bears a tombstone keeps it."""
+    rows = transaction.rows(
+        "select table_name from crosstie.tie where local_table = :table and table_name <> '' order by id",
+        {"table": local_table},
+    )
+    for (name,) in rows:
+        transaction.execute(f"delete from crosstie.{name} where tombstone is null and local_key in ({keys})")
+        transaction.execute(f"update crosstie.{name} set local_key = '' where local_key in ({keys})")
 
 
 def _key_of_text(dialect: Dialect, column: Column, sql: str) -> str:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from crosstie.activities.update_data import UpdateData
 from tests.contract.activities.world import TEXT, World, columns
 
-Operation = Literal["insert or update", "insert", "update"]
+Operation = Literal["insert or update", "insert", "update", "delete"]
+OPERATIONS: tuple[Operation, ...] = ("insert or update", "insert", "update", "delete")
 LONGEST = 3
 MADE_OF = columns(Id=TEXT, Crm=TEXT, Email=TEXT, Name=TEXT)
 
@@ -35,30 +36,48 @@ existing = st.lists(people(name=st.sampled_from(["x", "y"])), max_size=6, unique
 inbound = st.lists(people(name=st.none() | st.sampled_from(["x", "y", "long"])), max_size=8)
 
 
-def evaluate(table: list[Person], rows: list[Person], operation: Operation) -> tuple[list[Person], list[str]]:
-    """The table afterwards, and what became of each row: an outcome or the code of a reject."""
+# A row that was deleted leaves its place empty.
+People = list[Person | None]
+
+
+def evaluate(table: list[Person], rows: list[Person], operation: Operation, batch: int) -> tuple[People, list[str]]:
+    """The table afterwards, and what became of each row: an outcome or the code of a reject. Each batch finds what the
+    one before it has left."""
     emails: Counter[str | None] = Counter(row.email for row in rows if row.email is not None)
-    outcomes, targets = [], []
-    for row in rows:
-        found = [place for place, one in enumerate(table) if row.email is not None and one.email == row.email]
-        targets.append(found[0] if len(found) == 1 else None)
-        outcomes.append(_judged(row, found, emails, operation, table))
-    after = list(table)
-    _write(after, rows, outcomes, targets)
+    after: People = list(table)
+    outcomes: list[str] = []
+    size = batch or len(rows) or 1
+    for first in range(0, len(rows), size):
+        outcomes += _evaluate(after, rows[first : first + size], operation, emails)
     return after, outcomes
 
 
-def _judged(
-    row: Person, found: list[int], emails: Counter[str | None], operation: Operation, table: list[Person]
-) -> str:
+def _evaluate(after: People, rows: list[Person], operation: Operation, emails: Counter[str | None]) -> list[str]:
+    outcomes, targets = [], []
+    for row in rows:
+        found = [place for place, one in enumerate(after) if one and row.email is not None and one.email == row.email]
+        targets.append(found[0] if len(found) == 1 else None)
+        outcomes.append(_judged(row, found, emails, operation, after))
+    if operation == "delete":
+        for target, outcome in zip(targets, outcomes, strict=True):
+            if target is not None and outcome == "deleted":
+                after[target] = None
+        return outcomes
+    _write(after, rows, outcomes, targets)
+    return outcomes
+
+
+def _judged(row: Person, found: list[int], emails: Counter[str | None], operation: Operation, table: People) -> str:
     if len(found) > 1:
         return "AMBIGUOUS_TARGET"
     if emails[row.email] > 1:
         return "DUPLICATE_TARGET"
     if found and operation == "insert":
         return "KEY_EXISTS"
-    if not found and operation == "update":
+    if not found and operation in ("update", "delete"):
         return "KEY_MISSING"
+    if operation == "delete":
+        return "deleted"
     if row.name is None:
         return "NOT_NULL"
     if len(row.name) > LONGEST:
@@ -68,14 +87,14 @@ def _judged(
     return "unchanged" if table[found[0]] == row else "updated"
 
 
-def _write(after: list[Person], rows: list[Person], outcomes: list[str], targets: list[int | None]) -> None:
+def _write(after: People, rows: list[Person], outcomes: list[str], targets: list[int | None]) -> None:
     """Updates come before inserts, each in the order of the rows; a crm is held by one person at a time, and can be
     exchanged."""
     waiting = [n for n in range(len(rows)) if outcomes[n] == "updated"]
     waiting += [n for n in range(len(rows)) if outcomes[n] == "inserted"]
     while waiting:
         holders: dict[str | None, int | None] = {
-            one.crm: place for place, one in enumerate(after) if one.crm is not None
+            one.crm: place for place, one in enumerate(after) if one and one.crm is not None
         }
         free = [n for n in waiting if rows[n].crm is None or holders.get(rows[n].crm, targets[n]) == targets[n]]
         taken: set[str] = set()
@@ -115,10 +134,10 @@ def _exchanging(
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(table=existing, rows=inbound, operation=st.sampled_from(["insert or update", "insert", "update"]))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(table=existing, rows=inbound, operation=st.sampled_from(OPERATIONS), batch=st.integers(0, 4))
 def test_update_data_agrees_with_a_plain_evaluation(
-    world: World, table: list[Person], rows: list[Person], operation: Operation
+    world: World, table: list[Person], rows: list[Person], operation: Operation, batch: int
 ) -> None:
     world.sql(
         "drop table if exists person",
@@ -126,32 +145,26 @@ def test_update_data_agrees_with_a_plain_evaluation(
     )
     with world.db.transaction("people") as transaction:
         for number, one in enumerate(table, 1):
-            values = {"id": number, "crm": one.crm, "email": one.email, "name": one.name}
-            transaction.execute("insert into person values (:id, :crm, :email, :name)", values)
+            person = {"id": number, "crm": one.crm, "email": one.email, "name": one.name}
+            transaction.execute("insert into person values (:id, :crm, :email, :name)", person)
         if world.db.dialect == "postgresql":
             transaction.execute("alter table person alter column id restart with 100")
     made = world.population(
         MADE_OF, [(f"{n:02}", row.crm, row.email, row.name) for n, row in enumerate(rows)], key=("Id",)
     )
-    activity = UpdateData.model_validate(
-        {
-            "type": "update_data",
-            "into": "person",
-            "operation": operation,
-            "identify": {"Email": "email"},
-            "set": {"crm": "Crm", "email": "Email", "name": "Name"},
-            "outcome": True,
-        }
-    )
+    values = {} if operation == "delete" else {"set": {"crm": "Crm", "email": "Email", "name": "Name"}}
+    keys = {"into": "person", "operation": operation, "identify": {"Email": "email"}, "batch": batch, **values}
+    activity = UpdateData.model_validate({"type": "update_data", "outcome": True, **keys})
     ended = world.run(activity, made)
-    after, outcomes = evaluate(table, rows, operation)
+    after, outcomes = evaluate(table, rows, operation, batch)
     found = {one.record["Id"]: one.symbol for one in ended.rejects}
     found |= {row[0]: row[1] for row in world.read(ended.tables["ok"], "Id", "outcome")}
     assert [found[f"{n:02}"] for n in range(len(rows))] == outcomes
     stored = [Person(*row) for row in world.rows("select crm, email, name from person order by id")]
-    assert stored[: len(table)] == after[: len(table)]
-    assert Counter(stored) == Counter(after)
-    if operation != "insert":
+    left = [one for one in after[: len(table)] if one]
+    assert stored[: len(left)] == left
+    assert Counter(stored) == Counter(one for one in after if one)
+    if operation in ("insert or update", "update") and not batch:
         again = world.run(activity, made)
         # Nothing tells that a row without e-mail and crm was there before.
         unknown = [

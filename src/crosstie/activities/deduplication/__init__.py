@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from crosstie.activities.deduplication.doubles import Doubles, Supplied
 from crosstie.activities.deduplication.reading import ReadDeduplication, read_deduplication
 from crosstie.db.expressions import Binding
-from crosstie.db.merge.keys import ROW, numbered, same_key
+from crosstie.db.merge.keys import numbered, row_column, same_key
 from crosstie.db.merge.phrases import Phrases, Writer
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
@@ -234,7 +234,10 @@ def _complement(context: Context, doubles: Doubles, left_out: int) -> WorkTable:
 
 def _identified(shape: Shape) -> Shape:
     """The shape with a key: where nothing tells the rows apart they are numbered."""
-    return shape if shape.key else replace(shape, columns=(*shape.columns, ROW), key=(ROW.name,))
+    if shape.key:
+        return shape
+    row = row_column(shape.columns)
+    return replace(shape, columns=(*shape.columns, row), key=(row.name,))
 
 
 def _references(shape: Shape) -> tuple[Column, ...]:

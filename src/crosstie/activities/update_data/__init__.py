@@ -1,18 +1,19 @@
-"""Update data: writes an inbound population into a table of people's, and the ties of its rows with it."""
+"""Update data: writes an inbound population into a table of people's, or deletes its rows there, with their ties."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crosstie.activities.update_data.reading import read_update
-from crosstie.activities.update_data.writing import Update, with_reasons
+from crosstie.activities.update_data.writing import Update, outcome_shape
 from crosstie.db.merge.phrases import OrderLine
 from crosstie.db.merge.plan import Occasion, Operation
 from crosstie.errors import MappingError
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
+from crosstie.workflow.refusing import with_reasons
 
 
 class Line(BaseModel):
@@ -26,15 +27,33 @@ class Line(BaseModel):
     empty: Literal["clear", "keep"] | None = Field(None, description="what an empty value does to the column")
 
 
-class UpdateData(Activity):
-    """Writes the inbound rows into a table: compares first, writes only what differs."""
+class Stamps(BaseModel):
+    """The table's columns that say when and by whom a row was made and changed; what is under “set” is left to it."""
 
-    summary: ClassVar[str] = "inserts and updates rows of a table, writing only what differs"
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    created_at: str | None = Field(None, description="takes the moment when a row is inserted")
+    created_by: str | None = Field(None, description="takes the workflow's name when a row is inserted")
+    updated_at: str | None = Field(None, description="takes the moment when a row is inserted or updated")
+    updated_by: str | None = Field(None, description="takes the workflow's name when a row is inserted or updated")
+
+    def named(self) -> Iterable[tuple[str, str]]:
+        """Each kind with its column."""
+        for kind in type(self).model_fields:
+            column = getattr(self, kind)
+            if column is not None:
+                yield kind, column
+
+
+class UpdateData(Activity):
+    """Writes the inbound rows into a table: compares first, writes only what differs. Or deletes them there."""
+
+    summary: ClassVar[str] = "inserts, updates or deletes rows of a table, writing only what differs"
     acts_outside: ClassVar[bool] = True
 
     type: Literal["update_data"]
     into: str = Field(description="the table to write into")
-    operation: Operation = Field("insert or update", description="insert or update, insert, or update")
+    operation: Operation = Field("insert or update", description="insert or update, insert, update, or delete")
     identify: str | dict[str, str] | None = Field(
         None,
         description="how an inbound row finds its row: “link NAME” (made by an enrichment), “dimension”, or pairs"
@@ -50,9 +69,18 @@ class UpdateData(Activity):
         False, description="of several inbound rows for the same row use the first by “order”, instead of refusing all"
     )
     order: tuple[OrderLine, ...] = Field((), description="which comes first; ties are broken by the inbound key")
-    ties: bool = Field(True, description="remember which remote record each row stands for")
+    stamps: Stamps = Field(
+        default_factory=lambda: Stamps.model_validate({}),
+        description="columns for when and by whom a row was made and changed",
+    )
+    batch: int = Field(0, ge=0, description="rows per transaction; 0: all in one, with the end of the task")
+    ties: bool | None = Field(
+        None,
+        description="remember which remote record each row stands for; by default where “identify” or a key that is set"
+        " tells which row that is",
+    )
     outcome: bool = Field(
-        False, description="the outbound population: the rows written or unchanged, with a column “outcome”"
+        False, description="the outbound population: the rows written, deleted or unchanged, with a column “outcome”"
     )
 
     @field_validator("set", mode="before")
@@ -73,6 +101,15 @@ class UpdateData(Activity):
     def _orders(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
 
+    @model_validator(mode="after")
+    def _deletes(self) -> UpdateData:
+        given = [name for name in ("set", "empty", "stamps") if name in self.model_fields_set]
+        if self.operation == "delete" and given:
+            raise ValueError(
+                f"operation “delete” writes no values: leave out {' and '.join(f'“{one}”' for one in given)}"
+            )
+        return self
+
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown table, columns, link; types that do not go together; nothing to identify a row by."""
         found = read_update(self, inputs[0] if inputs else None, site.table(self.into), site.tables())
@@ -82,7 +119,7 @@ class UpdateData(Activity):
         """The outcome of each row when asked for, and the refused rows with their reasons."""
         inbound = inputs[0]
         return {
-            OK: Update.outcome_shape(inbound) if self.outcome else None,
+            OK: outcome_shape(inbound) if self.outcome else None,
             REJECTS: with_reasons(inbound),
         }
 

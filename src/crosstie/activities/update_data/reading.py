@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.phrases import Phrases, Place, ReadPair, as_type, unknown
 from crosstie.db.merge.plan import Occasion
-from crosstie.model import Column, Link, Table, find_column
+from crosstie.model import Column, ColumnType, Link, Table, find_column
 from crosstie.workflow.activity import Shape
 
 if TYPE_CHECKING:
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 _LINK = "link "
 _DIMENSION = "dimension"
+_MOMENTS = {
+    ColumnType.INSTANT: "now()",
+    ColumnType.WALL_CLOCK: "cast(now() as wall_clock)",
+    ColumnType.DATE: "today()",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,20 +35,30 @@ class ReadLine:
     keep_empty: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadStamp:
+    """A column that says when or by whom a row was made or changed: the moment, or None for the author's name."""
+
+    column: Column
+    moment: Expression | None
+    on: Occasion
+
+
 @dataclass(slots=True, kw_only=True)
 class ReadUpdate:
     """A definition, understood. Where `mistakes` is not empty the rest is incomplete."""
 
     mistakes: list[tuple[Place, str]]
     lines: list[ReadLine] = field(default_factory=list)
+    stamps: list[ReadStamp] = field(default_factory=list)
     link: Link | None = None
-    by_dimension: bool = False
+    dimension: tuple[str, ...] = ()
     pairs: list[ReadPair] = field(default_factory=list)
 
     @property
     def identifies(self) -> bool:
         """Whether an inbound row can find its row of the table."""
-        return self.link is not None or self.by_dimension or bool(self.pairs)
+        return self.link is not None or bool(self.dimension or self.pairs)
 
 
 def read_update(
@@ -56,13 +71,17 @@ def read_update(
         phrases.refuse(("into",), unknown("table", definition.into, tables))
         return found
     scope = UnknownScope(columns={}) if inbound is None else Scope.of(inbound.columns, "the inbound population")
-    if definition.set == "same names":
+    if definition.operation == "delete":
+        pass
+    elif definition.set == "same names":
         if inbound is not None:
             _read_same_names(phrases, found, definition, inbound, table, scope)
     else:
         for name, lines in definition.set.items():
             _read_column(phrases, found, definition, table, scope, name, lines)
+    _read_stamps(phrases, found, definition, table)
     _read_identification(phrases, found, definition, inbound, table, scope)
+    _check_ties(phrases, definition, inbound, table)
     for number, line in enumerate(definition.order):
         phrases.value(("order", number, line.word), line.text, scope)
     if definition.order and not definition.ignore_same_target:
@@ -136,6 +155,39 @@ def _just(column: Column, scope: Scope) -> Expression:
     return Expression(text=column.name, root=scope.resolve(None, column.name))
 
 
+def _read_stamps(phrases: Phrases, found: ReadUpdate, definition: UpdateData, table: Table) -> None:
+    mapped = {line.column for line in found.lines}
+    for kind, name in definition.stamps.named():
+        place: Place = ("stamps", kind)
+        column = table.column(name)
+        by = kind.endswith("_by")
+        if column is None:
+            names = [one.name for one in table.columns]
+            phrases.refuse(place, f"table {table.name}: {unknown('column', name, names)}")
+        elif by and column.type is not ColumnType.TEXT:
+            phrases.refuse(place, f"{column.name} is {column.type.value}: a name needs a text column")
+        elif not by and column.type not in _MOMENTS:
+            phrases.refuse(
+                place, f"{column.name} is {column.type.value}: a moment needs an instant, wall clock or date"
+            )
+        elif column.name not in mapped:
+            mapped.add(column.name)
+            moment = None if by else phrases.value(place, _MOMENTS[column.type], Scope.of(()))
+            on: Occasion = "insert" if kind.startswith("created") else "both"
+            found.stamps.append(ReadStamp(column=column, moment=moment, on=on))
+
+
+def _check_ties(phrases: Phrases, definition: UpdateData, inbound: Shape | None, table: Table) -> None:
+    """What stands in the way of ties that are asked for."""
+    if not definition.ties or inbound is None:
+        return
+    if inbound.lineage is None:
+        phrases.refuse(("ties",), "the inbound rows come from no CRM: there is nothing to tie them to")
+    elif len(table.key) != 1:
+        what = "no primary key" if not table.key else "a primary key of several columns"
+        phrases.refuse(("ties",), f"table {table.name} has {what}: a tie needs one column that tells its rows apart")
+
+
 def _read_identification(
     phrases: Phrases, found: ReadUpdate, definition: UpdateData, inbound: Shape | None, table: Table, scope: Scope
 ) -> None:
@@ -192,4 +244,4 @@ def _read_dimension(phrases: Phrases, found: ReadUpdate, inbound: Shape, table: 
     elif any(find_column(inbound.columns, one) is None for one in table.key):
         phrases.refuse(("identify",), f"the inbound population lacks the key of {table.name}: {', '.join(table.key)}")
     else:
-        found.by_dimension = True
+        found.dimension = table.key

@@ -1,17 +1,19 @@
-"""Carries out an update: the merge and its ties in the task's commit, then what was refused and what was written."""
+"""Carries out an update: the merge and its ties in one transaction, and what became of the rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from crosstie.activities.update_data.reading import ReadLine, ReadUpdate
+from crosstie.activities.update_data.batches import Batches
+from crosstie.activities.update_data.fates import Fates, counts_of, outcome_shape
+from crosstie.activities.update_data.reading import ReadLine, ReadStamp, ReadUpdate
 from crosstie.db.database import Transaction
 from crosstie.db.expressions import Binding, Scope
+from crosstie.db.expressions.values import storage
 from crosstie.db.merge import (
     Assignment,
-    Fault,
     Fragment,
     Merge,
     Merged,
@@ -21,37 +23,51 @@ from crosstie.db.merge import (
     candidates,
     describe_target,
     numbered,
-    same_key,
 )
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import Writer
 from crosstie.db.statements import quote_identifier
-from crosstie.db.values import text_of
 from crosstie.model import Column, ColumnType, Table, WorkTable
-from crosstie.sync.ties import Exchange, Tying, open_ties
-from crosstie.workflow.activity import OK, REJECTS, Context, Done, Reject, Shape
+from crosstie.sync.ties import Exchange, Tying, forget_rows, open_ties
+from crosstie.workflow.activity import OK, Context, Done, Shape
 
 if TYPE_CHECKING:
     from crosstie.activities.update_data import UpdateData
 
-OUTCOME = "outcome"
-_REASONS = (
-    Column(name="errorCode", type=ColumnType.TEXT),
-    Column(name="errorMessage", type=ColumnType.TEXT),
-    Column(name="errorColumn", type=ColumnType.TEXT),
-)
-_PAGE = 500
+__all__ = ["Update", "outcome_shape"]
 
 
-def _without(shape: Shape, *names: str) -> Shape:
-    taken = {name.lower() for name in names}
-    return replace(shape, columns=tuple(one for one in shape.columns if one.name.lower() not in taken))
+@dataclass(slots=True, kw_only=True)
+class Writing:
+    """A merge and the ties that go with it: of the whole population, or of a batch."""
 
+    merge: Merge
+    tying: Tying | None
+    now: object
 
-def with_reasons(inbound: Shape) -> Shape:
-    """The refused rows: the inbound columns, and why."""
-    kept = _without(inbound, *(one.name for one in _REASONS))
-    return replace(kept, columns=(*kept.columns, *_REASONS))
+    def accompany(self, transaction: Transaction) -> bool:
+        """Asks whether there are ties yet, which decides what goes along with the merge."""
+        if self.tying is None:
+            return False
+        empty = self.tying.is_empty(transaction)
+        self.merge.use(self.tying.companion(empty=empty))
+        return empty
+
+    def write(self, transaction: Transaction) -> Merged:
+        """Locks, compares and writes, then the ties."""
+        merge = self.merge
+        merge.lock(transaction)
+        empty = self.accompany(transaction)
+        merged = merge.apply(transaction)
+        if merge.plan.operation == "delete":
+            if self.tying is not None:
+                self.tying.bury(transaction, merge.stage, self.now)
+            elif merged.deleted and len(merge.plan.target.key) == 1:
+                keys = f"select cast(g.k_1 as text) from crosstie.{merge.stage} g where g.fault is null"
+                forget_rows(transaction, merge.plan.target.table.name, keys)
+        elif self.tying is not None:
+            self.tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
+        return merged
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,57 +78,70 @@ class Update:
     read: ReadUpdate
     table: Table
     context: Context
-
-    @staticmethod
-    def outcome_shape(inbound: Shape) -> Shape:
-        """The rows that were not refused: the inbound columns, and what was done."""
-        kept = _without(inbound, OUTCOME)
-        return replace(kept, columns=(*kept.columns, Column(name=OUTCOME, type=ColumnType.TEXT)))
+    target: Target = field(init=False)
 
     def run(self) -> Done:
-        """Prepares; the writing is the effect."""
-        inbound = self.context.input
-        if self.definition.outcome:
-            self.context.db.create_work(self.context.private_name(), self.outcome_shape(Shape.of(inbound)).columns)
+        """Prepares; the writing is the effect. In batches it is done here, each batch in a transaction of its own."""
+        context, inbound = self.context, self.context.input
         if not inbound.rows:
-            nothing = Merged(inserted=0, updated=0, unchanged=0, rejected=0, ignored=0)
-            return Done(tables={OK: self._outcome(0)}, counts=_counts(nothing))
-        context = self.context
+            return self._nothing()
         purpose = f"{context.activity} numbers its rows"
         source = numbered(context.db, inbound, context.private_name("numbered"), purpose)
-        target = describe_target(context.db, self.table)
-        plan, tying = self._plan(source, target)
-        merge = Merge(plan, self.context.private_name())
-        merge.prepare(self.context.db)
-        self.context.db.create_work(self.context.private_name(REJECTS), with_reasons(Shape.of(inbound)).columns)
-        return Done(tables={}, effect=lambda transaction: self._effect(transaction, merge, tying))
+        self.target = describe_target(context.db, self.table)
+        if self.definition.batch and source.rows > self.definition.batch:
+            return Batches(update=self, source=source, size=self.definition.batch).run()
+        fates = Fates.of(context, source, context.private_name(), outcome=self.definition.outcome)
+        fates.make()
+        fates.publish()
+        writing = self.writing(source, context.private_name())
+        writing.merge.prepare(context.db)
+        return Done(tables={}, effect=lambda transaction: self._effect(transaction, writing, fates))
 
-    def _outcome(self, rows: int) -> WorkTable | None:
-        if not self.definition.outcome:
-            return None
-        return self.outcome_shape(Shape.of(self.context.input)).work_table(self.context.private_name(), rows)
+    def _nothing(self) -> Done:
+        nothing = Merged(inserted=0, updated=0, unchanged=0, rejected=0, ignored=0)
+        table = None
+        if self.definition.outcome:
+            shape = outcome_shape(Shape.of(self.context.input))
+            self.context.db.create_work(self.context.private_name(), shape.columns)
+            table = shape.work_table(self.context.private_name(), 0)
+        return Done(tables={OK: table}, counts=counts_of(nothing, self.definition.operation))
 
-    def _plan(self, source: WorkTable, target: Target) -> tuple[MergePlan, Tying | None]:
-        context = self.context
-        writer = Writer(
-            dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+    def _effect(self, transaction: Transaction, writing: Writing, fates: Fates) -> Done:
+        merged = writing.write(transaction)
+        fates.keep(transaction, writing.merge, before=0)
+        writing.merge.drop_temporary(transaction)
+        return Done(
+            tables=fates.tables(merged),
+            counts=counts_of(merged, self.definition.operation),
+            rejects=fates.refusals.rejects(transaction),
         )
+
+    def writing(self, source: WorkTable, private_name: str, *, known_twice: str = "") -> Writing:
+        """The merge of `source`, the population or a part of it, with its ties."""
+        context = self.context
+        now = context.now()
+        binding = Binding(now=now, zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance))
+        writer = Writer(dialect=context.db.dialect, binding=binding)
         scope = Scope.of(context.input.columns)
-        assignments = tuple(self._assignment(line, writer) for line in self.read.lines)
+        assignments = [self._assignment(line, writer) for line in self.read.lines]
+        assignments += [self._stamp(stamp, writer) for stamp in self.read.stamps]
         plan = MergePlan(
             source=source,
-            target=target,
+            target=self.target,
             operation=self.definition.operation,
-            assignments=assignments,
-            resolution=self._resolution(source, target, writer),
+            assignments=tuple(assignments),
+            resolution=self._resolution(source, writer),
             ignores_same_target=self.definition.ignore_same_target,
             first_by=tuple(writer.ordering(line, scope, "s") for line in self.definition.order),
         )
         tying = self._tying(plan)
         if tying is not None:
             plan = replace(plan, companion=tying.companion(empty=True))
-        return plan, tying
+        return Writing(
+            merge=Merge(plan, private_name, known_twice=known_twice),
+            tying=tying,
+            now=storage(now, context.db.dialect, "now"),
+        )
 
     @staticmethod
     def _assignment(line: ReadLine, writer: Writer) -> Assignment:
@@ -124,7 +153,17 @@ class Update:
             keep_empty=line.keep_empty,
         )
 
-    def _resolution(self, source: WorkTable, target: Target, writer: Writer) -> Resolution:
+    def _stamp(self, stamp: ReadStamp, writer: Writer) -> Assignment:
+        column = stamp.column
+        if stamp.moment is not None:
+            value = writer.fragment(stamp.moment, {})
+        else:
+            name = f"author_{stamp.on}"
+            author = self.context.workflow[: column.length or None]
+            value = Fragment(sql=f"cast(:{name} as text)", type=ColumnType.TEXT, params={name: author})
+        return Assignment(column=column.name, value=value, on=stamp.on, compared=False)
+
+    def _resolution(self, source: WorkTable, writer: Writer) -> Resolution:
         read = self.read
         if read.link is not None:
             mark = source.column(ambiguous_column(read.link.name))
@@ -132,24 +171,31 @@ class Update:
                 key=(f"s.{quote_identifier(read.link.column)}",),
                 ambiguous="" if mark is None else f"s.{quote_identifier(mark.name)}",
             )
-        if read.by_dimension:
-            columns = [source.column(one.name) for one in target.key]
+        if read.dimension:
+            columns = [source.column(name) for name in read.dimension]
             return Resolution(key=tuple(f"s.{quote_identifier(one.name)}" for one in columns if one is not None))
         if read.pairs:
             pairs = [writer.pair(one) for one in read.pairs]
-            found = candidates(target, f"crosstie.{source.name}", pairs, alias="m")
+            found = candidates(self.target, f"crosstie.{source.name}", pairs, alias="m")
             return Resolution.by_candidates(found, [one.source for one in pairs])
         return Resolution()
 
+    def _ties(self, plan: MergePlan) -> bool:
+        """Whether ties are to be written: asked for, or, where nothing is said, when it is told which row of the table
+        an inbound one is. A row that is just appended may be one of many for its record."""
+        if self.definition.ties is not None:
+            return self.definition.ties
+        return self.read.identifies or plan.target.table.key[0] in plan.written
+
     def _tying(self, plan: MergePlan) -> Tying | None:
-        """The ties to write: where the rows have a lineage and stand for rows that can be told apart."""
         lineage = self.context.input.lineage
-        if lineage is None or not self.definition.ties or not self.read.identifies or len(plan.target.key) != 1:
+        if lineage is None or len(plan.target.key) != 1 or not self._ties(plan):
             return None
         remote = self.context.input.column(lineage.remote_id)
         if remote is None:
             return None
         stamp = self.context.input.column(lineage.stamp) if lineage.stamp else None
+        operation = self.definition.operation
         exchanges = tuple(self._exchanges(plan, dict(lineage.fields)))
         return Tying(
             table=open_ties(self.context.db, lineage, self.table.name, exchanges),
@@ -157,7 +203,9 @@ class Update:
             exchanges=exchanges,
             remote_id=_column_fragment(remote),
             stamp=_column_fragment(stamp) if stamp is not None and stamp.type is ColumnType.INSTANT else None,
-            takes_tied=self.definition.operation == "insert or update",
+            takes_tied=operation in ("insert or update", "delete"),
+            buries=operation == "delete",
+            appends=not plan.resolution.key,
         )
 
     def _exchanges(self, plan: MergePlan, fields: Mapping[str, str]) -> Iterator[Exchange]:
@@ -179,121 +227,25 @@ class Update:
                 field=fields[source.name],
                 column=Column(name=source.name, type=source.type, scale=source.scale),
                 value=_column_fragment(source),
-                applied=None if line.always else _applied(line, plan.target),
+                applied=None if line.always else _applied(line, plan),
                 staged=f"v_{place}" if same else "",
             )
-
-    def _effect(self, transaction: Transaction, merge: Merge, tying: Tying | None) -> Done:
-        merge.lock(transaction)
-        empty = False
-        if tying is not None:
-            empty = tying.is_empty(transaction)
-            merge.use(tying.companion(empty=empty))
-        merged = merge.apply(transaction)
-        if tying is not None:
-            tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
-        tables = {OK: self._outcome(self._keep_outcome(transaction, merge) if self.definition.outcome else 0)}
-        if merged.rejected:
-            tables[REJECTS] = self._keep_refused(transaction, merge)
-        return Done(tables=tables, counts=_counts(merged), rejects=self._rejects(transaction, merge, merged.rejected))
-
-    def _keep_refused(self, transaction: Transaction, merge: Merge) -> WorkTable:
-        inbound = Shape.of(self.context.input)
-        shape = with_reasons(inbound)
-        name = self.context.private_name(REJECTS)
-        reasons = {f"code_{n}": one.code for n, one in enumerate(merge.faults, 1)}
-        reasons |= {f"text_{n}": one.message for n, one in enumerate(merge.faults, 1)}
-        reasons |= {f"column_{n}": one.column for n, one in enumerate(merge.faults, 1)}
-        told = [
-            f"case g.fault {' '.join(f'when {n} then :{word}_{n}' for n in range(1, len(merge.faults) + 1))} end"
-            for word in ("code", "text", "column")
-        ]
-        kept = [one.name for one in shape.columns if one not in _REASONS]
-        listed = ", ".join(quote_identifier(one.name) for one in shape.columns)
-        shown = ", ".join([*(f"s.{quote_identifier(one)}" for one in kept), *told])
-        rows = transaction.execute(
-            f"insert into crosstie.{name} ({listed}) select {shown} from crosstie.{merge.plan.source.name} s"
-            f" join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')} where g.fault is not null",
-            reasons,
-        )
-        return shape.work_table(name, rows)
-
-    def _keep_outcome(self, transaction: Transaction, merge: Merge) -> int:
-        shape = self.outcome_shape(Shape.of(self.context.input))
-        name = self.context.private_name(OK)
-        listed = ", ".join(quote_identifier(one.name) for one in shape.columns)
-        shown = ", ".join(f"s.{quote_identifier(one.name)}" for one in shape.columns[:-1])
-        return transaction.execute(
-            f"insert into crosstie.{name} ({listed}) select {shown}, coalesce(g.what, 'unchanged')"
-            f" from crosstie.{merge.plan.source.name} s"
-            f" left join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
-            f" where g.fault is null and not exists (select 1 from crosstie.{merge.twice} w"
-            f" where {same_key(merge.plan.source, 'w')})"
-        )
-
-    def _rejects(self, transaction: Transaction, merge: Merge, refused: int) -> Iterator[Reject]:
-        """The refused rows for the inbox, page by page, in the transaction that refused them."""
-        if refused:
-            yield from self._refused_rows(transaction, merge, refused)
-        merge.drop_temporary(transaction)
-
-    def _refused_rows(self, transaction: Transaction, merge: Merge, refused: int) -> Iterator[Reject]:
-        plan = merge.plan
-        columns = self.context.input.columns
-        names = dict(zip(plan.written, merge.names.values, strict=True))
-        values = " ".join(
-            f"when {n} then cast(g.{names[one.column]} as text)"
-            for n, one in enumerate(merge.faults, 1)
-            if one.column in names
-        )
-        shown = ", ".join(f"s.{quote_identifier(one.name)}" for one in columns)
-        order = ", ".join(f"s.{quote_identifier(one)}" for one in plan.source.key)
-        query = (
-            f"select g.fault, {f'case g.fault {values} end' if values else 'null'}, {shown}"
-            f" from crosstie.{plan.source.name} s join crosstie.{merge.stage} g on {same_key(merge.plan.source, 'g')}"
-            f" where g.fault is not null order by {order} limit {_PAGE} offset :offset"
-        )
-        for offset in range(0, refused, _PAGE):
-            for row in transaction.rows(query, {"offset": offset}):
-                record = {one.name: text_of(one, value) for one, value in zip(columns, row[2:], strict=True)}
-                yield self._reject(merge.faults[int(row[0]) - 1], row[1], record)
-
-    def _reject(self, fault: Fault, value: object, record: Mapping[str, str | None]) -> Reject:
-        lineage = self.context.input.lineage
-        return Reject(
-            remote_id=(record.get(lineage.remote_id) or "") if lineage is not None else "",
-            symbol=fault.code,
-            message=fault.message,
-            field=fault.column,
-            value=None if value is None else str(value),
-            record=record,
-            account=lineage.account if lineage is not None else "",
-            object=lineage.object if lineage is not None else "",
-        )
 
 
 def _column_fragment(column: Column) -> Fragment:
     return Fragment(sql=f"s.{quote_identifier(column.name)}", type=column.type, column=column.name)
 
 
-def _applied(line: Assignment, target: Target) -> Fragment:
+def _applied(line: Assignment, plan: MergePlan) -> Fragment:
     """The condition under which a line of “set” applies, as SQL over s and t."""
     parts = [] if line.when is None else [f"({line.when.sql})"]
     params = {} if line.when is None else dict(line.when.params)
     if line.keep_empty:
         parts.append(f"({line.value.sql}) is not null")
         params.update(line.value.params)
-    if line.on != "both":
-        key = quote_identifier(target.key[0].name)
+    if line.on != "both" and not plan.resolution.key:
+        parts.append("true" if line.on == "insert" else "false")
+    elif line.on != "both":
+        key = quote_identifier(plan.target.key[0].name)
         parts.append(f"t.{key} is {'null' if line.on == 'insert' else 'not null'}")
     return Fragment(sql=f"coalesce({' and '.join(parts)}, false)", type=ColumnType.BOOLEAN, params=params)
-
-
-def _counts(merged: Merged) -> Mapping[str, int]:
-    counts = {
-        "inserted": merged.inserted,
-        "updated": merged.updated,
-        "unchanged": merged.unchanged,
-        "rejected": merged.rejected,
-    }
-    return counts | ({"ignored": merged.ignored} if merged.ignored else {})

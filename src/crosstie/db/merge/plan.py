@@ -10,7 +10,7 @@ from crosstie.db.merge.matching import Candidates, Fragment, Ordering
 from crosstie.db.merge.target import Target
 from crosstie.model import Column, WorkTable
 
-Operation = Literal["insert or update", "insert", "update"]
+Operation = Literal["insert or update", "insert", "update", "delete"]
 Occasion = Literal["both", "insert", "update"]
 
 AMBIGUOUS_TARGET = "AMBIGUOUS_TARGET"
@@ -40,13 +40,15 @@ class Fault:
 class Assignment:
     """One line of “set”: the value (over alias s, of the column's type) goes into the column when the condition holds.
 
-    `keep_empty`: an empty value leaves the column as it is."""
+    `keep_empty`: an empty value leaves the column as it is. What is not `compared` (a date of modification) goes along
+    when something else is written, and is no reason to write."""
 
     column: str
     value: Fragment
     when: Fragment | None = None
     on: Occasion = "both"
     keep_empty: bool = False
+    compared: bool = True
 
     @property
     def always(self) -> bool:
@@ -129,3 +131,8 @@ class MergePlan:
     def written(self) -> tuple[str, ...]:
         """The target's columns that are set, each once, in the order of their first line."""
         return tuple(dict.fromkeys(one.column for one in self.assignments))
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """Those of them whose difference is a reason to write."""
+        return frozenset(one.column for one in self.assignments if one.compared)

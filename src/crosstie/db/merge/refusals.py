@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from crosstie.db.database import Transaction
 from crosstie.db.merge.exchanges import Exchanges, equal
 from crosstie.db.merge.plan import CONSTRAINT, INVALID_VALUE, NOT_NULL, NOT_UNIQUE, Fault, MergePlan
-from crosstie.db.merge.staging import INSERTED, UNCHANGED, UPDATED, Names, Staging
+from crosstie.db.merge.staging import DELETED, INSERTED, UNCHANGED, UPDATED, Names, Staging
 from crosstie.db.merge.target import Target
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
@@ -25,7 +25,7 @@ _VALUE_CODES = ("SQLITE_MISMATCH", "SQLITE_TOOBIG", "SQLITE_CONSTRAINT_DATATYPE"
 # A trigger that raises, and a view's check option.
 _OTHER_CODES = ("P0001", "44000")
 # Staged rows that are to be written and are not yet: what is written or refused is numbered, or has a fault.
-_PENDING = f"g.fault is null and g.number is null and g.what in ('{INSERTED}', '{UPDATED}')"
+_PENDING = f"g.fault is null and g.number is null and g.what in ('{INSERTED}', '{UPDATED}', '{DELETED}')"
 _QUOTED = re.compile(r"“[^”]*”|\"[^\"]*\"")
 
 
@@ -149,9 +149,10 @@ class AroundFaults:
     def write(self) -> None:
         """A value that another row holds is refused, unless that row gives it up in the same merge; therefore again,
         as long as something was written and something is still held up. Rows that wait for each other go last."""
+        whats = (DELETED,) if self.plan.operation == "delete" else (UPDATED, INSERTED)
         while True:
             held = self._mark_not_unique()
-            written = sum(self._write(what) for what in (UPDATED, INSERTED))
+            written = sum(self._write(what) for what in whats)
             if held and not written:
                 written = self._exchange(held)
             if not held or not written:

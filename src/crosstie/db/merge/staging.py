@@ -28,7 +28,8 @@ from crosstie.db.merge.target import TargetColumn
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType
 
-INSERTED, UPDATED, UNCHANGED, IGNORED = "inserted", "updated", "unchanged", "ignored"
+INSERTED, UPDATED, DELETED = "inserted", "updated", "deleted"
+UNCHANGED, IGNORED = "unchanged", "ignored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,12 +191,16 @@ class Staging:
     def _what(self, names: Names) -> str:
         if not names.key or not self.plan.resolution.key:
             return f"'{INSERTED}'"
+        passed = f"when q.passed then '{IGNORED}' " if self.plan.companion.passed_over else ""
+        if self.plan.operation == "delete":
+            return f"case {passed}when q.fresh then '{UNCHANGED}' else '{DELETED}' end"
         differs = " or ".join(
             self._differs(self.plan.target.column(one), f"q.o_{place}", f"q.{name}")
             for place, (one, name) in enumerate(zip(self.plan.written, names.values, strict=True), 1)
+            if one in self.plan.compared
         )
-        passed = f"when q.passed then '{IGNORED}' " if self.plan.companion.passed_over else ""
-        return f"case {passed}when q.fresh then '{INSERTED}' when {differs} then '{UPDATED}' else '{UNCHANGED}' end"
+        known = f"when {differs or 'false'} then '{UPDATED}' else '{UNCHANGED}'"
+        return f"case {passed}when q.fresh then '{INSERTED}' {known} end"
 
     def _differs(self, column: TargetColumn, old: str, new: str) -> str:
         if self.plan.target.dialect == "sqlite":
@@ -245,7 +250,7 @@ class Staging:
             )
         if plan.resolution.key and plan.operation == "insert":
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")
-        if plan.operation == "update":
+        if plan.operation in ("update", "delete"):
             yield "q.fresh", Fault(code=KEY_MISSING, message=f"{name} has no such row")
         for one, value in zip(plan.written, names.values, strict=True):
             yield from _value_checks(plan.target.column(one), f"q.{value}")

@@ -7,11 +7,20 @@ from dataclasses import dataclass, replace
 
 from crosstie.db.columns import sqlite_type
 from crosstie.db.database import Database, Transaction
-from crosstie.db.merge.keys import key_columns
+from crosstie.db.merge.keys import key_columns, same_key
 from crosstie.db.merge.matching import give_memory
 from crosstie.db.merge.plan import Companion, Fault, MergePlan
 from crosstie.db.merge.refusals import AroundFaults, Constraints, is_row_fault, refuse_unreadable
-from crosstie.db.merge.staging import IGNORED, INSERTED, UNCHANGED, UPDATED, Names, Staging, stage_columns
+from crosstie.db.merge.staging import (
+    DELETED,
+    IGNORED,
+    INSERTED,
+    UNCHANGED,
+    UPDATED,
+    Names,
+    Staging,
+    stage_columns,
+)
 from crosstie.db.merge.target import refuse_unfillable
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
@@ -28,14 +37,28 @@ class Merged:
     unchanged: int
     rejected: int
     ignored: int
+    deleted: int = 0
+
+    def __add__(self, other: Merged) -> Merged:
+        """Both together."""
+        return Merged(
+            inserted=self.inserted + other.inserted,
+            updated=self.updated + other.updated,
+            unchanged=self.unchanged + other.unchanged,
+            rejected=self.rejected + other.rejected,
+            ignored=self.ignored + other.ignored,
+            deleted=self.deleted + other.deleted,
+        )
 
 
 class Merge:
     """One merge. Its private work tables are made before the transaction (`prepare`) and hold, after `apply`, what was
     written and what was refused: `stage` by the names of `Names`."""
 
-    def __init__(self, plan: MergePlan, private_name: str) -> None:
+    def __init__(self, plan: MergePlan, private_name: str, *, known_twice: str = "") -> None:
+        """`known_twice` names a table like `twice`, for a larger population of which this one is a part."""
         self.plan = plan
+        self.known_twice = known_twice
         self.stage = f"{private_name}_stage"
         self.twice = f"{private_name}_twice"
         self.names = Names.of(plan)
@@ -61,7 +84,8 @@ class Merge:
     def lock(self, transaction: Transaction) -> None:
         """Keeps others from writing to the target until the transaction ends: what is compared now must still be true
         when it is written. SQLite has one writer at a time anyway."""
-        if self.plan.resolution.key and transaction.dialect == "postgresql":
+        compares = self.plan.resolution.key or self.plan.companion.names
+        if compares and transaction.dialect == "postgresql":
             transaction.execute(f"lock table {self.plan.target.sql} in share row exclusive mode")
 
     def apply(self, transaction: Transaction) -> Merged:
@@ -69,12 +93,12 @@ class Merge:
         MappingError when a column of the target that must be filled is not."""
         plan = self.plan
         self.staging.faults.clear()
-        if plan.operation != "update":
+        if plan.operation in ("insert or update", "insert"):
             refuse_unfillable(plan.target, plan.written)
         give_memory(transaction)
         if transaction.dialect == "sqlite":
             self._make_temporary_stage(transaction)
-        has_twice = self._find_twice(transaction)
+        has_twice = self.find_twice(transaction)
         self._fill(transaction, has_twice)
         found = self._staged(transaction)
         self._number_new(transaction, found)
@@ -95,10 +119,10 @@ class Merge:
             for (name,) in transaction.rows(left):
                 transaction.execute(f"drop table temp.{quote_identifier(str(name))}")
 
-    def _find_twice(self, transaction: Transaction) -> bool:
+    def find_twice(self, transaction: Transaction) -> bool:
         """Notes the rows that name the same row of the target; whether there are any. One that may not take its row
         is refused alone, and keeps nobody else from it."""
-        noted = 0
+        noted = self._recall_twice(transaction) if self.known_twice else 0
         params = self.staging.params()
         groups = [one for one in (self.plan.resolution.names, self.plan.companion.names) if one]
         resolved = self.staging.resolved()
@@ -116,6 +140,16 @@ class Merge:
                 continue
             noted += transaction.execute(self._note_twice(source, listed), params)
         return noted > 0
+
+    def _recall_twice(self, transaction: Transaction) -> int:
+        """What was noted of these rows for the larger population."""
+        own = ", ".join(self.names.source)
+        shown = ", ".join(f"k.{name}" for name in self.names.source)
+        known = f"crosstie.{self.known_twice} k"
+        return transaction.execute(
+            f"insert into crosstie.{self.twice} ({own}, place) select {shown}, k.place from {known}"
+            f" join crosstie.{self.plan.source.name} s on {same_key(self.plan.source, 'k')}"
+        )
 
     def _is_source_key(self, group: Sequence[str]) -> bool:
         """Whether the work table's own key makes the group unique."""
@@ -180,7 +214,7 @@ class Merge:
 
     def _write(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> bool:
         """Writes; whether every row that was to be written went through."""
-        pending = [what for what in (UPDATED, INSERTED) if found.get((what, False))]
+        pending = [what for what in (UPDATED, INSERTED, DELETED) if found.get((what, False))]
         constraints = Constraints(transaction, self.plan.target)
         try:
             with transaction.savepoint():
@@ -209,6 +243,13 @@ class Merge:
             for one, name in zip(self.plan.written, self.names.values, strict=True)
         }
         due = f"g.what = '{what}' and g.fault is null{only}"
+        if what == DELETED:
+            columns = ", ".join(quote_identifier(one.name) for one in target.key)
+            keys = (target.given(one, f"g.{name}") for one, name in zip(target.key, self.names.key, strict=True))
+            return (
+                f"delete from {target.sql} where ({columns}) in"
+                f" (select {', '.join(keys)} from crosstie.{self.stage} g where {due})"
+            )
         if what == UPDATED:
             sets = ", ".join(f"{quote_identifier(one)} = {value}" for one, value in values.items())
             same = " and ".join(
@@ -226,7 +267,8 @@ class Merge:
         )
 
     def _staged(self, transaction: Transaction) -> Mapping[tuple[str, bool], int]:
-        kinds = [(what, refused) for what in (INSERTED, UPDATED, UNCHANGED, IGNORED) for refused in (False, True)]
+        outcomes = (INSERTED, UPDATED, DELETED, UNCHANGED, IGNORED)
+        kinds = [(what, refused) for what in outcomes for refused in (False, True)]
         counted = ", ".join(
             f"count(*) filter (where what = '{what}' and fault is {'not null' if refused else 'null'})"
             for what, refused in kinds
@@ -237,9 +279,16 @@ class Merge:
     def _counts(self, transaction: Transaction, found: Mapping[tuple[str, bool], int]) -> Merged:
         rejected = sum(number for (_, refused), number in found.items() if refused)
         inserted, updated = found.get((INSERTED, False), 0), found.get((UPDATED, False), 0)
-        ignored = found.get((IGNORED, False), 0)
+        deleted, ignored = found.get((DELETED, False), 0), found.get((IGNORED, False), 0)
         if self.plan.ignores_same_target:
             row = transaction.row(f"select count(*) from crosstie.{self.twice}")
             ignored += int(row[0]) if row else 0
-        unchanged = self.plan.source.rows - rejected - inserted - updated - ignored
-        return Merged(inserted=inserted, updated=updated, unchanged=unchanged, rejected=rejected, ignored=ignored)
+        unchanged = self.plan.source.rows - rejected - inserted - updated - deleted - ignored
+        return Merged(
+            inserted=inserted,
+            updated=updated,
+            unchanged=unchanged,
+            rejected=rejected,
+            ignored=ignored,
+            deleted=deleted,
+        )
