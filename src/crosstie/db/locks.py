@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from pathlib import Path
 WRITER = "writer"
 # A person who waits longer than this is told for what.
 TELL_AFTER_SECONDS = 3.0
+# Whoever looks whether a lock is held has it for much less than this.
+_LOOK_SECONDS = 0.02
 
 log = logging.getLogger("crosstie.db")
 
@@ -54,13 +57,31 @@ def try_hold(database: Path, name: str) -> int | None:
     while True:
         descriptor = _open(path)
         if not _try(descriptor):
-            os.close(descriptor)
-            return None
+            time.sleep(_LOOK_SECONDS)  # it may only be somebody who looks whether it is held
+            if not _try(descriptor):
+                os.close(descriptor)
+                return None
         if is_file_of(descriptor, path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, this_process().encode(), 0)
             return descriptor
         os.close(descriptor)  # removed between opening and locking: who comes next makes another one
+
+
+def holder_of(database: Path, name: str) -> str:
+    """What the holder of the lock of that name wrote into its file; '' when nobody holds it."""
+    try:
+        descriptor = os.open(hold_path(database, name), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 1000, 0).decode(errors="replace")
+    else:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def hold_path(database: Path, name: str) -> Path:

@@ -99,6 +99,7 @@ def test_a_holder_is_named_with_process_machine_and_time(database: Database) -> 
     with database.hold("workflow contacts"):
         named = database.holder("workflow contacts")
     assert re.fullmatch(rf"process {os.getpid()} on \S+, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC", named)
+    assert database.holder("workflow contacts") == ""
 
 
 def test_a_work_table_in_use_is_left_for_the_next_sweep(postgres_url: str) -> None:

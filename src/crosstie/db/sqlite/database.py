@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crosstie.db import migrations
 from crosstie.db.columns import arrow_schema, sqlite_type
 from crosstie.db.database import Dialect, Load, Params, Transaction
-from crosstie.db.locks import hold_path, is_file_of, lock_folder, try_hold
+from crosstie.db.locks import hold_path, holder_of, is_file_of, lock_folder, try_hold
 from crosstie.db.sqlite.connections import Connections, storage_value
 from crosstie.db.sqlite.errors import in_our_words
 from crosstie.db.sqlite.reflection import reflect, tables
@@ -188,9 +188,8 @@ class SqliteDatabase:
 
     def holder(self, name: str) -> str:
         """See `Database`."""
-        with in_our_words(self.place), contextlib.suppress(FileNotFoundError):
-            return hold_path(self._path, name).read_text(encoding="utf-8", errors="replace")
-        return ""
+        with in_our_words(self.place):
+            return holder_of(self._path, name)
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""
