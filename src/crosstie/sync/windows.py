@@ -212,12 +212,21 @@ def last_confirmed_of(transaction: Transaction, workflow: str, activity: str) ->
     return _window(row) if row else None
 
 
+class WindowTaken(BrakeError):
+    """Another run has this window open for the same option."""
+
+    def __init__(self, window: Window, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.window = window
+
+
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
-    """Stores a new open window. Raises BrakeError when another run has one open for the same option."""
+    """Stores a new open window. Raises WindowTaken when another run has one open for the same option."""
     transaction.lock(f"window of {wanted.option}")
     existing = open_window(transaction, wanted.option)
     if existing is not None:
-        raise BrakeError(
+        raise WindowTaken(
+            existing,
             f"Option {wanted.option} has an open window of run {existing.run} ({existing.workflow}).",
             hint=f"Finish that run first (crosstie run {existing.workflow}), or give this import an option of its own.",
         )

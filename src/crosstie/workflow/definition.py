@@ -119,6 +119,14 @@ def workflow_name(source_name: str, text: str) -> str:
     return str(top["workflow"])
 
 
+def read_settings(source_name: str, text: str) -> WorkflowSettings:
+    """The settings of a definition, without validating its activities. Raises DefinitionError where they are wrong."""
+    source = parse(source_name, text)
+    settings = _settings(source, _top(source))
+    source.refuse_if_mistaken()
+    return settings
+
+
 def _top(source: Source) -> dict[str, object]:
     top = source.value if isinstance(source.value, dict) else {}
     if not isinstance(source.value, dict):
@@ -280,6 +288,7 @@ def _check_graph(source: Source, definition: Definition, written: tuple[str, ...
     initial = definition.initial()
     if not initial:
         source.mistake(("activities",), "every activity is the target of another one: there is nothing to begin with")
+    _check_schedules(source, definition)
     for name, activity in definition.activities.items():
         sources = definition.sources(name)
         if activity.max_inputs == 0 and sources:
@@ -291,6 +300,35 @@ def _check_graph(source: Source, definition: Definition, written: tuple[str, ...
             source.mistake(
                 ("activities", name), f"nothing leads to it, and {activity.type} needs an inbound population"
             )
+
+
+def _check_schedules(source: Source, definition: Definition) -> None:
+    """Refuses two schedules in one branch: each begins a run of its own, and what joins them would wait for ever."""
+    led_to: dict[str, str] = {}
+    scheduled = [name for name in definition.initial() if definition.activities[name].timetable() is not None]
+    for name in scheduled:
+        for target in sorted(_branch(definition, name)):
+            other = led_to.setdefault(target, name)
+            if other != name and definition.activities[target].has_default_next:
+                source.mistake(
+                    ("activities", name),
+                    f"it leads to “{target}”, and so does “{other}”: there is one schedule per branch. Give each a"
+                    " branch of its own, or write both into one schedule (lists of times, or cron)",
+                )
+                break
+
+
+def _branch(definition: Definition, name: str) -> frozenset[str]:
+    """What follows an activity when nothing goes wrong."""
+    seen = {name}
+    waiting = [name]
+    while waiting:
+        here = waiting.pop()
+        for (source, transition), targets in definition.edges.items():
+            if source == here and transition not in (ERRORS, REJECTS):
+                waiting.extend(target for target in targets if target not in seen)
+                seen.update(targets)
+    return frozenset(seen - {name})
 
 
 def _check_activities(source: Source, definition: Definition, site: Site, written: tuple[str, ...]) -> None:

@@ -361,7 +361,7 @@ class Passage:
         with self._step(f"{ready.activity} waits") as transaction:
             state.set_waiting(transaction, task.id, waiting)
             self._meter(transaction)
-        if waiting.reason:
+        if waiting.reason and waiting.reason != task.note:
             self._log(task.id, ready.activity).info(waiting.reason)
 
     def _publish(self, ready: Ready, task: Task, done: Done, context: Context) -> Mapping[str, int]:

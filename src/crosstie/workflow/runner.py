@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from crosstie.db.database import Database
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError
 from crosstie.sync import comparison, windows
 from crosstie.workflow import actions, instances, state
@@ -207,7 +208,7 @@ class _Runner:
 
     def go(self) -> None:
         """Carries on until nothing can be executed now (and, when it waits, until nothing waits)."""
-        self._sweep()
+        sweep(self.db, frozenset(self.passages))
         try:
             self._carry_on()
         except KeyboardInterrupt:
@@ -228,7 +229,7 @@ class _Runner:
         finally:
             for passage in self.passages.values():
                 passage.close()
-        self._sweep()
+        sweep(self.db, frozenset(self.passages))
 
     def _hold(self) -> Hold:
         """The hold of a run, which names it, where there is one."""
@@ -405,16 +406,18 @@ class _Runner:
             if work.passage is passage and work.thread.ident is not None:
                 self.db.interrupt(work.thread.ident)
 
-    def _sweep(self) -> None:
-        """Drops rubbish. The tables are listed first and the registers asked after that, in one moment: what another
-        process makes and names meanwhile is not in the list."""
-        everything = self.db.work_tables()
-        found = [name for name in everything if not comparison.is_comparisons(name)]
-        comparison.sweep(self.db, everything)
-        with self.db.reading() as transaction:
-            tails = windows.tail_tables(transaction)
-            names = state.rubbish(transaction, found, mine=frozenset(self.passages))
-        self.db.drop_work([name for name in names if name not in tails])
+
+def sweep(db: Database, mine: frozenset[int] = frozenset()) -> None:
+    """Drops work tables that no run names. The tables are listed first and the registers asked after that, in one
+    moment: what another process makes and names meanwhile is not in the list. `mine`: the runs that this process
+    holds."""
+    everything = db.work_tables()
+    found = [name for name in everything if not comparison.is_comparisons(name)]
+    comparison.sweep(db, everything)
+    with db.reading() as transaction:
+        tails = windows.tail_tables(transaction)
+        names = state.rubbish(transaction, found, mine=mine)
+    db.drop_work([name for name in names if name not in tails])
 
 
 def _report(around: Surroundings, number: int, resumed: bool, seconds: float) -> RunReport:

@@ -17,7 +17,8 @@ from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteField, 
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Template
-from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
+from crosstie.sync.windows import WindowTaken
+from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
 from crosstie.workflow.durations import parse_duration
 from crosstie.workflow.yaml_source import suggest
 
@@ -137,11 +138,16 @@ class CrmImport(Activity):
             found[LEAVERS] = self.leaver_shape(remote, shape)
         return found
 
-    def run(self, context: Context) -> Done:
-        """Opens or takes up the window, reads, and leaves what was read under a private name."""
+    def run(self, context: Context) -> Done | Waiting:
+        """Opens or takes up the window, reads, and leaves what was read under a private name. Waits while an earlier
+        run of the same workflow has the window open."""
         from crosstie.activities.crm_import.reading import import_records
+        from crosstie.activities.crm_import.turns import wait_for_turn
 
-        return import_records(self, context)
+        try:
+            return import_records(self, context)
+        except WindowTaken as taken:
+            return wait_for_turn(self.overlap or self.default_overlap, context, taken)
 
     def wanted(self, remote: RemoteObject) -> tuple[ImportField, ...]:
         """The fields to read: remote id first, the index field, then the chosen ones."""
