@@ -43,7 +43,7 @@ class Passage:
     `kill`: where it is killed, with `victim` the role of the process that is. `paced`: a page of records is answered
     only when what the page before it brought is committed, so that every run commits as often as every other. `version`
     asks the database what has been committed; `unseen` collects what was committed without being told, and pages that
-    were held in vain.
+    were held in vain. `jobs` were made, and `job_awaited` says that more was asked after that.
     """
 
     kill: Point | None = None
@@ -53,6 +53,7 @@ class Passage:
     labels: dict[What, list[str]] = field(default_factory=lambda: {"request": [], "commit": [], "load": []})
     pids: dict[str, int] = field(default_factory=dict)
     jobs: int = 0
+    job_awaited: bool = False
     killed: bool = False
     ended: dict[str, Any] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
@@ -124,6 +125,7 @@ class Conductor:
             if passage.killed:
                 return Response(drop=True)
             passage.serving += 1
+            passage.job_awaited |= passage.jobs > 0
             labels = passage.labels["request"]
             labels.append(f"{request.method} {request.path}")
             number = len(labels)

@@ -100,10 +100,12 @@ class Stage:
         ]
 
     def _jobs(self, killed: Passage, resumed: Passage, stood: Standing) -> list[str]:
-        """A job that the database knew of is taken up; so is what was read already."""
+        """A job that was awaited must be known by then, and one that the database knows is taken up; what was read of
+        it is not read again."""
         begun = stood.run == self._next_run
-        needs = self.path.bulk and (stood.done or not begun or not (stood.job or stood.window_settled))
-        if resumed.jobs == int(needs):
+        over = begun and stood.done
+        needs = self.path.bulk and (over or not begun or not (stood.job or stood.window_settled))
+        if resumed.jobs == int(needs) and not (killed.job_awaited and resumed.jobs and not over):
             return []
         return [f"bulk jobs made: {killed.jobs} before the kill and {resumed.jobs} after it, {stood}"]
 
