@@ -18,9 +18,11 @@ from tests.adversity.machine import IndexMachine
 from tests.adversity.stage import Stage, a_stage
 from tests.adversity.steering import Moments, NearSandbox, near_sandbox
 from tests.databases import PostgresServer
-from tests.scale import examples
+from tests.scale import SOAK, examples
 
 STEPS = 5
+# The examples of the soak in parts, so that several processes share them.
+PARTS = range(4 if SOAK else 1)
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +63,25 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_the_rows_are_the_orgs_after_quiet_on_sqlite(folder: Path, sandbox: NearSandbox, moments: Moments) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_the_rows_are_the_orgs_after_quiet_on_sqlite(
+    folder: Path, sandbox: NearSandbox, moments: Moments, part: int
+) -> None:
     db = open_database(f"sqlite:///{folder / 'marketing.db'}")
     try:
         with a_stage(db, sandbox, moments) as stage:
-            play(stage, examples(60, 8_000))
+            play(stage, examples(60, 2_000))
     finally:
         db.close()
 
 
+@pytest.mark.parametrize("part", PARTS)
 def test_the_rows_are_the_orgs_after_quiet_on_postgresql(
-    postgres: PostgresServer, sandbox: NearSandbox, moments: Moments
+    postgres: PostgresServer, sandbox: NearSandbox, moments: Moments, part: int
 ) -> None:
-    db = open_database(postgres.create_database("adversity"))
+    db = open_database(postgres.create_database(f"adversity{part}"))
     try:
         with a_stage(db, sandbox, moments) as stage:
-            play(stage, examples(20, 2_000))
+            play(stage, examples(20, 500))
     finally:
         db.close()
