@@ -187,7 +187,7 @@ class EditSchema(Activity):
     def _inbound(self, phrases: Phrases, place: Place, name: str, inbound: Shape) -> str:
         column = find_column(inbound.columns, name)
         if column is None:
-            phrases.refuse(place, f"inbound {unknown('column', name, [one.name for one in inbound.columns])}")
+            phrases.refuse(place, unknown("inbound column", name, [one.name for one in inbound.columns]))
             return ""
         return column.name
 
