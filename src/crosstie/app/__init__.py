@@ -12,6 +12,7 @@ from crosstie.accounts import AccountStore, Vault
 from crosstie.app import adoption
 from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
+from crosstie.app.control import PATIENCE, Control
 from crosstie.app.options import Option, Options
 from crosstie.app.project import Made, init_project
 from crosstie.app.rejects import InboxReject, Rejects
@@ -35,6 +36,7 @@ class _Rooms:
     accounts: Accounts
     schemas: Schemas
     workflows: Workflows
+    control: Control
     runs: Runs
     options: Options
     rejects: Rejects
@@ -83,10 +85,12 @@ class App:
                 zone=self.config.zone,
             )
 
+        workflows = Workflows(db, site, now, around)
         return _Rooms(
             accounts=accounts,
             schemas=Schemas(store, accounts),
-            workflows=Workflows(db, site, now, around),
+            workflows=workflows,
+            control=Control(db, workflows, now, self.config.zone, PATIENCE),
             runs=Runs(db),
             options=Options(db, now),
             rejects=Rejects(db, now),
@@ -106,6 +110,11 @@ class App:
     def workflows(self) -> Workflows:
         """Definitions and their execution."""
         return self._rooms.workflows
+
+    @property
+    def control(self) -> Control:
+        """Start, pause, stop and what else people do with workflows."""
+        return self._rooms.control
 
     @property
     def runs(self) -> Runs:

@@ -14,10 +14,12 @@ from crosstie.db.database import Database, Transaction, instant_text, parse_inst
 from crosstie.errors import ConfigError
 from crosstie.sync import windows
 from crosstie.sync.windows import Window
-from crosstie.workflow import state
+from crosstie.workflow import firing, instances, state
 from crosstie.workflow.activity import Site
-from crosstie.workflow.definition import Definition, read_definition
-from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
+from crosstie.workflow.definition import Definition, read_definition, read_settings
+from crosstie.workflow.instances import WorkflowStatus
+from crosstie.workflow.runner import RunReport, Surroundings, run_workflow, serve_workflow
+from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.state import Run, Task
 from crosstie.workflow.watcher import Message, Silent, Watcher, messages
 
@@ -117,6 +119,14 @@ class Workflows:
         )
         before = f"version {version - 1}" if version > 1 else ""
         record(transaction, now, "apply", f"workflow {definition.name}", before, f"version {version}")
+        instances.lock_status(transaction, definition.name)
+        instance = instances.find_instance(transaction, definition.name)
+        if instance is not None and instance.status in (
+            WorkflowStatus.STARTED,
+            WorkflowStatus.PAUSED,
+            WorkflowStatus.FAILED,
+        ):
+            firing.register(transaction, definition, self._around(Silent()).zone, now, anew=False)
 
     def list(self) -> tuple[Version, ...]:
         """The newest version of each workflow, by name."""
@@ -140,18 +150,49 @@ class Workflows:
 
     def definition(self, name: str) -> Definition:
         """The newest version, read and validated against the database as it is now."""
-        newest = self.get(name)
-        return self._read(f"{name} (version {newest.version})", newest.text)
+        return self.load(name)[0]
 
-    def run(self, target: str | Path, *, restart: bool = False, watcher: Watcher | None = None) -> RunReport:
+    def load(self, name: str) -> tuple[Definition, int]:
+        """The newest version, read and validated, and its number."""
+        newest = self.get(name)
+        return self._read(f"{name} (version {newest.version})", newest.text), newest.version
+
+    def settings(self, name: str) -> WorkflowSettings:
+        """The settings of the newest version, whether its activities can run or not."""
+        newest = self.get(name)
+        return read_settings(f"{name} (version {newest.version})", newest.text)
+
+    def serve(self, name: str, watcher: Watcher) -> bool:
+        """Carries on what `serve` has begun of a workflow until nothing is left to do now; False when another process
+        holds it. Raises TaskError when a task suspended it."""
+        return serve_workflow(self._around(watcher), name, lambda: self.load(name))
+
+    def run(
+        self,
+        target: str | Path,
+        *,
+        restart: bool = False,
+        simulate: bool = False,
+        accept_edit: bool = False,
+        watcher: Watcher | None = None,
+    ) -> RunReport:
         """Runs a workflow by name, or applies a file and runs it. An unfinished run is gone on with, or with
-        `restart` abandoned for a new one. Raises DefinitionError, BrakeError, TaskError."""
+        `restart` abandoned for a new one. With `simulate` nothing that acts on more than work tables is executed, nor
+        what follows it. Raises DefinitionError, TaskError, and BrakeError: another process runs it, or the activity at
+        which the run stopped was edited since, unless `accept_edit`."""
         if isinstance(target, Path):
             applied = self.apply(target)
             definition, version = applied.definition, applied.version
         else:
-            definition, version = self.definition(target), self.get(target).version
-        return run_workflow(self._around(watcher or Silent()), definition, version, restart=restart)
+            definition, version = self.load(target)
+        return run_workflow(
+            self._around(watcher or Silent()),
+            definition,
+            version,
+            restart=restart,
+            simulate=simulate,
+            accept_edit=accept_edit,
+        )
 
     def reconcile(
         self,

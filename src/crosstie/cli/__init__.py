@@ -10,7 +10,21 @@ from typing import NoReturn
 
 import click
 
-from crosstie.cli import account, failures, objects, options, project, reconcile, rejects, runs, sandbox, workflow
+from crosstie.cli import (
+    account,
+    control,
+    failures,
+    objects,
+    options,
+    project,
+    reconcile,
+    rejects,
+    runs,
+    sandbox,
+    serve,
+    status,
+    workflow,
+)
 from crosstie.cli.session import Session
 
 _HELP = """Keeps a marketing database and its CRM in step.
@@ -53,12 +67,17 @@ for _command in (
     objects.schema,
     workflow.workflow,
     runs.run,
+    serve.serve,
+    status.status,
     runs.log,
     reconcile.reconcile,
     rejects.rejects,
     options.option,
 ):
     commands.add_command(_command)
+
+for _command in control.COMMANDS:
+    workflow.workflow.add_command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crosstie.cli import failures
+from crosstie.cli.confirming import confirmed
 from crosstie.cli.output import emit_json, json_option, table, text
 from crosstie.cli.progress import Display, facts
 from crosstie.cli.session import Session, pass_session
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("target", metavar="FILE|NAME")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with an unfinished run.")
+@click.option("--simulate", is_flag=True, help="Execute nothing that acts on more than work tables.")
+@click.option("--accept-edit", is_flag=True, help="Go on although the activity at which it stopped was edited since.")
 @click.option("-v", "--verbose", is_flag=True, help="Also say what is merely to know.")
 @json_option
 @pass_session
-def run(session: Session, target: str, restart: bool, verbose: bool, as_json: bool) -> None:
+def run(
+    session: Session, target: str, restart: bool, simulate: bool, accept_edit: bool, verbose: bool, as_json: bool
+) -> None:
     """Runs a workflow, from a FILE or by NAME.
 
     A definition file is applied first.
@@ -38,8 +43,13 @@ def run(session: Session, target: str, restart: bool, verbose: bool, as_json: bo
     from crosstie.workflow.watcher import Silent
 
     watcher = Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
-    with session.app() as app, _terminated_like_interrupted():
-        report = app.workflows.run(_target(target), restart=restart, watcher=watcher)
+    with session.app() as app, terminated_like_interrupted():
+        report = confirmed(
+            lambda accept: app.workflows.run(
+                _target(target), restart=restart, simulate=simulate, accept_edit=accept, watcher=watcher
+            ),
+            accept_edit,
+        )
         windows = app.runs.windows(report.run)
     if as_json:
         emit_json(_report(report, windows))
@@ -47,11 +57,18 @@ def run(session: Session, target: str, restart: bool, verbose: bool, as_json: bo
         for window in windows:
             click.echo(f"  index {window.option}: {_index(window)}")
         click.echo(
-            f"done in {report.seconds:.1f} s · {report.api_calls:,} API calls · {report.rejects:,} rejects"
-            f" · crosstie log {report.run}"
+            f"{_how(report, simulate)} {report.seconds:.1f} s · {report.api_calls:,} API calls"
+            f" · {report.rejects:,} rejects · crosstie log {report.run}"
         )
     if report.rejects:
         raise failures.Stopped(failures.DONE_WITH_REJECTS)
+
+
+def _how(report: RunReport, simulated: bool) -> str:
+    """How it ended: `done in` in the best case."""
+    if report.status == "done":
+        return "simulated in" if simulated else "done in"
+    return f"{report.status} after"
 
 
 def _target(written: str) -> str | Path:
@@ -61,7 +78,7 @@ def _target(written: str) -> str | Path:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """A polite kill ends a run like Ctrl-C: recorded, and ready to be gone on with."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:

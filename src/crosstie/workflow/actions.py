@@ -6,7 +6,7 @@ Statements and decisions only: the caller's transaction makes them one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from crosstie.db.database import Transaction
@@ -108,11 +108,11 @@ def begin_at(
     now: datetime,
     activity: str,
     *,
-    whole: Mapping[str, int],
-) -> tuple[int, int]:
-    """Begins a served run at an activity, with what came in to its last task in the newest run; the numbers of that run
-    and of the new one. `whole` gives the rows of the work tables that are there. Raises ConfigError where the activity
-    was never reached, BrakeError where what came in is gone."""
+    rows_of: Callable[[str], int | None],
+) -> int:
+    """Begins a served run at an activity, with what came in to its last task in the newest run; its number.
+    `rows_of` counts the rows of a work table, None where it is not there. Raises ConfigError where the activity was
+    never reached, BrakeError where what came in is gone."""
     latest = state.latest_run(transaction, definition.name)
     events = _came_in(transaction, latest.id, activity) if latest else ()
     if latest is None or not events:
@@ -121,7 +121,7 @@ def begin_at(
             f"{definition.name} cannot begin at “{activity}”: {ran}.",
             hint=f"Begin from the beginning: crosstie workflow restart {definition.name}",
         )
-    gone = [one for one in events if one.table is not None and not _is_whole(one.table, whole)]
+    gone = [one for one in events if one.table is not None and not _is_whole(one.table, rows_of)]
     if gone:
         raise BrakeError(
             f"{definition.name} cannot begin at “{activity}”: what {', '.join(one.source for one in gone)} put out in"
@@ -142,7 +142,7 @@ def begin_at(
             table=one.table,
             variables=one.vars,
         )
-    return latest.id, run
+    return run
 
 
 def _came_in(transaction: Transaction, run: int, activity: str) -> Sequence[Event]:
@@ -155,5 +155,5 @@ def _came_in(transaction: Transaction, run: int, activity: str) -> Sequence[Even
     return [one for one in state.pending_events(transaction, run) if one.target == activity]
 
 
-def _is_whole(table: WorkTable, whole: Mapping[str, int]) -> bool:
-    return whole.get(table.name) == table.rows and set(table.bases) <= set(whole)
+def _is_whole(table: WorkTable, rows_of: Callable[[str], int | None]) -> bool:
+    return all(rows_of(base) is not None for base in table.bases) and rows_of(table.name) == table.rows

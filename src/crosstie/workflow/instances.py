@@ -215,3 +215,12 @@ def close_request(transaction: Transaction, request: int, now: datetime, outcome
         "update crosstie.request set done_at = :now, outcome = :outcome where id = :request and done_at is null",
         {"request": request, "now": instant_text(now), "outcome": outcome},
     )
+
+
+def latest_outcome(transaction: Transaction, workflow: str, action: Action) -> str:
+    """What came of the last request of that kind; '' while it is open, or when there was none."""
+    row = transaction.row(
+        "select outcome from crosstie.request where workflow = :workflow and action = :action order by id desc limit 1",
+        {"workflow": workflow, "action": action},
+    )
+    return str(row[0] or "") if row else ""

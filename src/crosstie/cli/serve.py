@@ -1,0 +1,141 @@
+"""`crosstie serve`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from crosstie.cli.failures import WAITING, Stopped
+from crosstie.cli.progress import duration, facts
+from crosstie.cli.runs import terminated_like_interrupted
+from crosstie.cli.session import Session, pass_session
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Workflows at work at once.")
+@click.option("--no-console", is_flag=True, help="Serve no console. There is none yet; say it to mean it later, too.")
+@click.option("--only", metavar="NAME", help="Carry on one workflow here, and end when nothing is left to do.")
+@click.option("--with-parent", is_flag=True, help="With --only: end too when standard input is closed.")
+@pass_session
+def serve(session: Session, workers: int, no_console: bool, only: str | None, with_parent: bool) -> None:
+    """Fires schedules and carries on started workflows, until Ctrl-C or a polite kill.
+
+    Any number of these may work on one database. When it ends, what it was at is gone on with by the next one."""
+    if only is not None:
+        _carry_on(session, only, with_parent=with_parent)
+        return
+    from crosstie.app.serving import Service
+    from crosstie.workflow.clock import SystemClock
+
+    with session.app() as app, _asked_to_end() as ended:
+        _say(f"serving {app.db.place}")
+        service = Service(
+            db=app.db,
+            workflows=app.workflows,
+            control=app.control,
+            clock=SystemClock(),
+            spawn=lambda name: _Process(app.config.project, name),
+            workers=workers,
+            say=_say,
+        )
+        service.run(ended.wait)
+        _say("ended; what was at work is gone on with by the next crosstie serve")
+
+
+def _carry_on(session: Session, name: str, *, with_parent: bool) -> None:
+    with session.app() as app, terminated_like_interrupted():
+        if with_parent:
+            threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+        if not app.workflows.serve(name, _Lines(name)):
+            _say(f"{name} is held by {app.db.holder(f'workflow {name}') or 'another process'}")
+            raise Stopped(WAITING)
+
+
+def _end_with_parent() -> None:
+    """Ends this process politely when whoever began it is gone: the system closes the pipe then."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Process:
+    """A process of ours that carries one workflow on; it ends with us."""
+
+    def __init__(self, project: Path, name: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "crosstie", "--project", str(project), "serve", "--only", name, "--with-parent"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we end it in order
+        )
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it lives."""
+        return self._process.poll()
+
+    def end(self) -> None:
+        """Asks it to end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def kill(self) -> None:
+        """Ends it and everything that it began, at once."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class _Lines:
+    """A Watcher that prints a line for each thing that happens."""
+
+    def __init__(self, workflow: str) -> None:
+        self._workflow = workflow
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """Names the run."""
+        _say(f"{self._workflow}: run {run} is carried on")
+
+    def activity_begun(self, activity: str, kind: str) -> None:
+        """Says nothing: its end is said."""
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """Says nothing: its end is said."""
+
+    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """What it did."""
+        _say(f"{self._workflow}: {activity}  {facts(counts) or 'done'}  ({duration(seconds)})")
+
+    def message(self, level: str, activity: str, text: str) -> None:
+        """Warnings and errors; the rest is in `crosstie log`."""
+        if level != "info":
+            _say(f"{self._workflow}: {'!' if level == 'warning' else '✗'} {activity}: {text}")
+
+
+def _say(text: str) -> None:
+    click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and a polite kill set."""
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
