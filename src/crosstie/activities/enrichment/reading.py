@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from crosstie.activities.enrichment.gathering import Gathered, GatheringScope, UnknownGatheringScope
 from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import OrderLine, Phrases, Place, ReadPair, unknown
@@ -14,33 +16,62 @@ from crosstie.workflow.activity import Shape, Site
 if TYPE_CHECKING:
     from crosstie.activities.enrichment import Enrichment, LinkTo
 
+MANY = "1-N"
+REQUIRED = "1-1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadLink:
-    """A link, understood."""
+    """A link, understood. `table` is the table or, where `inbound` says which, the inbound population that it leads to;
+    `column` the work table's column for the key found, '' where there is none."""
 
     name: str
     table: Table
-    key: Column
+    inbound: int | None
+    cardinality: str
     column: str
+    leads_to: str
     alternatives: tuple[tuple[ReadPair, ...], ...]
     order: tuple[OrderLine, ...]
 
     @property
+    def many(self) -> bool:
+        """Whether it is a collection."""
+        return self.cardinality == MANY
+
+    @property
+    def required(self) -> bool:
+        """Whether a row without target is refused."""
+        return self.cardinality == REQUIRED
+
+    @property
+    def key(self) -> Column:
+        """The key of what it leads to."""
+        found = self.table.column(self.table.key[0])
+        assert found is not None, "a table's key names its columns"
+        return found
+
+    @property
     def mark(self) -> str:
-        """The column that says that several rows were found; '' where an order decides."""
-        return "" if self.order else ambiguous_column(self.name)
+        """The column that says that several rows were found; '' where an order decides, or all or none may be."""
+        return "" if self.order or self.many or self.required else ambiguous_column(self.name)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """What it adds to the work table."""
-        key = Column(name=self.column, type=self.key.type, scale=self.key.scale)
-        return (key, *((Column(name=self.mark, type=ColumnType.BOOLEAN),) if self.mark else ()))
+        found = []
+        if self.column:
+            found.append(Column(name=self.column, type=self.key.type, scale=self.key.scale))
+        if self.mark:
+            found.append(Column(name=self.mark, type=ColumnType.BOOLEAN))
+        return tuple(found)
 
     @property
-    def link(self) -> Link:
-        """As the work table carries it."""
-        return Link(name=self.name, table=self.table.name, column=self.column, key=self.key.name)
+    def links(self) -> tuple[Link, ...]:
+        """As the work table carries it: where it leads to rows of a table of people's."""
+        if not self.column or not self.leads_to:
+            return ()
+        return (Link(name=self.name, table=self.leads_to, column=self.column, key=self.key.name),)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,47 +80,78 @@ class ReadEnrichment:
 
     links: list[ReadLink] = field(default_factory=list)
     added: list[tuple[str, Expression]] = field(default_factory=list)
+    gathered: Mapping[str, list[Gathered]] = field(default_factory=dict)
+    flattened: ReadLink | None = None
+    dimension: ReadLink | None = None
     kept: tuple[Column, ...] = ()
     complete: bool = True
 
+    @property
+    def found(self) -> list[ReadLink]:
+        """The links for which at most one row is searched."""
+        return [link for link in self.links if not link.many]
+
+    @property
+    def shown(self) -> list[ReadLink]:
+        """The links that put columns out."""
+        return [link for link in self.links if not link.many or link is self.flattened]
+
     def shape(self, inbound: Shape) -> Shape:
-        """What goes out."""
-        new = [column for link in self.links for column in link.columns]
+        """What goes out. A flattened row is one of several for its record: nothing tells it apart."""
+        new = [column for link in self.shown for column in link.columns]
         new += [expression.column(name) for name, expression in self.added]
         names = {column.name for column in self.kept}
-        return replace(
+        shape = replace(
             inbound,
             columns=(*self.kept, *new),
             lineage=inbound.lineage
             and replace(inbound.lineage, fields=tuple(one for one in inbound.lineage.fields if one[0] in names)),
-            links=(*inbound.links, *(link.link for link in self.links)),
+            links=(*inbound.links, *(one for link in self.shown for one in link.links)),
         )
+        if self.flattened is not None:
+            shape = replace(shape, key=(), lineage=None, dimension="")
+        return shape if self.dimension is None else replace(shape, dimension=self.dimension.leads_to)
 
 
-def read_enrichment(definition: Enrichment, phrases: Phrases, inbound: Shape | None, site: Site) -> ReadEnrichment:
-    """Reads it all, whatever is wrong; the mistakes are left with `phrases`. Without `inbound` only what needs none is
+def read_enrichment(definition: Enrichment, phrases: Phrases, inputs: tuple[Shape, ...], site: Site) -> ReadEnrichment:
+    """Reads it all, whatever is wrong; the mistakes are left with `phrases`. Without `inputs` only what needs none is
     looked at."""
+    inbound = inputs[0] if inputs else None
     known = inbound.columns if inbound is not None else ()
     read = ReadEnrichment(kept=_kept(definition, phrases, inbound) if inbound is not None else ())
     scope = Scope.of(known, "the inbound population") if inbound is not None else UnknownScope(columns={})
     read.complete = not phrases.mistakes
     for name, link in definition.links.items():
-        found = _read_link(phrases, name, link, scope, site)
+        found = _read_link(definition, phrases, name, link, scope, inputs, site)
         if found is not None:
             read.links.append(found)
     read.complete = read.complete and len(read.links) == len(definition.links)
-    columns = {"": known, **{link.name: link.table.columns for link in read.links}}
-    hidden = definition.links.keys() - columns
-    over = Scope(columns=columns, what="the inbound population")
+    read.flattened = _named(definition, phrases, read, "flatten", many=True)
+    read.dimension = _named(definition, phrases, read, "dimension", many=False)
+    _check_dimension(phrases, read, inbound)
+    _read_added(definition, phrases, read, inbound)
+    _refuse_collisions(phrases, read)
+    return read
+
+
+def _read_added(definition: Enrichment, phrases: Phrases, read: ReadEnrichment, inbound: Shape | None) -> None:
+    hidden = definition.links.keys() - {link.name for link in read.links}
+    gathering = GatheringScope(
+        columns={
+            "": inbound.columns if inbound is not None else (),
+            **{link.name: link.table.columns for link in read.shown},
+        },
+        what="the inbound population",
+        collections={link.name: link.table.columns for link in read.links if link not in read.shown},
+    )
     for name, text in definition.add.items():
         # What is taken from a link that is not understood cannot be judged.
         blind = inbound is None or any(link.lower() in text.lower() for link in hidden)
-        value = phrases.value(("add", name), text, UnknownScope(columns={}) if blind else over)
+        value = phrases.value(("add", name), text, UnknownGatheringScope(columns={}) if blind else gathering)
         if value is not None:
             read.added.append((name, value))
+    read.gathered = gathering.gathered
     read.complete = read.complete and len(read.added) == len(definition.add)
-    _refuse_collisions(phrases, read)
-    return read
 
 
 def _kept(definition: Enrichment, phrases: Phrases, inbound: Shape) -> tuple[Column, ...]:
@@ -113,41 +175,94 @@ def _marks(inbound: Shape) -> set[str]:
     return {ambiguous_column(link.name) for link in inbound.links}
 
 
-def _read_link(phrases: Phrases, name: str, link: LinkTo, scope: Scope, site: Site) -> ReadLink | None:
+def _read_link(
+    definition: Enrichment,
+    phrases: Phrases,
+    name: str,
+    link: LinkTo,
+    scope: Scope,
+    inputs: tuple[Shape, ...],
+    site: Site,
+) -> ReadLink | None:
     place: Place = ("links", name)
-    table = site.table(link.to)
+    sources = definition.default_sources()
+    inbound = sources.index(link.to) if link.to in sources[1:] else None
+    if inbound is not None:
+        if inbound >= len(inputs):
+            return None
+        other = inputs[inbound]
+        table: Table | None = Table(name=link.to, columns=other.columns, key=other.key)
+        leads_to = other.dimension if len(other.key) == 1 else ""
+    else:
+        table = site.table(link.to)
+        leads_to = table.name if table is not None else ""
     if table is None:
-        phrases.refuse((*place, "to"), unknown("table", link.to, site.tables()))
+        phrases.refuse((*place, "to"), unknown("table", link.to, [*sources[1:], *site.tables()]))
         return None
-    if len(table.key) != 1:
+    if inbound is None and len(table.key) != 1 and link.cardinality != MANY:
         what = "no primary key" if not table.key else "a primary key of several columns"
         phrases.refuse((*place, "to"), f"table {table.name} has {what}: a link needs one column to hold the key")
         return None
-    alternatives = []
-    for number, pairs in enumerate(link.first_of):
-        if not pairs:
-            phrases.refuse((*place, "first_of", number), "write at least one pair, like {Email: email}")
-        read = [
-            phrases.pair((*place, "first_of", number, left), left, right, scope, table) for left, right in pairs.items()
-        ]
-        alternatives.append(tuple(one for one in read if one is not None))
+    alternatives = [
+        _read_pairs(phrases, (*place, *within), pairs, scope, table) for within, pairs in link.alternatives()
+    ]
+    of_table = Scope.of(table.columns, f"table {table.name}")
     for number, line in enumerate(link.order):
-        phrases.value((*place, "order", number, line.word), line.text, Scope.of(table.columns, f"table {table.name}"))
-    key = table.column(table.key[0])
-    assert key is not None, "a table's key names its columns"
+        phrases.value((*place, "order", number, line.word), line.text, of_table)
+    single = table.key[0] if len(table.key) == 1 else ""
+    column = link.as_ or (single if definition.dimension == name else f"{name}_{single}")
     return ReadLink(
         name=name,
         table=table,
-        key=key,
-        column=link.as_ or f"{name}_{key.name}",
+        inbound=inbound,
+        cardinality=link.cardinality,
+        column=column if single else "",
+        leads_to=leads_to,
         alternatives=tuple(alternatives),
         order=link.order,
     )
 
 
+def _read_pairs(
+    phrases: Phrases, place: Place, pairs: Mapping[str, str], scope: Scope, table: Table
+) -> tuple[ReadPair, ...]:
+    if not pairs:
+        phrases.refuse(place, "write at least one pair, like {Email: email}")
+    read = [phrases.pair((*place, left), left, right, scope, table) for left, right in pairs.items()]
+    return tuple(one for one in read if one is not None)
+
+
+def _named(definition: Enrichment, phrases: Phrases, read: ReadEnrichment, word: str, *, many: bool) -> ReadLink | None:
+    """The link that `flatten` or `dimension` names."""
+    name = getattr(definition, word)
+    if name is None:
+        return None
+    written = definition.links.get(name)
+    if written is None:
+        phrases.refuse((word,), unknown("link", name, list(definition.links)))
+    elif (written.cardinality == MANY) != many:
+        what = f"a collection (cardinality: {MANY})" if many else "a link to one row, not a collection"
+        phrases.refuse((word,), f"“{word}” names {what}; {name} is {written.cardinality}")
+    return next((link for link in read.links if link.name == name and link.many is many), None)
+
+
+def _check_dimension(phrases: Phrases, read: ReadEnrichment, inbound: Shape | None) -> None:
+    """Later activities find the rows of a dimension by columns that are named like its key."""
+    link = read.dimension
+    if link is None or inbound is None:
+        return
+    if not link.links:
+        phrases.refuse(("dimension",), f"{link.name} leads to no rows of a table that one column tells apart")
+    elif link.column != link.key.name:
+        phrases.refuse(
+            ("links", link.name, "as"),
+            f"the rows of {link.leads_to} are identified by a column {link.key.name}: leave “as” out",
+        )
+
+
 def _refuse_collisions(phrases: Phrases, read: ReadEnrichment) -> None:
     taken = {column.name.lower(): "an inbound column" for column in read.kept}
-    new = [(("links", link.name), column.name) for link in read.links for column in link.columns]
+    new = [(("links", link.name), column.name) for link in read.shown for column in link.columns]
     new += [(("add", name), name) for name, _ in read.added]
     for place, name in new:
         if name.lower() in taken:

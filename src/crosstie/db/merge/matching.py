@@ -104,6 +104,15 @@ def candidates(
     )
 
 
+def joined(target: Target, pairs: Sequence[Pair]) -> str:
+    """The condition that joins alias t, the target, to alias s by pairs that must all hold."""
+    plain = [_plain(target, pair) for pair in pairs]
+    return " and ".join(
+        f"{_compared(target, pair, column)} = {_given(target, pair, column)}"
+        for pair, column in zip(pairs, plain, strict=True)
+    )
+
+
 def _plain(target: Target, pair: Pair) -> TargetColumn | None:
     """The target's column when the right side is nothing but one that compares as it is."""
     column = target.column(pair.target.column) if pair.target.column else None

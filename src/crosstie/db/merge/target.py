@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from crosstie.db.columns import postgresql_cast
 from crosstie.db.database import Database, Dialect, Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
-from crosstie.model import Column, ColumnType, Table
+from crosstie.model import Column, ColumnType, Table, WorkTable
 
 _PLAIN_TEXT = ("text", "character varying", "character", "bpchar")
 _NUMERIC = re.compile(r"(?:NUMERIC|DECIMAL|DEC)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
@@ -100,6 +101,24 @@ def describe_target(db: Database, table: Table) -> Target:
     describe = _describe_postgresql if db.dialect == "postgresql" else _describe_sqlite
     with db.reading() as transaction:
         return describe(transaction, table, db.quote_table(table.name))
+
+
+def work_target(dialect: Dialect, table: WorkTable) -> Target:
+    """A work table as what others are compared with; nothing is ever written into it."""
+    plain = (ColumnType.TEXT, ColumnType.SET)
+    return Target(
+        table=Table(name=table.name, columns=table.columns, key=table.key),
+        dialect=dialect,
+        sql=f"crosstie.{table.name}",
+        columns=tuple(
+            TargetColumn(
+                column=column,
+                declared="" if column.type in plain else postgresql_cast(column),
+                collation='"C"' if column.type in plain else "",
+            )
+            for column in table.columns
+        ),
+    )
 
 
 def _describe_postgresql(transaction: Transaction, table: Table, sql: str) -> Target:
