@@ -31,6 +31,7 @@ class Gate:
     _wished: Callable[[Request], bool] = lambda request: False
     _act: Callable[[], None] = lambda: None
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
+    _acted: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, request: Request, answer: Callable[[Request], Response]) -> Response:
         self.paths.append(request.path)
@@ -41,13 +42,16 @@ class Gate:
                     self.open()
             if wished:
                 self._act()
+                self._acted.set()
         except BaseException as failure:
             self.failures.append(failure)
+            self._acted.set()
             raise
         return answer(request)
 
     def when(self, wished: Callable[[Request], bool], act: Callable[[], None]) -> None:
         """Acts at the first request of which that is so."""
+        self._acted.clear()
         self._wished, self._act = wished, act
 
     def at(self, number: int, part: str, act: Callable[[], None]) -> None:
@@ -60,6 +64,12 @@ class Gate:
             return seen == number
 
         self.when(count, act)
+
+    def wait(self) -> None:
+        """Waits until it has acted: the runner may end before that. Raises what failed."""
+        assert self._acted.wait(120)
+        if self.failures:
+            raise self.failures[0]
 
     def open(self) -> None:
         """Lets everything through."""
@@ -107,9 +117,9 @@ def written(project: Project) -> dict[str, list[tuple[object, ...]]]:
     return {**shown, "recipient": project.rows("select * from recipient order by id")}
 
 
-def recipients(project: Project) -> list[tuple[Any, ...]]:
+def recipients(project: Project, table: str = "recipient") -> list[tuple[Any, ...]]:
     """What was imported, the same on both databases."""
-    return project.rows("select crm_id, first_name, last_name, email, interests from recipient order by crm_id")
+    return project.rows(f"select crm_id, first_name, last_name, email, interests from {table} order by crm_id")
 
 
 class Wire:
