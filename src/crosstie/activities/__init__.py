@@ -13,6 +13,7 @@ from crosstie.activities.fork import Fork
 from crosstie.activities.intersection import Intersection
 from crosstie.activities.javascript import JavaScript
 from crosstie.activities.jump import Jump
+from crosstie.activities.query import Query
 from crosstie.activities.scheduler import Scheduler
 from crosstie.activities.split import Split
 from crosstie.activities.start import Start
@@ -25,6 +26,7 @@ from crosstie.workflow.activity import Activity
 ACTIVITIES: dict[str, type[Activity]] = {
     "start": Start,
     "scheduler": Scheduler,
+    "query": Query,
     "crm_import": CrmImport,
     "enrichment": Enrichment,
     "deduplication": Deduplication,

@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from crosstie.db.text_forms import FORMS
@@ -47,7 +48,8 @@ def register_sqlite_functions(connection: sqlite3.Connection) -> None:
     """Registers everything that expressions use, on a connection of any thread. All are deterministic."""
     for name, (arity, function) in _FUNCTIONS.items():
         connection.create_function(name, arity, _naming(function), deterministic=True)
-    connection.create_aggregate("ct_sum_decimals", 1, _DecimalSum)
+    # The module's stubs know only aggregates of integers.
+    connection.create_aggregate("ct_sum_decimals", 1, cast(Any, _DecimalSum))
 
 
 def _naming(function: Callable[..., Storage | bytes]) -> Callable[..., Storage | bytes]:
@@ -242,13 +244,10 @@ def _digest(*given: Storage | bytes) -> bytes:
 def _counted(value: Storage | bytes) -> str:
     if value is None:
         return "n"
-    if isinstance(value, bytes):
-        text = value.hex()
-    elif isinstance(value, float):
+    if isinstance(value, float):
         exact = Decimal(repr(value))
-        text = format(exact.normalize(_EXACT) if exact else Decimal(0), "f")
-    else:
-        text = str(value)
+        value = format(exact.normalize(_EXACT) if exact else Decimal(0), "f")
+    text = value.hex() if isinstance(value, bytes) else str(value)
     return f"{len(text)}:{text}"
 
 

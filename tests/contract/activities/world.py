@@ -214,7 +214,9 @@ class World:
             log=log or Lines(),
             now=lambda: NOW,
             connector=_no_connector,
-            scope=lambda: ScriptScope(now=NOW),
+            scope=lambda: ScriptScope(
+                now=NOW, vars={name: value for name, value in (variables or {}).items() if value is not None}
+            ),
             progress=lambda rows, expected: None,
             run_started=NOW,
             begun_at=NOW,

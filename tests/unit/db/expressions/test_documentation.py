@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crosstie.db.expressions.aggregates import AGGREGATES
 from crosstie.db.expressions.casting import TYPE_WORDS
 from crosstie.db.expressions.functions import FUNCTIONS
 
@@ -19,9 +20,14 @@ def test_a_function_is_documented(name: str) -> None:
 
 
 def test_no_other_function_is_documented() -> None:
-    tables = PAGE.split("## Functions")[1].split("## Conversions")[0]
+    tables = PAGE.split("## Functions")[1].split("## Aggregates")[0]
     rows = "".join(line for line in tables.splitlines() if line.startswith("| `"))
     assert set(re.findall(r"`(\w+)\(", rows)) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", AGGREGATES)
+def test_an_aggregate_is_documented(name: str) -> None:
+    assert f"`{name}`" in PAGE.split("## Aggregates")[1].split("## Conversions")[0]
 
 
 @pytest.mark.parametrize("type", dict.fromkeys(TYPE_WORDS.values()))
