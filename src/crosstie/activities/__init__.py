@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crosstie.activities.and_join import AndJoin
+from crosstie.activities.change_dimension import ChangeDimension
 from crosstie.activities.crm_import import CrmImport
 from crosstie.activities.deduplication import Deduplication
 from crosstie.activities.edit_schema import EditSchema
@@ -30,6 +31,7 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "crm_import": CrmImport,
     "enrichment": Enrichment,
     "deduplication": Deduplication,
+    "change_dimension": ChangeDimension,
     "update_data": UpdateData,
     "javascript": JavaScript,
     "end": End,

@@ -106,11 +106,14 @@ def candidates(
 
 def joined(target: Target, pairs: Sequence[Pair]) -> str:
     """The condition that joins alias t, the target, to alias s by pairs that must all hold."""
-    plain = [_plain(target, pair) for pair in pairs]
-    return " and ".join(
-        f"{_compared(target, pair, column)} = {_given(target, pair, column)}"
-        for pair, column in zip(pairs, plain, strict=True)
-    )
+    return " and ".join(f"{left} = {right}" for left, right in zip(*matched(target, pairs), strict=True))
+
+
+def matched(target: Target, pairs: Sequence[Pair]) -> tuple[list[str], list[str]]:
+    """The values over alias t, the target, and those over alias s that must equal them, one by one."""
+    plain = [(pair, _plain(target, pair)) for pair in pairs]
+    wanted = [_compared(target, pair, column) for pair, column in plain]
+    return wanted, [_given(target, pair, column) for pair, column in plain]
 
 
 def _plain(target: Target, pair: Pair) -> TargetColumn | None:
