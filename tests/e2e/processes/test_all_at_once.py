@@ -20,7 +20,7 @@ from tests.scale import examples
 
 ROUNDS = examples(1, 40)
 OTHERS = ("other", "third")
-LOCK_ERRORS = re.compile(r"lock(ed|.?timeout)|deadlock|serializ|SQLITE_|40P01|40001|55P03|Traceback|failed unexpectedly")
+LOCK_ERRORS = re.compile(r"lock(ed|.?timeout)|deadlock|serializ|SQLITE_|40P01|40001|55P03|Traceback|unexpectedly")
 
 
 @contextmanager
