@@ -12,6 +12,7 @@ from datetime import datetime
 from crosstie.db.database import Transaction
 from crosstie.errors import BrakeError, ConfigError
 from crosstie.model import WorkTable
+from crosstie.sync import deliveries
 from crosstie.workflow import firing, instances, state
 from crosstie.workflow.activity import Scalar, Woken
 from crosstie.workflow.definition import Definition
@@ -25,8 +26,9 @@ def begin(
     transaction: Transaction, definition: Definition, version: int, now: datetime, variables: Mapping[str, Scalar]
 ) -> int | None:
     """Begins a served run at the initial activities that no schedule begins; None when there is none. The workflow's
-    own variables are cleared, as at every start from the beginning."""
+    own variables are cleared, and what is not to be kept across starts, as at every start from the beginning."""
     instances.keep_vars(transaction, definition.name, {})
+    deliveries.begin_anew(transaction, definition.name)
     initial = [name for name in definition.initial() if definition.activities[name].timetable() is None]
     if not initial:
         return None

@@ -19,7 +19,7 @@ from crosstie.db.database import Database, Transaction
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
-from crosstie.sync import windows
+from crosstie.sync import deliveries, windows
 from crosstie.sync.matches import confirm_matches
 from crosstie.workflow import instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
@@ -440,21 +440,29 @@ class Passage:
             self.meter.calls, self.meter.rows = calls, rows
 
     def _confirm_windows(self, transaction: Transaction) -> None:
-        """Confirms each open window of this run whose import, and all that it fed, has ended well; not while the run
-        has failed elsewhere: it will be gone on with, or abandoned as a whole."""
+        """Confirms each open window of this run whose import, and all that it fed, has ended well, and likewise what
+        incremental queries delivered; not while the run has failed elsewhere: it will be gone on with, or abandoned as
+        a whole."""
         open_windows = [
             window for window in windows.windows_of(transaction, self.run) if window.status is windows.WindowStatus.OPEN
         ]
-        if not open_windows or self.simulated or self.over:
+        delivered = deliveries.pending(transaction, self.run)
+        if not (open_windows or delivered) or self.simulated or self.over:
             return
         pending = {event.target for event in state.pending_events(transaction, self.run)}
         last = {task.activity: task.status for task in state.tasks(transaction, self.run)}
         now = self.around.clock.now()
+
+        def ended_well(activity: str) -> bool:
+            fed = self.definition.reachable(activity) if activity in self.definition.activities else frozenset[str]()
+            finished = all(last.get(name, TaskStatus.FINISHED) is TaskStatus.FINISHED for name in fed)
+            return finished and not pending & fed
+
+        for delivery, activity in delivered:
+            if ended_well(activity):
+                deliveries.confirm(transaction, delivery)
         for window in open_windows:
-            fed = self.definition.reachable(window.activity) if window.activity in self.definition.activities else ()
-            if pending & set(fed) or any(
-                last.get(name, TaskStatus.FINISHED) is not TaskStatus.FINISHED for name in fed
-            ):
+            if not ended_well(window.activity):
                 continue
             moved = windows.confirm(transaction, window, now)
             confirm_matches(transaction, window)
@@ -563,6 +571,7 @@ class Passage:
     def _end(self, transaction: Transaction, status: RunStatus, message: str = "") -> None:
         now = self.around.clock.now()
         windows.abandon(transaction, self.run, now)
+        deliveries.abandon(transaction, self.run)
         state.end_tasks(transaction, self.run, now)
         state.end_run(transaction, self.run, status, now, message)
         self.over = True

@@ -16,13 +16,14 @@ from datetime import timedelta
 
 from crosstie.db.database import Database
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError
-from crosstie.sync import comparison, windows
+from crosstie.sync import comparison, deliveries, windows
 from crosstie.workflow import actions, instances, state
 from crosstie.workflow.activity import Scalar
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.edits import refuse_edit
 from crosstie.workflow.holding import HOLD_LOST, Hold
 from crosstie.workflow.instances import Action, WorkflowStatus
+from crosstie.workflow.lists import list_tables
 from crosstie.workflow.passage import Passage, Ready, Surroundings
 from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
 
@@ -154,6 +155,7 @@ def _begin(
         instance = instances.find_instance(transaction, definition.name)
         if instance is not None and instance.status is not WorkflowStatus.STARTED:
             instances.keep_vars(transaction, definition.name, {})
+            deliveries.begin_anew(transaction, definition.name)
         run = state.begin_run(
             transaction,
             definition.name,
@@ -415,9 +417,9 @@ def sweep(db: Database, mine: frozenset[int] = frozenset()) -> None:
     found = [name for name in everything if not comparison.is_comparisons(name)]
     comparison.sweep(db, everything)
     with db.reading() as transaction:
-        tails = windows.tail_tables(transaction)
+        kept = windows.tail_tables(transaction) | deliveries.history_tables(transaction) | list_tables(transaction)
         names = state.rubbish(transaction, found, mine=mine)
-    db.drop_work([name for name in names if name not in tails])
+    db.drop_work([name for name in names if name not in kept])
 
 
 def _report(around: Surroundings, number: int, resumed: bool, seconds: float) -> RunReport:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from crosstie.db.database import Transaction, instant_text, parse_instant
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
-from crosstie.sync import windows
+from crosstie.sync import deliveries, windows
 from crosstie.workflow.activity import Reject, Scalar, Waiting, Woken
 
 TAKEN_OVER = "TAKEN_OVER"
@@ -287,6 +287,7 @@ def stop_run(transaction: Transaction, run: int, now: datetime, status: RunStatu
     """Ends a run for good, whoever is at work on it: nothing that was begun in it can be published any more."""
     end_epoch(transaction, run)
     windows.abandon(transaction, run, now)
+    deliveries.abandon(transaction, run)
     end_tasks(transaction, run, now)
     end_run(transaction, run, status, now, message)
 
