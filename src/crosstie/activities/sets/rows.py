@@ -42,7 +42,8 @@ def comparable(writer: Writer, values: Sequence[Expression], *, nulls_equal: boo
     """What has to be equal in two rows, over alias s: few short values, or one that stands for them all. Unless nulls
     are equal, a null among the values makes one of what is compared null."""
     parts = tuple(writer.fragment(value, {"": "s"}) for value in values)
-    if not nulls_equal and not any(part.type in _LONG for part in parts):
+    indexable = writer.dialect == "sqlite" or not any(part.type in _LONG for part in parts)
+    if indexable and not nulls_equal:
         return parts
     sql = digest(writer.dialect, parts)
     if not nulls_equal:
@@ -64,18 +65,17 @@ class Presence:
         self._columns: tuple[str, ...] = ()
 
     def add(self, source: WorkTable, parts: Sequence[Fragment]) -> None:
-        """Adds the rows of a population, except those that are not the same as any."""
+        """Adds the rows of a population. A null among them does no harm: it equals nothing."""
         db = self.context.db
         if not self._columns:
             columns = tuple(Column(name=f"m_{place}", type=part.type) for place, part in enumerate(parts, 1))
             db.create_work(self.name, columns)
             self._columns = tuple(column.name for column in columns)
         listed = ", ".join(part.sql for part in parts)
-        present = " and ".join(f"({part.sql}) is not null" for part in parts)
         with statements(self.context, "collects what it compares") as transaction:
             transaction.execute(
                 f"insert into crosstie.{self.name} ({', '.join(self._columns)})"
-                f" select distinct {listed} from crosstie.{source.name} s where {present}",
+                f" select distinct {listed} from crosstie.{source.name} s",
                 _params(parts),
             )
         db.prepare(self.name, self._columns)
