@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from functools import lru_cache
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -49,6 +50,7 @@ class Cron:
         return by_day or by_weekday if not self.any_day and not self.any_weekday else by_day and by_weekday
 
 
+@lru_cache
 def read_cron(text: str) -> Cron:
     """Reads five fields. Raises ValueError in words for people."""
     parts = text.split()
