@@ -79,7 +79,8 @@ def test_aggregates_of_collections_are_added(shop: World) -> None:
             "total": "coalesce(sum(orders.amount), 0)",
             "open": "sum(amount, not paid)",
             "last": "max(orders.day)",
-            "doubled": "sum(orders.amount * 2) + count(orders)",
+            "doubled": "sum(orders, amount * 2) + count(orders)",
+            "half": "sum(orders.amount / 2, orders.paid)",
         },
     )
     ended = shop.run(activity, people(shop))

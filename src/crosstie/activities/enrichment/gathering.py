@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -13,7 +13,6 @@ from crosstie.db.expressions.aggregates import (
     AggregateCall,
     aggregate,
     none_counts_zero,
-    refuse_arguments,
     rows_counted,
 )
 from crosstie.db.expressions.agreement import BOOLEAN, INTEGER
@@ -63,15 +62,14 @@ class GatheringScope(Scope):
 
     def aggregate(self, call: AggregateCall) -> Node:
         """Reads what is to be gathered; a column stands for it."""
-        if len(call.arguments) > 2 or not (call.arguments or call.path):
-            raise refuse_arguments(call, _usage(call, next(iter(self.collections), "LINK")))
-        link, value = self._what(call)
+        link, value, left = self._what(call)
+        if len(left) > 1:
+            raise self._refused(call)
         condition = None
-        if len(call.arguments) == 2:
-            columns = self.collections[link]
-            condition = call.arguments[1](Scope(columns={"": columns, link: columns}, what=link))
+        if left:
+            condition = left[0](self._rows(link))
             if condition.type is not BOOLEAN:
-                raise MappingError(f"the second argument of {call.name} is a condition over the rows of {link}.")
+                raise MappingError(f"the last argument of {call.name} is a condition over the rows of {link}.")
         node = _aggregated(call.name, value, condition)
         kept = self.gathered.setdefault(link, [])
         known = next((one for one in kept if one.node == node), None)
@@ -84,15 +82,32 @@ class GatheringScope(Scope):
         )
         return none_counts_zero(call.name, read)
 
-    def _what(self, call: AggregateCall) -> tuple[str, Node | None]:
-        """The collection, and the value of each of its rows; None when the rows themselves are meant."""
-        if call.name in (EXISTS, COUNT) and len(call.path) == 1 and (link := self._collection(call.path[0])):
-            return link, None
+    def _what(self, call: AggregateCall) -> tuple[str, Node | None, tuple[Callable[[Scope], Node], ...]]:
+        """The collection; the value of each of its rows, None when the rows themselves are meant; what follows."""
+        rows = call.name in (EXISTS, COUNT)
+        if len(call.path) == 1 and (link := self._collection(call.path[0])):
+            if rows:
+                return link, None, call.arguments[1:]
+            if len(call.arguments) < 2:
+                raise self._refused(call)
+            return link, call.arguments[1](self._rows(link)), call.arguments[2:]
+        if not call.arguments or call.name == EXISTS:
+            raise self._refused(call)
         value = call.arguments[0](Scope(columns=self.collections, what="the collections"))
         links = {node.qualifier for node in _columns(value)}
-        if len(links) != 1 or call.name == EXISTS:
-            raise refuse_arguments(call, _usage(call, next(iter(self.collections), "LINK")))
-        return links.pop(), value
+        if len(links) != 1:
+            raise self._refused(call)
+        return links.pop(), value, call.arguments[1:]
+
+    def _rows(self, link: str) -> Scope:
+        """What an expression over the rows of a collection may name."""
+        return Scope(columns={"": self.collections[link], link: self.collections[link]}, what=link)
+
+    def _refused(self, call: AggregateCall) -> MappingError:
+        link = next(iter(self.collections), "LINK")
+        what = link if call.name in (EXISTS, COUNT) else f"{link}.column"
+        message = f"{call.name} is written {call.name}({what}) or {call.name}({what}, condition)."
+        return MappingError(message, hint=f"Collections are: {', '.join(self.collections) or 'none'}.")
 
     def _collection(self, name: str) -> str:
         return next((one for one in self.collections if one.lower() == name.lower()), "")
@@ -106,11 +121,6 @@ class UnknownGatheringScope(UnknownScope):
     def aggregate(self, call: AggregateCall) -> Node:
         """A value of no known type."""
         return VariableNode(path="", name=call.name, type=None)
-
-
-def _usage(call: AggregateCall, link: str) -> str:
-    what = link if call.name in (EXISTS, COUNT) else f"{link}.column"
-    return f"{call.name}({what}) or {call.name}({what}, condition)"
 
 
 def _aggregated(name: str, value: Node | None, condition: Node | None) -> Node:
