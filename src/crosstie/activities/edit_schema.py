@@ -107,7 +107,9 @@ class EditSchema(Activity):
     def _computed(self, context: Context, read: _Read, shape: Shape) -> WorkTable:
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+            binding=Binding(
+                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
+            ),
         )
         name = context.private_name()
         context.db.create_work(name, shape.columns)

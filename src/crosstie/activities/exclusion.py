@@ -55,7 +55,9 @@ class Exclusion(SetOperation):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+            binding=Binding(
+                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
+            ),
         )
         source = identified(context)
         out = LeftOut.find(context, source, _present(context, writer, matches))

@@ -111,6 +111,12 @@ class Split(Activity):
     )
     complement: str | None = Field(None, description="adds the Complement transition, with the rows in no subset")
 
+    @field_validator("subsets", mode="before")
+    @classmethod
+    def _filled(cls, value: Any) -> Any:
+        """A subset of which nothing is said takes every row."""
+        return {name: {} if one is None else one for name, one in value.items()} if isinstance(value, dict) else value
+
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown columns, conditions that are none, names and codes that cannot be told apart, no way out."""
         phrases = Phrases()
@@ -136,7 +142,9 @@ class Split(Activity):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+            binding=Binding(
+                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
+            ),
         )
         parts = _Parts(context=context, writer=writer, source=identified(context), overlapping=self.overlapping)
         parts.make()

@@ -60,7 +60,9 @@ class Union(SetOperation):
         shape = self._shape(match, outs, inputs)
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+            binding=Binding(
+                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
+            ),
         )
         name = context.private_name()
         context.db.create_work(name, shape.columns)

@@ -53,7 +53,7 @@ def test_overlapping_subsets_each_take_what_they_can(world: World) -> None:
 
 def test_what_a_limit_leaves_out_is_free_for_the_next_subset(world: World) -> None:
     oldest: dict[str, Any] = {"limit": 2, "order": {"highest": "age"}}
-    found = parts(world, split({"oldest": oldest, "next-oldest": oldest, "rest": {}}), people(world))
+    found = parts(world, split({"oldest": oldest, "next-oldest": oldest, "rest": None}), people(world))
     assert found == {"oldest": [2, 5], "next-oldest": [1, 3], "rest": [4]}
 
 
@@ -90,6 +90,11 @@ def test_variables_stand_in_filters_as_values(world: World) -> None:
     activity = split({"older": {"where": "age > $(vars/@limit)"}})
     ended = world.run(activity, people(world), variables={"limit": 30})
     assert ids(world, ended.tables["older"]) == [2, 5]
+    shared = world.context(people(world))
+    shared.instance["limit"] = 60
+    done = split({"older": {"where": "age > $(instance/vars/@limit)"}}).run(shared)
+    assert isinstance(done, Done)
+    assert ids(world, done.tables["older"]) == [5]
 
 
 def test_chance_draws_the_same_rows_when_a_task_is_executed_again(world: World) -> None:
