@@ -14,7 +14,8 @@ from crosstie.activities.fork import Fork
 from crosstie.activities.intersection import Intersection
 from crosstie.activities.javascript import JavaScript
 from crosstie.activities.jump import Jump
-from crosstie.activities.query import Query
+from crosstie.activities.lists import ListUpdate, ReadList
+from crosstie.activities.query import IncrementalQuery, Query
 from crosstie.activities.scheduler import Scheduler
 from crosstie.activities.split import Split
 from crosstie.activities.start import Start
@@ -28,6 +29,9 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "start": Start,
     "scheduler": Scheduler,
     "query": Query,
+    "incremental_query": IncrementalQuery,
+    "read_list": ReadList,
+    "list_update": ListUpdate,
     "crm_import": CrmImport,
     "enrichment": Enrichment,
     "deduplication": Deduplication,

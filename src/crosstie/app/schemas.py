@@ -13,6 +13,8 @@ from crosstie.errors import ConfigError
 from crosstie.model import RemoteObject, Table
 from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys, of_references
 from crosstie.schema.store import Collected, Schema, SchemaStore
+from crosstie.workflow import lists as stored
+from crosstie.workflow.activity import Shape
 
 if TYPE_CHECKING:
     from crosstie.app.accounts import Accounts
@@ -137,3 +139,14 @@ class DatabaseSite:
             keys = foreign_keys(transaction)
         relations = (*self._declared, *of_foreign_keys(keys), *of_references(self._store.list()))
         return links_of(table, relations, self._db.reflect)
+
+    def lists(self) -> tuple[str, ...]:
+        """The names of the lists."""
+        with self._db.reading() as transaction:
+            return tuple(one.name for one in stored.lists(transaction))
+
+    def list_shape(self, name: str) -> Shape | None:
+        """What is known of the rows of a list, None where there is none of that name."""
+        with self._db.reading() as transaction:
+            found = stored.find_list(transaction, name)
+        return Shape.of(found.table) if found is not None else None

@@ -109,6 +109,14 @@ class Site(Protocol):
         """The links of a table of people's, in both directions."""
         ...
 
+    def lists(self) -> tuple[str, ...]:
+        """The names of the lists."""
+        ...
+
+    def list_shape(self, name: str) -> Shape | None:
+        """What is known of the rows of a list, None where there is none of that name."""
+        ...
+
 
 class Log(Protocol):
     """Writes to the workflow's log, shown at once and kept. Never give it a secret or a record's personal data."""

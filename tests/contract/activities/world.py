@@ -19,6 +19,7 @@ from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, Lineage, RemoteObject, Table, WorkTable
 from crosstie.schema.links import TableLink, links_of, of_foreign_keys
 from crosstie.script.engine import ScriptScope
+from crosstie.workflow import lists as stored
 from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Scalar, Shape, Woken
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -87,6 +88,15 @@ class Tables:
     def links(self, table: str) -> tuple[TableLink, ...]:
         with self.db.reading() as transaction:
             return links_of(table, of_foreign_keys(foreign_keys(transaction)), self.db.reflect)
+
+    def lists(self) -> tuple[str, ...]:
+        with self.db.reading() as transaction:
+            return tuple(one.name for one in stored.lists(transaction))
+
+    def list_shape(self, name: str) -> Shape | None:
+        with self.db.reading() as transaction:
+            found = stored.find_list(transaction, name)
+        return Shape.of(found.table) if found is not None else None
 
 
 @dataclass(kw_only=True)

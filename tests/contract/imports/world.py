@@ -92,6 +92,12 @@ class DescribedSite:
     def links(self, table: str) -> tuple[TableLink, ...]:
         return ()
 
+    def lists(self) -> tuple[str, ...]:
+        return ()
+
+    def list_shape(self, name: str) -> Shape | None:
+        return None
+
 
 @dataclass
 class HandClock:

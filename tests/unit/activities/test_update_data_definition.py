@@ -64,6 +64,12 @@ class Tables:
     def links(self, table: str) -> tuple[TableLink, ...]:
         return ()
 
+    def lists(self) -> tuple[str, ...]:
+        return ()
+
+    def list_shape(self, name: str) -> Shape | None:
+        return None
+
 
 def update(**keys: Any) -> UpdateData:
     return UpdateData.model_validate(

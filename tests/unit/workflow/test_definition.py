@@ -71,6 +71,12 @@ class EmptySite:
     def links(self, table: str) -> tuple[TableLink, ...]:
         return ()
 
+    def lists(self) -> tuple[str, ...]:
+        return ()
+
+    def list_shape(self, name: str) -> Shape | None:
+        return None
+
 
 def read(text: str) -> Definition:
     return read_definition("flow.yaml", text, CATALOGUE, EmptySite())

@@ -8,6 +8,7 @@ from crosstie.activities import ACTIVITIES
 from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject, Table
 from crosstie.schema.links import TableLink
+from crosstie.workflow.activity import Shape
 from crosstie.workflow.definition import read_definition
 
 TEXT = ColumnType.TEXT
@@ -67,6 +68,12 @@ class OneTable:
 
     def links(self, table: str) -> tuple[TableLink, ...]:
         return ()
+
+    def lists(self) -> tuple[str, ...]:
+        return ()
+
+    def list_shape(self, name: str) -> Shape | None:
+        return None
 
 
 REFERENCE = """workflow: flow

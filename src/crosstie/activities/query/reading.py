@@ -19,7 +19,7 @@ from crosstie.model import Column, ColumnType, Table, find_column
 from crosstie.workflow.activity import Shape, Site
 
 if TYPE_CHECKING:
-    from crosstie.activities.query import Query
+    from crosstie.activities.query.selecting import Selecting
 
 ABOUT_INBOUND: Place = ("population",)
 BOOLEAN, INTEGER = ColumnType.BOOLEAN, ColumnType.INTEGER
@@ -57,7 +57,7 @@ class ReadQuery:
         )
 
 
-def read_query(definition: Query, phrases: Phrases, inputs: tuple[Shape, ...], site: Site) -> ReadQuery:
+def read_query(definition: Selecting, phrases: Phrases, inputs: tuple[Shape, ...], site: Site) -> ReadQuery:
     """Reads it all, whatever is wrong; the mistakes are left with `phrases`."""
     return _Reading(definition=definition, phrases=phrases, inputs=inputs, site=site).read()
 
@@ -66,7 +66,7 @@ def read_query(definition: Query, phrases: Phrases, inputs: tuple[Shape, ...], s
 class _Reading:
     """One reading."""
 
-    definition: Query
+    definition: Selecting
     phrases: Phrases
     inputs: tuple[Shape, ...]
     site: Site
