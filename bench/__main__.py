@@ -1,6 +1,7 @@
-"""`make bench`: imports by Bulk beside the floor, the reference workflow step by step, a run without change.
+"""`make bench`: imports by Bulk beside the floor, the reference workflow step by step, a run without change, activities
+beside SQL by hand.
 
-python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle]
+python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from tests.databases import PostgresServer, postgres_server
 
+from bench.activities import activities
 from bench.floor import FinishedJob, finished_job, postgres_floor, sqlite_floor
 from bench.measured import Measured, measure
 from bench.stage import Project, SandboxProcess, project, sandbox
@@ -28,9 +30,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--latency-ms", type=int, default=0)
-    parser.add_argument("--only", choices=("import", "workflow", "idle"))
+    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities"))
     parser.add_argument("--backend", choices=BACKENDS)
     asked = parser.parse_args()
+    if asked.only in (None, "activities"):
+        with postgres_server() as postgres:
+            activities(postgres, asked.rows, asked.runs)
+    if asked.only == "activities":
+        return
     backends = [asked.backend] if asked.backend else list(BACKENDS)
     with sandbox(STATE / f"sandbox-{asked.rows}", asked.rows) as served, postgres_server() as postgres:
         projects = {
