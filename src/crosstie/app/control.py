@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from crosstie.app.workflows import Workflows
 from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction
 from crosstie.errors import BrakeError, ConfigError
@@ -24,6 +24,7 @@ from crosstie.workflow.firing import Planned
 from crosstie.workflow.history import Purged
 from crosstie.workflow.holding import Hold
 from crosstie.workflow.instances import Action, Instance, WorkflowStatus
+from crosstie.workflow.settings import WorkflowSettings
 
 # A runner hears of a request within half a second, and waits for cancelled tasks for some more.
 PATIENCE = timedelta(seconds=10)
@@ -56,11 +57,27 @@ class Asked:
     began: tuple[int, ...] = ()
 
 
+class Definitions(Protocol):
+    """Where workflows are applied, as far as it matters here."""
+
+    def get(self, name: str) -> object:
+        """The newest version. Raises ConfigError when there is no workflow of that name."""
+        ...
+
+    def load(self, name: str) -> tuple[Definition, int]:
+        """The newest version, read and validated, and its number."""
+        ...
+
+    def settings(self, name: str) -> WorkflowSettings:
+        """Its settings, whether its activities can run or not."""
+        ...
+
+
 class Control:
     """`app.control`."""
 
     def __init__(
-        self, db: Database, workflows: Workflows, now: Callable[[], datetime], zone: ZoneInfo, patience: timedelta
+        self, db: Database, workflows: Definitions, now: Callable[[], datetime], zone: ZoneInfo, patience: timedelta
     ) -> None:
         self._db = db
         self._workflows = workflows

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from crosstie.app.control import Control
-from crosstie.app.workflows import Workflows
+from crosstie.app.control import Control, Definitions
 from crosstie.db.database import Database, Transaction, parse_instant
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.workflow import firing, history, instances, pauses
@@ -100,8 +99,10 @@ class _Pause:
     until: float = 0.0
 
     def longer(self) -> None:
+        """The first time it is tried again at once."""
         self.failures += 1
-        self.until = time.monotonic() + min(_LONGEST_PAUSE_SECONDS, 2.0 ** (self.failures - 1))
+        seconds = 0.0 if self.failures == 1 else 2.0 ** (self.failures - 2)
+        self.until = time.monotonic() + min(_LONGEST_PAUSE_SECONDS, seconds)
 
 
 class Service:
@@ -111,7 +112,7 @@ class Service:
         self,
         *,
         db: Database,
-        workflows: Workflows,
+        workflows: Definitions,
         control: Control,
         clock: Clock,
         spawn: Callable[[str], Child],
@@ -159,8 +160,9 @@ class Service:
     def tick(self) -> None:
         """One look at what there is to do; costs a query when there is nothing."""
         now = self._clock.now()
-        self._reap()
+        ended_badly = self._reap()
         outlooks = self._look()
+        self._pause(ended_badly, frozenset(one.workflow for one in outlooks if one.has_work(now)))
         if any(one.started and one.next_at is not None and one.next_at <= now for one in outlooks):
             self._fire(now)
             outlooks = self._look()
@@ -227,7 +229,9 @@ class Service:
     def _is_held(self, workflow: str) -> bool:
         return bool(self._db.holder(Hold(self._db, workflow).name))
 
-    def _reap(self) -> None:
+    def _reap(self) -> tuple[str, ...]:
+        """Forgets the runners that have ended; the workflows of those that ended badly."""
+        ended_badly = []
         for name, child in tuple(self._children.items()):
             code = child.poll()
             if code is None:
@@ -236,10 +240,19 @@ class Service:
             if code == 0:
                 self._pauses.pop(name, None)
                 continue
-            self._pauses.setdefault(name, _Pause()).longer()
+            ended_badly.append(name)
             if code not in _TOLD:
                 ended = f"by signal {-code}" if code < 0 else f"with exit code {code}"
                 self._warn(name, f"The runner of {name} ended {ended}; its runs are gone on with.")
+        return tuple(ended_badly)
+
+    def _pause(self, ended_badly: Sequence[str], with_work: frozenset[str]) -> None:
+        """Leaves a workflow alone for a while whose runner ended badly although there was more to do."""
+        for name in ended_badly:
+            if name in with_work:
+                self._pauses.setdefault(name, _Pause()).longer()
+            else:
+                self._pauses.pop(name, None)
 
     def _warn(self, workflow: str, text: str) -> None:
         self._say(f"! {text}")
