@@ -166,7 +166,7 @@ class Deduplication(Activity):
 
     def _publish(self, context: Context, doubles: Doubles, read: ReadDeduplication, writer: Writer) -> Done:
         source = doubles.source
-        left_out = doubles.fill() if doubles.any() else 0
+        left_out = doubles.fill() if doubles.find() else 0
         counts = {"kept": source.rows - left_out, "double": left_out}
         if not left_out and self.complement is None:
             return Done(tables={OK: _as_shaped(context.input, read)}, counts=counts)

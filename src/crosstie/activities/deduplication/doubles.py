@@ -78,25 +78,33 @@ class Doubles:
             group_empty=group_empty,
         )
 
-    def _rows(self) -> str:
-        """The rows that can be double."""
-        where = ""
-        if not self.group_empty:
-            where = " where " + " and ".join(f"not {_empty(one)}" for one in self.criteria)
-        return f"crosstie.{self.source.name} s{where}"
+    @property
+    def groups(self) -> str:
+        """The table of the criteria of each group that has more rows than are kept."""
+        return f"{self.name}_groups"
 
-    def any(self) -> bool:
-        """Whether a group has more rows than are kept."""
-        listed = ", ".join(self._groups())
-        with self.context.db.reading() as transaction:
+    def find(self) -> int:
+        """Finds these groups; how many there are. Most populations have few: only their rows are put in order then."""
+        columns = [Column(name=f"c_{place}", type=one.type) for place, one in enumerate(self.criteria, 1)]
+        self.context.db.create_work(self.groups, columns)
+        named = [column.name for column in columns]
+        shown = ", ".join(f"{value} as {name}" for value, name in zip(self._values(), named, strict=True))
+        present = "" if self.group_empty else f" where {' and '.join(f'{name} is not null' for name in named)}"
+        listed = ", ".join(named)
+        # PostgreSQL would compute a value again wherever it is used: this is a fence to its planner.
+        fence = " offset 0" if self.context.db.dialect == "postgresql" else ""
+        with self.context.db.transaction(f"{self.context.activity} looks for double rows") as transaction:
             give_memory(transaction)
-            found = transaction.row(
-                f"select 1 from {self._rows()} group by {listed} having count(*) > {self.count} limit 1",
-                _params([*self.criteria, *self.order]),
+            found = transaction.execute(
+                f"insert into crosstie.{self.groups} ({listed}) select {listed} from (select {shown}"
+                f" from crosstie.{self.source.name} s{fence}) x{present}"
+                f" group by {listed} having count(*) > {self.count}",
+                _params(self.criteria),
             )
-        return found is not None
+        self.context.db.prepare(self.groups)
+        return found
 
-    def _groups(self) -> list[str]:
+    def _values(self) -> list[str]:
         """What a row is grouped by; empty is empty, whether null or a text without characters."""
         return [f"nullif({one.sql}, '')" if one.type in _TEXTS else one.sql for one in self.criteria]
 
@@ -109,7 +117,12 @@ class Doubles:
         self.make()
         keys = [f"s.{quote_identifier(one)}" for one in self.source.key]
         order = ", ".join([*(one.sql for one in self.order), *keys])
-        over = f"over (partition by {', '.join(self._groups())} order by {order})"
+        groups, rows = self._values(), f"crosstie.{self.source.name} s"
+        if not self.group_empty:
+            names = [f"c.c_{place}" for place in range(1, len(groups) + 1)]
+            on = " and ".join(f"{name} = {value}" for name, value in zip(names, groups, strict=True))
+            groups, rows = names, f"{rows} join crosstie.{self.groups} c on {on}"
+        over = f"over (partition by {', '.join(groups)} order by {order})"
         places = range(1, len(keys) + 1)
         shown = ", ".join(
             f"{key} as s_{place}, first_value({key}) {over} as r_{place}"
@@ -120,7 +133,7 @@ class Doubles:
             give_memory(transaction)
             found = transaction.execute(
                 f"insert into crosstie.{self.name} ({listed}) select {listed} from"
-                f" (select {shown}, row_number() {over} as place from {self._rows()}) x where place > {self.count}",
+                f" (select {shown}, row_number() {over} as place from {rows}) x where place > {self.count}",
                 _params([*self.criteria, *self.order]),
             )
         self.context.db.prepare(self.name, tuple(f"s_{place}" for place in places), unique=True)

@@ -126,7 +126,7 @@ class Merge:
         params = self.staging.params()
         groups = [one for one in (self.plan.resolution.names, self.plan.companion.names) if one]
         resolved = self.staging.resolved()
-        if resolved and (self.plan.companion.key or not self.plan.resolution.names):
+        if resolved and (not self.plan.resolution.names or self._finds_by_companion(transaction)):
             groups.append(resolved)
         anothers = self.staging.anothers(resolved)
         for group in groups:
@@ -140,6 +140,17 @@ class Merge:
                 continue
             noted += transaction.execute(self._note_twice(source, listed), params)
         return noted > 0
+
+    def _finds_by_companion(self, transaction: Transaction) -> bool:
+        """Whether any row is found only by the companion's key: else rows of different names have different targets."""
+        own, other = self.plan.resolution.key, self.plan.companion.key
+        if not other:
+            return False
+        lacking = f"({own[0]}) is null and ({other[0]}) is not null"
+        found = transaction.row(
+            f"select 1 from {self.staging.source_sql()} where {lacking} limit 1", self.staging.params()
+        )
+        return found is not None
 
     def _recall_twice(self, transaction: Transaction) -> int:
         """What was noted of these rows for the larger population."""
