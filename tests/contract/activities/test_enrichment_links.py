@@ -168,6 +168,33 @@ def test_a_reconciliation_defines_what_the_population_is_of(shop: World) -> None
     assert (ended.counts["updated"], ended.counts["rejected"]) == (2, 2)
 
 
+def test_links_of_the_populations_table_are_followed(shop: World) -> None:
+    shop.sql(
+        "create table person (id integer primary key, company_id integer references company (id))",
+        "create table visit (id integer primary key, person_id integer references person (id), pages integer)",
+        "insert into person values (1, 2), (2, null), (3, 1)",
+        "insert into visit values (20, 1, 3), (21, 1, 4), (22, 3, 5)",
+    )
+    inbound = shop.population(columns(id=INTEGER), [(1,), (2,), (3,), (4,)], key=("id",), dimension="person")
+    links = {"firm": {"link": "company"}, "visits": {"link": "visit"}}
+    add = {"city": "firm.city", "pages": "sum(visits.pages)"}
+    table = shop.run(enrichment(links=links, add=add), inbound).tables["ok"]
+    assert shop.read(table, "id", "firm_id", "city", "pages") == [
+        (1, 2, "Oslo", 7),
+        (2, None, None, None),
+        (3, 1, "Rome", 5),
+        (4, None, None, None),
+    ]
+    flat = shop.run(enrichment(links=links, flatten="visits", add={"pages": "visits.pages"}), inbound).tables["ok"]
+    assert shop.read(flat, "id", "visits_id", "pages")[:2] == [(1, 20, 3), (1, 21, 4)]
+    required = shop.run(enrichment(links={"firm": {"link": "company", "cardinality": "1-1"}}), inbound)
+    assert (required.counts["known"], required.counts["rejected"]) == (2, 2)
+    (unknown,) = shop.problems(enrichment(links={"firm": {"link": "compny"}}), inbound)
+    assert unknown.message.startswith("table person: there is no link “compny”. Did you mean “company”?")
+    (nowhere,) = shop.problems(enrichment(links={"firm": {"link": "company"}}), people(shop))
+    assert "is of no table" in nowhere.message
+
+
 def test_every_mistake_is_told_with_its_place(shop: World) -> None:
     inbound = people(shop)
     found = shop.problems(
@@ -209,6 +236,8 @@ def test_every_mistake_is_told_with_its_place(shop: World) -> None:
     ("link", "words"),
     [
         ({"to": "company"}, "write “on”"),
+        ({"on": {"a": "b"}}, "write “to” with a table"),
+        ({"link": "company", "to": "company"}, "says where it leads"),
         ({"to": "company", "on": {"a": "b"}, "first_of": [{"a": "b"}]}, "write “on”"),
         ({**ORDERS, "order": {"highest": "id"}}, "a collection has all rows that fit"),
     ],

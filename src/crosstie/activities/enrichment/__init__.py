@@ -20,7 +20,10 @@ class LinkTo(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    to: str = Field(description="the table that it leads to, or another inbound activity that is named under “from”")
+    to: str = Field("", description="the table that it leads to, or another inbound activity named under “from”")
+    link: str | None = Field(
+        None, description="instead of “to”, a link of the table that the population is of, as crosstie links shows it"
+    )
     on: dict[str, str] | None = Field(
         None, description="pairs inbound expression: expression over the table, that must all be equal"
     )
@@ -43,6 +46,12 @@ class LinkTo(BaseModel):
 
     @model_validator(mode="after")
     def _one_way(self) -> LinkTo:
+        if self.link is not None:
+            if self.to or self.on is not None or self.first_of or self.order:
+                raise ValueError("a “link” says where it leads and how: leave “to”, “on”, “first_of” and “order” out")
+            return self
+        if not self.to:
+            raise ValueError("write “to” with a table, or “link” with a link of the table that the population is of")
         if (self.on is None) == (not self.first_of):
             raise ValueError("write “on” with pairs like {Email: email}, or “first_of” with a list of such pairs")
         if self.cardinality == "1-N" and (self.first_of or self.order):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from crosstie.activities.enrichment.gathering import gathered_alias
-from crosstie.activities.enrichment.reading import ReadEnrichment, ReadLink
+from crosstie.activities.enrichment.reading import VIA, ReadEnrichment, ReadLink
 from crosstie.db.database import Transaction
 from crosstie.db.expressions import Binding, Expression, Scope
 from crosstie.db.merge import (
@@ -39,6 +39,7 @@ class Enriching:
     context: Context
     read: ReadEnrichment
     source: WorkTable = field(init=False)
+    rows: str = field(init=False)
     writer: Writer = field(init=False)
     targets: dict[str, Target] = field(init=False)
 
@@ -53,6 +54,7 @@ class Enriching:
                 now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
             ),
         )
+        self.rows = self._with_via()
         self.targets = {link.name: self._target(link) for link in self.read.links}
         for link in self.read.links:
             if not link.many:
@@ -73,6 +75,34 @@ class Enriching:
             refusals.publish(context.db, name, f"{context.activity} publishes its rejects")
             tables[REJECTS] = refusals.work_table(name, refused)
         return Done(tables=tables, counts=counts, rejects=refusals.rejects_of(context.db) if refused else ())
+
+    def _with_via(self) -> str:
+        """The inbound rows as SQL, with what their rows of the table that they are of give to its links."""
+        source, here, name = self.source, self.read.here, self.context.private_name("via")
+        if here is None:
+            return f"crosstie.{source.name}"
+        target, own = describe_target(self.context.db, here), key_columns(source)
+        via = [
+            Column(name=VIA.format(place), type=one.type, scale=one.scale) for place, one in enumerate(self.read.via, 1)
+        ]
+        self.context.db.create_work(name, (*own, *via))
+        held = [source.column(one.name) for one in target.key]
+        same = " and ".join(
+            f"d.{quote_identifier(one.name)} = {target.given(one, f's.{quote_identifier(column.name)}')}"
+            for one, column in zip(target.key, held, strict=True)
+            if column is not None
+        )
+        shown = ", ".join([*self._keys(), *(target.read("d", target.column(one.name)) for one in self.read.via)])
+        listed = ", ".join(column.name for column in (*own, *via))
+        with self._statements("follows links") as transaction:
+            transaction.execute(
+                f"insert into crosstie.{name} ({listed}) select {shown} from crosstie.{source.name} s"
+                f" join {target.sql} d on {same}"
+            )
+        self.context.db.prepare(name, tuple(column.name for column in own), unique=True)
+        columns = ", ".join(f"h.{column.name}" for column in via)
+        joined_rows = f"crosstie.{source.name} s left join crosstie.{name} h on {same_key(source, 'h')}"
+        return f"(select s.*, {columns} from {joined_rows})"
 
     def _target(self, link: ReadLink) -> Target:
         """What a link leads to: a table, or another inbound population, whose rows one column must tell apart."""
@@ -122,10 +152,10 @@ class Enriching:
         for number, pairs in enumerate(link.alternatives):
             if found == source.rows:
                 return
-            waiting = f"crosstie.{source.name}"
+            waiting = self.rows
             if number:
                 waiting = (
-                    f"(select s.* from crosstie.{source.name} s"
+                    f"(select s.* from {waiting} s"
                     f" where not exists (select 1 from crosstie.{name} l where {same_key(source, 'l')}))"
                 )
             match = self._candidates(link, target, waiting, pairs)
@@ -165,7 +195,7 @@ class Enriching:
         with self._statements(f"gathers {link.name}") as transaction:
             transaction.execute(
                 f"insert into crosstie.{name} ({listed}) select {keys}, {', '.join(one.sql for one in values)}"
-                f" from crosstie.{source.name} s join {target.sql} t on {joined(target, pairs)} group by {keys}",
+                f" from {self.rows} s join {target.sql} t on {joined(target, pairs)} group by {keys}",
                 {name: value for one in fragments for name, value in one.params.items()},
             )
         self.context.db.prepare(name, tuple(column.name for column in own), unique=True)
@@ -188,7 +218,7 @@ class Enriching:
         with self._statements("adds its columns") as transaction:
             transaction.execute(
                 f"insert into crosstie.{name} ({listed})"
-                f" select {', '.join([*self._keys(), *shown])} from crosstie.{source.name} s{joins}",
+                f" select {', '.join([*self._keys(), *shown])} from {self.rows} s{joins}",
                 {**params, **{name: value for one in values for name, value in one.params.items()}},
             )
         self.context.db.prepare(name, tuple(column.name for column in own), unique=flattened is None)

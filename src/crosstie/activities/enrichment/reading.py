@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crosstie.activities.enrichment.gathering import Gathered, GatheringScope, UnknownGatheringScope
 from crosstie.db.expressions import Expression, Scope, UnknownScope
+from crosstie.db.expressions.nodes import ColumnNode
 from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import OrderLine, Phrases, Place, ReadPair, unknown
 from crosstie.model import Column, ColumnType, Link, Table, find_column
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MANY = "1-N"
 REQUIRED = "1-1"
+VIA = "crosstie_via_{}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +78,13 @@ class ReadLink:
 
 @dataclass(slots=True, kw_only=True)
 class ReadEnrichment:
-    """The definition, understood; not `complete` when mistakes hide a column or a link of what goes out."""
+    """The definition, understood; not `complete` when mistakes hide a column or a link of what goes out.
+
+    `via` are columns of `here`, the table that the population is of, which links of it go out from: `VIA` by number."""
 
     links: list[ReadLink] = field(default_factory=list)
+    here: Table | None = None
+    via: list[Column] = field(default_factory=list)
     added: list[tuple[str, Expression]] = field(default_factory=list)
     gathered: Mapping[str, list[Gathered]] = field(default_factory=dict)
     flattened: ReadLink | None = None
@@ -122,7 +128,10 @@ def read_enrichment(definition: Enrichment, phrases: Phrases, inputs: tuple[Shap
     scope = Scope.of(known, "the inbound population") if inbound is not None else UnknownScope(columns={})
     read.complete = not phrases.mistakes
     for name, link in definition.links.items():
-        found = _read_link(definition, phrases, name, link, scope, inputs, site)
+        if link.link is not None:
+            found = _read_table_link(definition, phrases, name, link, read, inbound, site)
+        else:
+            found = _read_link(definition, phrases, name, link, scope, inputs, site)
         if found is not None:
             read.links.append(found)
     read.complete = read.complete and len(read.links) == len(definition.links)
@@ -209,18 +218,81 @@ def _read_link(
     of_table = Scope.of(table.columns, f"table {table.name}")
     for number, line in enumerate(link.order):
         phrases.value((*place, "order", number, line.word), line.text, of_table)
-    single = table.key[0] if len(table.key) == 1 else ""
-    column = link.as_ or (single if definition.dimension == name else f"{name}_{single}")
     return ReadLink(
         name=name,
         table=table,
         inbound=inbound,
         cardinality=link.cardinality,
-        column=column if single else "",
+        column=_column(definition, name, link, table),
         leads_to=leads_to,
         alternatives=tuple(alternatives),
         order=link.order,
     )
+
+
+def _column(definition: Enrichment, name: str, link: LinkTo, table: Table) -> str:
+    """The work table's column for the key; '' where no single column tells the rows apart."""
+    if len(table.key) != 1:
+        return ""
+    return link.as_ or (table.key[0] if definition.dimension == name else f"{name}_{table.key[0]}")
+
+
+def _read_table_link(
+    definition: Enrichment,
+    phrases: Phrases,
+    name: str,
+    link: LinkTo,
+    read: ReadEnrichment,
+    inbound: Shape | None,
+    site: Site,
+) -> ReadLink | None:
+    """A link of the table that the population is of: it goes out from that table's row."""
+    place: Place = ("links", name, "link")
+    if inbound is None:
+        return None
+    here = site.table(inbound.dimension) if inbound.dimension else None
+    if here is None:
+        phrases.refuse(
+            place, "the inbound population is of no table whose links could be followed: write “to” and “on”"
+        )
+        return None
+    known = site.links(here.name)
+    found = next((one for one in known if one.name.lower() == (link.link or "").lower()), None)
+    table = site.table(found.to) if found is not None else None
+    if found is None or table is None:
+        phrases.refuse(place, f"table {here.name}: {unknown('link', link.link or '', [one.name for one in known])}")
+        return None
+    if any(find_column(inbound.columns, one) is None for one in here.key):
+        phrases.refuse(place, f"the inbound population lacks the key of {here.name}: {', '.join(here.key)}")
+        return None
+    cardinality = link.cardinality if found.to_one else MANY
+    if len(table.key) != 1 and cardinality != MANY:
+        phrases.refuse(place, f"table {table.name} has no primary key of one column: a link needs one to hold the key")
+        return None
+    read.here = here
+    pairs = []
+    for own, there in found.pairs:
+        of_here, of_table = here.column(own), table.column(there)
+        assert of_here is not None and of_table is not None, "a link names columns that are there"
+        read.via.append(of_here)
+        given = of_here.named(VIA.format(len(read.via)))
+        pairs.append(ReadPair(source=_just(given), target=_just(of_table)))
+    return ReadLink(
+        name=name,
+        table=table,
+        inbound=None,
+        cardinality=cardinality,
+        column=_column(definition, name, link, table),
+        leads_to=table.name,
+        alternatives=(tuple(pairs),),
+        order=(),
+    )
+
+
+def _just(column: Column) -> Expression:
+    """The expression that is nothing but that column."""
+    node = ColumnNode(qualifier="", column=column, type=column.type, length=column.length, scale=column.scale)
+    return Expression(text=column.name, root=node)
 
 
 def _read_pairs(
@@ -237,13 +309,13 @@ def _named(definition: Enrichment, phrases: Phrases, read: ReadEnrichment, word:
     name = getattr(definition, word)
     if name is None:
         return None
-    written = definition.links.get(name)
-    if written is None:
+    if name not in definition.links:
         phrases.refuse((word,), unknown("link", name, list(definition.links)))
-    elif (written.cardinality == MANY) != many:
+    found = next((link for link in read.links if link.name == name), None)
+    if found is not None and found.many is not many:
         what = f"a collection (cardinality: {MANY})" if many else "a link to one row, not a collection"
-        phrases.refuse((word,), f"“{word}” names {what}; {name} is {written.cardinality}")
-    return next((link for link in read.links if link.name == name and link.many is many), None)
+        phrases.refuse((word,), f"“{word}” names {what}; {name} is {found.cardinality}")
+    return found if found is not None and found.many is many else None
 
 
 def _check_dimension(phrases: Phrases, read: ReadEnrichment, inbound: Shape | None) -> None:
