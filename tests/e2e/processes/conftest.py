@@ -1,4 +1,4 @@
-"""The projects of the end-to-end tests, with a gate before the sandbox."""
+"""The projects of the end-to-end tests, made once for all of these, with a gate before their sandbox."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.databases import PostgresServer
-from tests.e2e.conftest import CONTACTS
+from tests.e2e.conftest import CONTACTS, ready
 from tests.e2e.processes.cutting import Gate, recipients
 from tests.e2e.project import Project
 from tests.sandboxes import Sandbox, running_sandbox
@@ -20,18 +20,34 @@ PAGE_ROWS = 200
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gate_of_module() -> Gate:
-    """Stands before the sandbox of the module."""
+    """Stands before the sandbox."""
     return Gate()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sandbox_of_module(gate_of_module: Gate) -> Iterator[Sandbox]:
-    """One sandbox for the tests of a module, which gives small pages."""
+    """One sandbox for all these tests, which gives small pages."""
     with running_sandbox(records=CONTACTS, around=gate_of_module) as sandbox:
         sandbox.switches(query_page_rows=PAGE_ROWS)
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def made_on_sqlite(tmp_path_factory: pytest.TempPathFactory, sandbox_of_module: Sandbox) -> Project:
+    """The project that is copied."""
+    folder = tmp_path_factory.mktemp("made") / "project"
+    return ready(folder, f"sqlite:///{folder / 'marketing.db'}", sandbox_of_module)
+
+
+@pytest.fixture(scope="session")
+def made_on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory, sandbox_of_module: Sandbox, postgres: PostgresServer
+) -> Project:
+    """The project that is copied."""
+    folder = tmp_path_factory.mktemp("made") / "project"
+    return ready(folder, postgres.create_database("made_for_processes"), sandbox_of_module)
 
 
 @pytest.fixture
@@ -44,7 +60,7 @@ def gate(gate_of_module: Gate) -> Iterator[Gate]:
     assert gate_of_module.failures == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected(made_on_sqlite: Project, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
     """The recipients after an import that nothing disturbed."""
     folder = tmp_path_factory.mktemp("undisturbed") / "project"

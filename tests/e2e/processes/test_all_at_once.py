@@ -55,7 +55,7 @@ def person(project: Project, sandbox: Sandbox, role: str, stop: Path) -> Iterato
     assert json.loads(out)["rounds"] > 0
 
 
-def run_all(project: Project, names: tuple[str, ...]) -> dict[str, list[int]]:
+def run_all(project: Project, names: list[str]) -> dict[str, list[int]]:
     """Starts the workflows at the same moment; their exit codes."""
     codes: dict[str, list[int]] = {}
     with ExitStack() as stack:
@@ -71,31 +71,30 @@ def test_runners_readers_and_changes_at_once_wait_for_each_other_without_error(
     project_on_both: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     project = project_on_both
-    project.workflow(road="pages")
+    # Some names are too long, so that there are rejects to dismiss.
+    short = ("first_name varchar(80)", "first_name varchar(9)")
+    project.make_recipient(short)
+    files = {"contact-import": project.workflow(road="pages")}
     serial = "integer primary key" if project.is_sqlite else "bigint generated always as identity primary key"
     for name in OTHERS:
         table = f"recipient_{name}"
-        project.sql(RECIPIENT.format(serial=serial).replace("table recipient", f"table {table}"))
-        file = project.workflow(
+        project.sql(RECIPIENT.format(serial=serial).replace("table recipient", f"table {table}").replace(*short))
+        files[f"{name}-import"] = project.workflow(
             ("workflow: contact-import", f"workflow: {name}-import"),
             ("        to: recipient", f"        to: {table}"),
             ("    into: recipient", f"    into: {table}"),
             road="bulk",
             name=f"{name}.yaml",
         )
-        project.crosstie("workflow", "apply", file)
-    project.crosstie("workflow", "apply", "contacts.yaml")
 
-    names = ("contact-import", "contact-import", *(f"{name}-import" for name in OTHERS))
     with person(project, sandbox, "console", tmp_path / "stop"), person(project, sandbox, "clerk", tmp_path / "stop"):
         for _ in range(ROUNDS):
-            *_, bad = sandbox.change_contacts(PAGE_ROWS)
-            sandbox.control("set_stamp", ids=[bad], values={"Birthdate": "2026-02-31"})
+            sandbox.change_contacts(PAGE_ROWS)
             sandbox.advance(timedelta(minutes=3))
-            codes = run_all(project, names)
-            assert sorted(codes["contact-import"])[0] in (0, 3)
-            assert sorted(codes["contact-import"])[1] in (0, 3, 4)
-            assert all(codes[f"{name}-import"][0] in (0, 3) for name in OTHERS)
+            codes = run_all(project, [files["contact-import"], *files.values()])
+            assert sorted(codes["contacts.yaml"])[0] in (0, 3)
+            assert sorted(codes["contacts.yaml"])[1] in (0, 3, 4)
+            assert all(codes[f"{name}.yaml"][0] in (0, 3) for name in OTHERS)
 
     during = project.rows(
         "select count(*) from crosstie.audit a join crosstie.run r on a.at > r.started_at and a.at < r.ended_at"
@@ -103,7 +102,7 @@ def test_runners_readers_and_changes_at_once_wait_for_each_other_without_error(
     )
     assert during[0][0] > 0
     assert set(project.take_written()) == {row[0] for row in recipients(project)}
-    run_all(project, names[1:])
+    run_all(project, [*files])
     assert project.take_written() == []
     held = recipients(project)
     assert len(held) > 1000

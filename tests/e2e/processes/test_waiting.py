@@ -15,7 +15,9 @@ from tests.e2e.project import Project
 
 def test_a_person_who_waits_is_told_for_what(project_on_both: Project) -> None:
     project = project_on_both
-    project.crosstie("option", "set", "NOTE", "before")
+    project.sql(
+        f"insert into {'crosstie_' if project.is_sqlite else 'crosstie.'}option (name, value) values ('NOTE', '')"
+    )
     db = open_database(project.database)
     with project.started("option", "set", "NOTE", "after") as process:
         assert process.stderr is not None
@@ -29,7 +31,7 @@ def test_a_person_who_waits_is_told_for_what(project_on_both: Project) -> None:
     assert process.returncode == 0, err
     who = f"process {os.getpid()}" if project.is_sqlite else r"process \d+ of the server"
     assert re.match(rf"option NOTE is set waits .*, which is busy: {who}: .*load of something big", told), told
-    assert project.crosstie("option", "get", "NOTE").out == "after\n"
+    assert project.rows("select value from crosstie.option where name = 'NOTE'") == [("after",)]
 
 
 def test_a_server_without_free_connections_is_said_and_the_run_is_gone_on_with(
