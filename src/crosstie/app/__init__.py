@@ -13,8 +13,10 @@ from crosstie.app import adoption
 from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
 from crosstie.app.control import PATIENCE, Control
+from crosstie.app.lists import Lists
 from crosstie.app.options import Option, Options
 from crosstie.app.project import Made, init_project
+from crosstie.app.queries import Queries
 from crosstie.app.rejects import InboxReject, Rejects
 from crosstie.app.schemas import DatabaseSite, Schemas, declared_relations
 from crosstie.app.workflows import Runs, Workflows
@@ -40,6 +42,8 @@ class _Rooms:
     runs: Runs
     options: Options
     rejects: Rejects
+    queries: Queries
+    lists: Lists
 
 
 class App:
@@ -88,12 +92,14 @@ class App:
         workflows = Workflows(db, site, now, around)
         return _Rooms(
             accounts=accounts,
-            schemas=Schemas(store, accounts),
+            schemas=Schemas(store, accounts, site),
             workflows=workflows,
             control=Control(db, workflows, now, self.config.zone, PATIENCE),
             runs=Runs(db),
             options=Options(db, now),
             rejects=Rejects(db, now),
+            queries=Queries(db=db, site=site, workflows=workflows, now=now, zone=self.config.zone),
+            lists=Lists(db, now),
         )
 
     @property
@@ -120,6 +126,16 @@ class App:
     def runs(self) -> Runs:
         """What ran, and its log."""
         return self._rooms.runs
+
+    @property
+    def queries(self) -> Queries:
+        """Queries of workflows, looked at without a run."""
+        return self._rooms.queries
+
+    @property
+    def lists(self) -> Lists:
+        """Populations that workflows keep under a name."""
+        return self._rooms.lists
 
     @property
     def options(self) -> Options:

@@ -24,9 +24,23 @@ if TYPE_CHECKING:
 class Schemas:
     """`app.schemas`."""
 
-    def __init__(self, store: SchemaStore, accounts: Accounts) -> None:
+    def __init__(self, store: SchemaStore, accounts: Accounts, site: DatabaseSite) -> None:
         self._store = store
         self._accounts = accounts
+        self._site = site
+
+    def links(self, table: str = "") -> tuple[TableLink, ...]:
+        """The links of a table, or of all. Raises ConfigError, with a suggestion, for a table that is not there."""
+        names = self._site.tables()
+        if not table:
+            return tuple(link for name in names for link in self._site.links(name))
+        if self._site.table(table) is None:
+            close = difflib.get_close_matches(table, names, n=1)
+            raise ConfigError(
+                f"There is no table {table}.",
+                hint=f"Did you mean {close[0]}?" if close else "All links: crosstie links",
+            )
+        return self._site.links(table)
 
     def remote(self, account: str) -> tuple[ObjectName, ...]:
         """Every object that the account's user can read, as the CRM lists them now."""

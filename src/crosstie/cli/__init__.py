@@ -16,6 +16,7 @@ from crosstie.cli import (
     failures,
     objects,
     options,
+    populations,
     project,
     reconcile,
     rejects,
@@ -73,6 +74,9 @@ for _command in (
     reconcile.reconcile,
     rejects.rejects,
     options.option,
+    populations.links,
+    populations.query,
+    populations.lists,
 ):
     commands.add_command(_command)
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from crosstie.activities.query.selecting import Selecting
-from crosstie.db.database import Transaction
+from crosstie.db.database import Database, Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable, find_column
 from crosstie.sync import deliveries
@@ -73,6 +73,12 @@ class IncrementalQuery(Selecting):
         shape = self.outputs(inputs, site)[OK]
         assert shape is not None, "a query puts out a population"
         return shape
+
+    def left_out(self, db: Database, workflow: str, activity: str) -> str:
+        """The rows that it has put out before; those whose time is over are counted among them until it runs."""
+        with db.reading() as transaction:
+            history = deliveries.find_history(transaction, workflow, activity)
+        return _delivered(db.dialect, history) if history is not None else ""
 
     def _history(self, context: Context, keys: tuple[Column, ...]) -> History:
         """The history of this activity, without what does not count any more; a new one where the key is another."""

@@ -36,28 +36,38 @@ class Surroundings:
     site: Site
     inbound: Shape | None = None
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _tables: dict[str, Table | None] = field(default_factory=dict)
+    _links: dict[str, tuple[TableLink, ...]] = field(default_factory=dict)
 
     def table(self, name: str) -> Table | None:
         """A table, or the inbound population as one."""
         if name != INBOUND:
-            return self.site.table(name)
+            if name not in self._tables:
+                self._tables[name] = self.site.table(name)
+            return self._tables[name]
         if self.inbound is None:
             return None
         return Table(name=INBOUND, columns=self.inbound.columns, key=self.inbound.key)
 
     def links(self, table: Table) -> tuple[TableLink, ...]:
         """The links of a table; to and from the inbound population by its key, and by what an enrichment found."""
-        if table.name != INBOUND:
-            found = self.site.links(table.name)
-            back = self._to_inbound(table)
-            return (*found, back) if back is not None else found
+        if table.name not in self._links:
+            self._links[table.name] = self._of_inbound() if table.name == INBOUND else self._of_table(table)
+        return self._links[table.name]
+
+    def _of_table(self, table: Table) -> tuple[TableLink, ...]:
+        found = self.site.links(table.name)
+        back = self._to_inbound(table)
+        return (*found, back) if back is not None else found
+
+    def _of_inbound(self) -> tuple[TableLink, ...]:
         if self.inbound is None:
             return ()
         made: list[tuple[str, str, tuple[str, ...], tuple[str, ...]]] = [
             (one.name, one.table, (one.column,), (one.key,)) for one in self.inbound.links
         ]
         if self.inbound.dimension and self.inbound.key:
-            target = self.site.table(self.inbound.dimension)
+            target = self.table(self.inbound.dimension)
             if target is not None:
                 made.append((target.name.rpartition(".")[2], target.name, self.inbound.key, target.key))
         return tuple(

@@ -75,10 +75,11 @@ class Selecting(Activity):
         out, in which {key_1}, {key_2} … stand for the key."""
         inbound = context.inputs[0] if context.inputs else None
         read = self.understood(context.site, inbound)
+        templates = read.templates.values(context.scope()) if read.templates.found else {}
         binding = Binding(
             now=context.now(),
             zone=context.zone,
-            vars=dict(context.vars) | read.templates.values(context.scope()) if read.templates.found else context.vars,
+            vars={**context.vars, **templates},
             instance_vars=dict(context.instance),
         )
         selection = self.selection(context.db, read, inbound, binding, without=without)
@@ -90,6 +91,10 @@ class Selecting(Activity):
             rows = transaction.execute(f"insert into crosstie.{name} ({listed}) {selection.sql}", selection.params)
         context.db.prepare(name, shape.key, unique=bool(shape.key))
         return shape.work_table(name, rows)
+
+    def left_out(self, db: Database, workflow: str, activity: str) -> str:
+        """The condition on the rows that this activity of a workflow would leave out now, as `fill` takes it."""
+        return ""
 
     def understood(self, site: Site, inbound: WorkTable | None) -> ReadQuery:
         """The definition read against the tables as they are now. Raises MappingError for a mistake."""
