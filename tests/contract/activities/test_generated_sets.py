@@ -84,7 +84,7 @@ ways = st.one_of(
 )
 cases = ways.flatmap(lambda way: st.tuples(st.just(way), sets(way[0])))
 modest = settings(
-    max_examples=examples(30, 1500), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(30, 400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -85,7 +85,7 @@ def check(taken: list[Row], free: list[Row], subset: dict[str, Any], inbound: in
             assert ranks == [rank(row, subset["order"]) for row in best]
 
 
-@settings(max_examples=examples(40, 2000), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, 400), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=rows, parts=subsets, overlapping=st.booleans(), keyed=st.booleans())
 def test_split_agrees_with_a_plain_evaluation(
     world: World,
