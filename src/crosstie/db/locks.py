@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 WRITER = "writer"
+NEXT_WRITER = "next-writer"
 # A person who waits longer than this is told for what.
 TELL_AFTER_SECONDS = 3.0
 # Whoever looks whether a lock is held has it for much less than this.
@@ -34,20 +35,53 @@ def lock_folder(database: Path) -> Path:
 
 @contextlib.contextmanager
 def writing_turn(database: Path, purpose: str, *, tell_after: float = TELL_AFTER_SECONDS) -> Iterator[None]:
-    """Waits for our turn to write, in the order of arrival among all processes of ours, and keeps it for the block.
+    """Waits for our turn to write among all processes of ours, and keeps it for the block.
 
-    SQLite's own waiting is a matter of luck: whoever polls at the right moment. This queue is fair, costs
-    microseconds, and tells who has the turn. Others who write to the file (its shell, say) are waited for by SQLite.
+    SQLite's own waiting is a matter of luck: whoever polls at the right moment. Here the first of those who wait goes
+    next: he has a lock of his own, which everybody has to pass who wants to write, so that a load that ends a slice
+    does not begin another before him, however busy the machine is. That costs microseconds, and tells who has the turn.
+    Others who write to the file (its shell, say) are waited for by SQLite.
     """
-    descriptor = _open(lock_folder(database) / WRITER)
-    try:
-        if not _try(descriptor):
-            _wait(descriptor, database, purpose, tell_after)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}: {purpose}".encode(), 0)
+    with contextlib.ExitStack() as stack:
+        writer = _open(lock_folder(database) / WRITER)
+        stack.callback(os.close, writer)
+        _take_turn(writer, database, purpose, tell_after)
+        _sign(writer, purpose)
+        stack.callback(os.ftruncate, writer, 0)
         yield
+
+
+def _take_turn(writer: int, database: Path, purpose: str, tell_after: float) -> None:
+    queue = _open(lock_folder(database) / NEXT_WRITER)
+    try:
+        if _try(queue) and _try(writer):
+            return
+
+        def tell() -> None:
+            holder = _signed(writer) or f"{_signed(queue) or 'unknown'} (waits to write)"
+            log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder)
+
+        timer = threading.Timer(tell_after, tell)
+        timer.daemon = True
+        timer.start()
+        try:
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            _sign(queue, purpose)
+            fcntl.flock(writer, fcntl.LOCK_EX)
+        finally:
+            timer.cancel()
+            timer.join()  # it reads what is closed next
     finally:
-        os.close(descriptor)
+        os.close(queue)
+
+
+def _sign(descriptor: int, purpose: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()}: {purpose}".encode(), 0)
+
+
+def _signed(descriptor: int) -> str:
+    return os.pread(descriptor, 1000, 0).decode(errors="replace")
 
 
 def try_hold(database: Path, name: str) -> int | None:
@@ -117,20 +151,3 @@ def _try(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _wait(descriptor: int, database: Path, purpose: str, tell_after: float) -> None:
-    """Waits for the lock; the system wakes those who wait in order. Says so once if it takes long."""
-
-    def tell() -> None:
-        holder = os.pread(descriptor, 1000, 0).decode(errors="replace")
-        log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder or "unknown")
-
-    timer = threading.Timer(tell_after, tell)
-    timer.daemon = True
-    timer.start()
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    finally:
-        timer.cancel()
-        timer.join()  # it reads what is closed next
