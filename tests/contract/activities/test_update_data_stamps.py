@@ -64,7 +64,7 @@ def test_a_column_that_is_set_is_left_to_that(recipients: World) -> None:
 
 def test_mistakes_are_told_with_their_place(recipients: World) -> None:
     found = recipients.problems(
-        update(stamps={"created_at": "email", "created_by": "made", "updated_at": "chnged"}), recipients.contacts()
+        update(stamps={"created_at": "email", "created_by": "made", "updated_at": "change"}), recipients.contacts()
     )
     assert [(one.path, one.message.split(":")[0]) for one in found] == [
         (("stamps", "created_at"), "email is text"),

@@ -149,10 +149,10 @@ class AroundFaults:
     def write(self) -> None:
         """A value that another row holds is refused, unless that row gives it up in the same merge; therefore again,
         as long as something was written and something is still held up. Rows that wait for each other go last."""
-        whats = (DELETED,) if self.plan.operation == "delete" else (UPDATED, INSERTED)
+        kinds = (DELETED,) if self.plan.operation == "delete" else (UPDATED, INSERTED)
         while True:
             held = self._mark_not_unique()
-            written = sum(self._write(what) for what in whats)
+            written = sum(self._write(what) for what in kinds)
             if held and not written:
                 written = self._exchange(held)
             if not held or not written:
