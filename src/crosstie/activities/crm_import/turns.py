@@ -7,10 +7,11 @@ from datetime import timedelta
 from crosstie.sync.windows import WindowTaken
 from crosstie.workflow import state
 from crosstie.workflow.activity import Context, Done, Overlap, Waiting
-from crosstie.workflow.state import RunStatus
+from crosstie.workflow.state import Run, RunStatus, TaskStatus
 
 _SOON = timedelta(seconds=5)
-_LATER = timedelta(minutes=1)
+# While the other run waits itself, this one looks at most and at least so often.
+_RARELY, _OFTEN = timedelta(minutes=10), timedelta(minutes=1)
 
 
 def wait_for_turn(overlap: Overlap, context: Context, taken: WindowTaken) -> Done | Waiting:
@@ -31,8 +32,19 @@ def wait_for_turn(overlap: Overlap, context: Context, taken: WindowTaken) -> Don
     if overlap == "skip":
         context.log.info(f"not executed: run {other.id} has not ended, and this is set to skip")
         return Done(tables={})
-    pause = _SOON if other.status is RunStatus.RUNNING else _LATER
     return Waiting(
-        until=context.now() + pause,
+        until=context.now() + _pause(context, other),
         reason=f"waits for run {other.id}, which has the window of option {taken.window.option} open",
     )
+
+
+def _pause(context: Context, other: Run) -> timedelta:
+    """How long to leave the other run alone: longer while it only waits."""
+    with context.db.reading() as transaction:
+        tasks = state.tasks(transaction, other.id)
+    statuses = {task.status for task in tasks}
+    if TaskStatus.RUNNING in statuses or TaskStatus.WAITING not in statuses:
+        return _SOON
+    dues = [task.due_at for task in tasks if task.status is TaskStatus.WAITING and task.due_at is not None]
+    left = min(dues) - context.now() if dues else _OFTEN
+    return max(_OFTEN, min(left, _RARELY))
