@@ -296,6 +296,11 @@ def _check_graph(source: Source, definition: Definition, written: tuple[str, ...
                 ("activities", name),
                 f"{activity.type} begins a branch, but “{sources[0][0]}” leads to it",
             )
+        elif activity.timetable() is not None and sources:
+            source.mistake(
+                ("activities", name, "schedule"),
+                f"with a schedule it begins a branch, but “{sources[0][0]}” leads to it",
+            )
         if activity.min_inputs > 0 and not sources:
             source.mistake(
                 ("activities", name), f"nothing leads to it, and {activity.type} needs an inbound population"

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from crosstie.activities import ACTIVITIES
 from crosstie.activities.query import Query
+from crosstie.errors import DefinitionError
 from crosstie.model import Link
+from crosstie.workflow.definition import read_definition
 from tests.contract.activities.world import INTEGER, TEXT, World, columns
 
 TABLES = (
@@ -297,3 +300,47 @@ def test_mistakes_are_told_with_the_way_out(people: World) -> None:
         (("order",), "the rows of a population have no order: say with limit how many go on"),
     ]  # fmt: skip
     assert mistakes(people, "inbound") == [(("population",), "it queries the inbound population, but nothing comes in")]
+
+
+UNREADABLE = """workflow: flow
+activities:
+  first: {type: query, where: {al: [x]}, ordr: x}
+  second:
+    type: query
+    from: person
+    where: {all: [age > 3], any: [age < 1]}
+    collect: {last: {of: purchase, columns: [], first: 99}}
+    limit: -1
+"""
+WRONG = """workflow: flow
+activities:
+  first: {type: start, next: new}
+  new: {type: incremental_query, from: person, distinct: true, add: [age], schedule: {every: 1h}, next: rest}
+  rest: {type: query, from: person, where: "<% 1 %> = 1", add: {a: <%= 1 + %>}}
+"""
+
+
+def told(people: World, text: str) -> list[str]:
+    with pytest.raises(DefinitionError) as caught:
+        read_definition("flow.yaml", text, ACTIVITIES, people.site)
+    return [f"{one.path}: {one.message}" for one in caught.value.mistakes]
+
+
+def test_mistakes_of_a_file_are_told_at_their_place(people: World) -> None:
+    missing, key, order, *others = told(people, UNREADABLE)
+    assert missing == "first.from: “from” is missing"
+    assert key.startswith("first.where.al: “al” is not a key here. Did you mean “all”? Known: all, any, except, exists")
+    assert order.startswith("first.ordr: “ordr” is not a key here. Did you mean “order”?")
+    assert others == [
+        "second.where: write one of all, any, except and exists on each level; put others inside a list",
+        "second.collect.last.columns: name at least one column",
+        "second.collect.last.first: first is a number from 1 to 50, or all",
+        "second.limit: “-1” is too small: it is at least 0",
+    ]
+    *known, script = told(people, WRONG)
+    assert known == [
+        "new.distinct: an incremental query knows by their key which rows it has put out, and distinct leaves it out",
+        "new.schedule: with a schedule it begins a branch, but “first” leads to it",
+        "rest.where: “<% 1 %>” is not an expression. Write <%= … %>.",
+    ]
+    assert script.startswith("rest.add.a: SyntaxError")

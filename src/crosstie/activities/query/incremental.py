@@ -56,6 +56,11 @@ class IncrementalQuery(Selecting):
                 path=("collect", every, "first"),
                 message="an incremental query puts out each row once: it takes no first: all",
             )
+        elif self.distinct:
+            yield Problem(
+                path=("distinct",),
+                message="an incremental query knows by their key which rows it has put out, and distinct leaves it out",
+            )
         elif not found and not self._shape(inputs, site).key:
             yield Problem(
                 path=("from",),
