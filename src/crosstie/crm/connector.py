@@ -189,13 +189,15 @@ class ObjectName:
 class Usage:
     """API calls of one connector instance: made by us, and the org's meter as last answered (0: unknown).
 
-    `retries` says what was sent again: a sentence for the log, without values, and how often."""
+    `retries` says what was sent again: a sentence for the log, without values, and how often. `reopened` counts the
+    reads that went on by a new query, whose rows may overlap with those read before."""
 
     calls: int = 0
     rows: int = 0
     org_used: int = 0
     org_limit: int = 0
     retries: dict[str, int] = field(default_factory=dict)
+    reopened: int = 0
 
 
 class Connector(Protocol):

@@ -27,6 +27,7 @@ from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
 from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan, tell
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.db.database import Load, Transaction
+from crosstie.errors import ProtocolError
 from crosstie.model import Column, WorkTable
 from crosstie.sync import windows
 from crosstie.workflow.activity import OK, REJECTS, Context, Done, Reject, Scalar, Shape
@@ -61,6 +62,7 @@ class _Reader:
         self.unique = Uniqueness()
         # What is asked for again by id may be in the window too; an ordered read may begin again.
         self.repeats_expected = bool(plan.query.order)
+        self.reopened_before = connector.usage.reopened
         self.landing = Landing()
         self.refused_before: tuple[str, ...] = ()
         self.refused_still: tuple[str, ...] = ()
@@ -143,8 +145,8 @@ class _Reader:
             landing.table, repeats = without_repeats(
                 db, raw, self.context.private_name("once"), self.raw_columns, key=plan.key, stamp=plan.stamp
             )
-            if repeats and not self.repeats_expected:
-                self._tell_repeats(repeats)
+            if repeats and not self.repeats_expected and self.connector.usage.reopened == self.reopened_before:
+                raise self._repeated(repeats)
         if plan.window.moves_option:
             landing.tail_table = self._next_tail(landing.table, names)
             if plan.tail is not None:
@@ -157,11 +159,13 @@ class _Reader:
             landing.table, landing.rows = self.inbound.join(landing.table)
             landing.without_record = self.inbound.refuse(landing.table)
 
-    def _tell_repeats(self, repeats: int) -> None:
-        came, were = ("record came", "was") if repeats == 1 else ("records came", "were")
-        self.context.log.warning(
-            f"{repeats:,} {came} twice in the CRM's answers and {were} taken once, as last changed. The number of rows"
-            " was as announced, so as many others may be missing."
+    def _repeated(self, repeats: int) -> ProtocolError:
+        """The CRM gave as many rows as it announced, but some of them twice: others took no place in its answers."""
+        return ProtocolError(
+            f"{repeats:,} {'record' if repeats == 1 else 'records'} of {self.plan.query.object.name} came twice in the"
+            " CRM's answers, whose number of rows was as announced: as many others are missing.",
+            hint="Nothing was published and the index has not moved. Run it again; if it stays so, with --restart, which"
+            " reads anew.",
         )
 
     def _leave_out_known_rejects(self) -> None:

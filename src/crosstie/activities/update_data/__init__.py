@@ -110,6 +110,14 @@ class UpdateData(Activity):
             )
         return self
 
+    def keeps_ties(self, *, key_written: bool) -> bool:
+        """Whether ties are to be written: asked for, or, where nothing is said, when it is told which row of the table
+        an inbound one is, by `identify` or because the table's key is among what is written. A row that is just
+        appended may be one of many for its record."""
+        if self.ties is not None:
+            return self.ties
+        return self.identify is not None or key_written
+
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown table, columns, link; types that do not go together; nothing to identify a row by."""
         found = read_update(self, inputs[0] if inputs else None, site.table(self.into), site.tables())

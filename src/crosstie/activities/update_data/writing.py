@@ -180,16 +180,11 @@ class Update:
             return Resolution.by_candidates(found, [one.source for one in pairs])
         return Resolution()
 
-    def _ties(self, plan: MergePlan) -> bool:
-        """Whether ties are to be written: asked for, or, where nothing is said, when it is told which row of the table
-        an inbound one is. A row that is just appended may be one of many for its record."""
-        if self.definition.ties is not None:
-            return self.definition.ties
-        return self.read.identifies or plan.target.table.key[0] in plan.written
-
     def _tying(self, plan: MergePlan) -> Tying | None:
         lineage = self.context.input.lineage
-        if lineage is None or len(plan.target.key) != 1 or not self._ties(plan):
+        if lineage is None or len(plan.target.key) != 1:
+            return None
+        if not self.definition.keeps_ties(key_written=plan.target.table.key[0] in plan.written):
             return None
         remote = self.context.input.column(lineage.remote_id)
         if remote is None:

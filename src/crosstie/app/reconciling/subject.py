@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crosstie.activities.crm_import import CrmImport
+from crosstie.activities.crm_import import LEAVERS, CrmImport
 from crosstie.activities.update_data import UpdateData
 from crosstie.errors import ConfigError
 from crosstie.model import RemoteObject
@@ -48,8 +48,8 @@ def find_subject(definition: Definition, site: Site, activity: str, into: str) -
     if not tables:
         raise ConfigError(
             f"The rows of {definition.name}/{name} end in no update_data that keeps ties, which are what is compared.",
-            hint="An update_data keeps them when it has “identify”, a table whose primary key is one column, and not"
-            " “ties: false”.",
+            hint="An update_data keeps them when it has “identify” or writes the table's key, when the table's primary"
+            " key is one column, and when it has not “ties: false”.",
         )
     if len(tables) > 1:
         raise ConfigError(
@@ -111,7 +111,7 @@ def _find_updates(definition: Definition, site: Site, start: str) -> dict[str, t
     while waiting:
         here = waiting.pop(0)
         for (source, transition), targets in definition.edges.items():
-            if source != here or transition in (REJECTS, ERRORS):
+            if source != here or transition in (REJECTS, ERRORS, LEAVERS):
                 continue
             for target in targets:
                 if target in ways:
@@ -126,4 +126,6 @@ def _find_updates(definition: Definition, site: Site, start: str) -> dict[str, t
 
 def _keeps_ties(update: UpdateData, site: Site) -> bool:
     table = site.table(update.into)
-    return table is not None and update.ties and update.identify is not None and len(table.key) == 1
+    if table is None or len(table.key) != 1:
+        return False
+    return update.keeps_ties(key_written=isinstance(update.set, dict) and table.key[0] in update.set)

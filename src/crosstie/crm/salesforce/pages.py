@@ -135,6 +135,7 @@ class PageReader:
             if error.code != LOCATOR_GONE or not walk.locator:
                 raise
             self._session.count_retry(f"Salesforce had closed the result of “{self._what}”; asked for the rest anew.")
+            self._session.usage.reopened += 1
             walk = Walk(part=walk.part, last=walk.last if not self._query.order else None)
             page = self._page(walk)
         rows = self._records.decode(page.records)
