@@ -244,34 +244,33 @@ class Level(Scope):
     def aggregate(self, call: AggregateCall) -> Node:
         """An aggregate of a collection: `count(orders)`, `exists(orders, amount > 10)`, `sum(orders.amount)`,
         `sum(orders, amount * quantity, paid)`. The last argument may be a condition."""
-        if not call.path:
-            raise refuse_arguments(call, _usage(call.name))
-        if self._leads_to_rows(call.path):
-            names, values, rest = call.path, call.arguments[1:2], call.arguments[2:]
-            if call.name in (EXISTS, COUNT):
-                values, rest = (), call.arguments[1:]
+        rest = call.arguments[1:]
+        value: Callable[[Level], Node] | None = None
+        if call.name == EXISTS or self._leads_to_rows(call.path):
+            names = call.path
+            if call.name not in (EXISTS, COUNT):
+                value, rest = (rest[0], rest[1:]) if rest else (None, rest)
         else:
-            names, values, rest = call.path[:-1], call.arguments[:1], call.arguments[1:]
-        needs_value = call.name not in (EXISTS, COUNT)
-        if len(rest) > 1 or (needs_value and not values) or (call.name == EXISTS and values) or not names:
-            if not names:
-                raise self._no_link("", call.path[0])
+            names = call.path[:-1]
+            value = _column_of(call.path[-1:])
+        if call.path and not names:
+            raise self._no_link("", call.path[0])
+        if not names or len(rest) > 1 or (value is None and call.name not in (EXISTS, COUNT)):
             raise refuse_arguments(call, _usage(call.name))
-        by_path = bool(values) and not self._leads_to_rows(call.path)
         gathered = self.gather(names, lambda level: condition_of(rest[0](level)) if rest else None)
-        if not values:
-            return none_counts_zero(call.name, gathered.value(rows_counted()))
-        value = gathered.level.resolve(None, call.path[-1]) if by_path else values[0](gathered.level)
-        return none_counts_zero(call.name, gathered.value(aggregate(call.name, value)))
+        counted = rows_counted() if value is None else aggregate(call.name, value(gathered.level))
+        return none_counts_zero(call.name, gathered.value(counted))
 
     def _leads_to_rows(self, names: tuple[str, ...]) -> bool:
-        """Whether the last name is a link; a column of that name is meant where a link before it leads to one."""
+        """Whether the last name is a link; else it is a column of what the links before it lead to."""
         try:
-            return self.find_link(self.follow(names[:-1]), names[-1]) is not None
+            return bool(names) and self.find_link(self.follow(names[:-1]), names[-1]) is not None
         except MappingError:
-            if len(names) == 1:
-                raise
             return False
+
+
+def _column_of(names: tuple[str, ...]) -> Callable[[Level], Node]:
+    return lambda level: level.resolve(None, names[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
