@@ -681,8 +681,8 @@ def rubbish(transaction: Transaction, found: Sequence[str], *, mine: frozenset[i
 
 
 def _kept_tables(transaction: Transaction) -> tuple[str, ...]:
-    """What the names of the work tables begin with that a task of a resumable run keeps for its next execution: any text
-    in its state that looks like one."""
+    """What the names of the work tables begin with that a task of a resumable run keeps for its next execution: any
+    text in its state that looks like one."""
     rows = transaction.rows(
         "select t.state from crosstie.task t join crosstie.run r on r.id = t.run"
         f" where t.state <> '{{}}' and r.status in ({_RESUMABLE})"

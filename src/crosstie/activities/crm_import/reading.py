@@ -164,8 +164,8 @@ class _Reader:
         return ProtocolError(
             f"{repeats:,} {'record' if repeats == 1 else 'records'} of {self.plan.query.object.name} came twice in the"
             " CRM's answers, whose number of rows was as announced: as many others are missing.",
-            hint="Nothing was published and the index has not moved. Run it again; if it stays so, with --restart, which"
-            " reads anew.",
+            hint="Nothing was published and the index has not moved. Run it again; if it stays so, with --restart,"
+            " which reads anew.",
         )
 
     def _leave_out_known_rejects(self) -> None:
