@@ -122,6 +122,11 @@ def test_a_malformed_option_is_a_mistake_and_never_a_full_import(project_on_both
     project.crosstie("run", file)
     assert project.count("recipient") > 0
 
+    refused = project.crosstie("option", "set", option, "tomorrow", expect=2)
+    assert "“tomorrow” is neither and was not set" in refused.err
+    assert "yyyy/MM/dd hh:mm:ss" in refused.err
+    project.crosstie("option", "set", option, "2026/11/23 08:00:00")
+
 
 def test_wrong_credentials(project: Project, sandbox: Sandbox) -> None:
     file = project.workflow()

@@ -10,6 +10,7 @@ from datetime import datetime
 from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.errors import ConfigError
+from crosstie.sync.windows import is_index, parse_option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +54,11 @@ class Options:
         return found
 
     def set(self, name: str, value: str) -> Option:
-        """Sets the option, making it if needed; the change is recorded with who made it."""
+        """Sets the option, making it if needed; the change is recorded with who made it. Raises ConfigError for the
+        option of an import that would hold no date then."""
         with self._db.transaction(f"option {name} is set") as transaction:
+            if is_index(transaction, name):
+                _refuse_no_date(name, value)
             before = _find(transaction, name)
             now = self._now()
             transaction.execute(
@@ -68,6 +72,17 @@ class Options:
         if after is None:
             raise ConfigError(f"Option {name} vanished while it was being set.")
         return after
+
+
+def _refuse_no_date(name: str, value: str) -> None:
+    try:
+        parse_option(name, value)
+    except ConfigError as error:
+        raise ConfigError(
+            f"Option {name} is the index of an import and holds a date of the form yyyy/MM/dd hh:mm:ss (UTC, 24"
+            f" hours), or nothing; “{value}” is neither and was not set.",
+            hint=f"Write it like: crosstie option set {name} '2026/11/23 08:00:00' (or '' to read everything again).",
+        ) from error
 
 
 def _find(transaction: Transaction, name: str) -> Option | None:

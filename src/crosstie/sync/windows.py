@@ -115,6 +115,12 @@ def read_option(transaction: Transaction, name: str) -> str | None:
     return None if row is None else str(row[0] or "")
 
 
+def is_index(transaction: Transaction, name: str) -> bool:
+    """Whether an import has had that option as its automatic index."""
+    query = "select 1 from crosstie.import_window where option_name = :name and field <> '' limit 1"
+    return transaction.row(query, {"name": name}) is not None
+
+
 def read_tail(transaction: Transaction, option: str) -> Tail | None:
     """What is known of the option's tail."""
     row = transaction.row(
