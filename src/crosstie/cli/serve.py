@@ -80,7 +80,10 @@ class _Process:
 
     def poll(self) -> int | None:
         """Its exit code, None while it lives."""
-        return self._process.poll()
+        code = self._process.poll()
+        if code is not None:
+            self.end()
+        return code
 
     def end(self) -> None:
         """Asks it to end."""
@@ -92,6 +95,7 @@ class _Process:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self.end()
 
 
 class _Lines:
