@@ -122,12 +122,15 @@ class Control:
 
     def stop(self, name: str) -> Asked:
         """Ends all runs at once: SQL statements and remote calls are cancelled. No schedule fires any more."""
+        self._known(name)
+        self._call(name)
         return self._ask(name, Action.STOP)
 
     def kill(self, name: str) -> Asked:
         """The last resort: changes the status without waiting for anybody. Whoever is at work on a run can't publish
         anything any more, but what it does is not cancelled."""
         self._known(name)
+        self._call(name)
         with self._db.transaction(f"{name} is killed") as transaction:
             now = self._now()
             instances.lock_status(transaction, name)
@@ -311,6 +314,10 @@ class Control:
             return int(row[0]) if row is not None else None
 
         return count
+
+    def _call(self, name: str) -> None:
+        if self._holder(name):
+            self._db.call(Hold(self._db, name).name)
 
     def _known(self, name: str) -> None:
         self._workflows.get(name)

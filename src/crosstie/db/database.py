@@ -170,6 +170,15 @@ class Database(Protocol):
         """Who has the lock of that name, for people: process, machine, since when. '' when nobody or not known."""
         ...
 
+    def call(self, name: str) -> None:
+        """Asks the holder of the lock of that name to stop what it is doing, where that keeps others from writing
+        (SQLite), so that what they want of it can be recorded. Does nothing where writers don't wait for each other."""
+        ...
+
+    def heed(self, name: str) -> bool:
+        """Whether somebody has called since the last time; asked by the holder. Costs microseconds."""
+        ...
+
     def interrupt(self, thread: int) -> None:
         """Cancels the statements that the thread of that ident is executing now: they raise DatabaseError."""
         ...

@@ -118,6 +118,25 @@ def holder_of(database: Path, name: str) -> str:
         os.close(descriptor)
 
 
+def call_holder(database: Path, name: str) -> None:
+    """Leaves a word beside the lock of that name; `heed` finds it."""
+    os.close(_open(_call_path(database, name)))
+
+
+def heed(database: Path, name: str) -> bool:
+    """Whether somebody has called since the last time."""
+    try:
+        _call_path(database, name).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _call_path(database: Path, name: str) -> Path:
+    path = hold_path(database, name)
+    return path.with_name(f"{path.name}.call")
+
+
 def hold_path(database: Path, name: str) -> Path:
     """The file of the lock of that name."""
     readable = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]

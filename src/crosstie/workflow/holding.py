@@ -30,6 +30,7 @@ class Hold:
         self._workflow = workflow
         self._run = 0
         self._epoch = 0
+        self._ended = False
 
     @property
     def name(self) -> str:
@@ -53,9 +54,15 @@ class Hold:
         return not self._db.still_holds(self.name)
 
     def check(self) -> None:
-        """Raises DatabaseError when the lock is not ours any more. Costs microseconds."""
+        """Raises DatabaseError when the lock is not ours any more, or the run is being ended. Costs microseconds."""
         if self.is_lost():
             raise self.lost()
+        if self._ended:
+            raise DatabaseError(f"Run {self._run} is being ended; nothing more is written.", code=state.TAKEN_OVER)
+
+    def end(self) -> None:
+        """From now on nothing new is begun in the run; what is being written is not ended by this."""
+        self._ended = True
 
     def lost(self, cause: CrosstieError | None = None) -> DatabaseError:
         """The end of a runner without hold; `cause` is what failed with it, if anything did."""
@@ -181,6 +188,14 @@ class HeldDatabase:
     def holder(self, name: str) -> str:
         """See `Database`."""
         return self._db.holder(name)
+
+    def call(self, name: str) -> None:
+        """See `Database`."""
+        self._db.call(name)
+
+    def heed(self, name: str) -> bool:
+        """See `Database`."""
+        return self._db.heed(name)
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""

@@ -601,7 +601,8 @@ class Passage:
     def interrupt(self, status: RunStatus, message: str) -> None:
         """Takes the run from the tasks that are still at work: the next epoch is theirs no more. Interrupted, what was
         being worked on is pending again; stopped, the run is over."""
-        with self._step(f"run {self.run} is {status}") as transaction:
+        with self.db.transaction(f"run {self.run} is {status}") as transaction:
+            self.hold.publish(transaction)
             self._meter(transaction)
             state.end_epoch(transaction, self.run)
             if status is RunStatus.STOPPED:

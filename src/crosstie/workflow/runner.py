@@ -10,7 +10,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -210,6 +211,7 @@ class _Runner:
 
     def go(self) -> None:
         """Carries on until nothing can be executed now (and, when it waits, until nothing waits)."""
+        self.db.heed(self.hold.name)  # it was for somebody before us
         sweep(self.db, frozenset(self.passages))
         try:
             self._carry_on()
@@ -371,6 +373,8 @@ class _Runner:
 
     def _apply_requests(self) -> None:
         """Does what people asked; a served workflow that is paused or failed begins no task, whoever said so."""
+        if self.db.heed(self.hold.name):
+            self._cancel(RunStatus.STOPPED, "stopped")
         with self.db.reading() as transaction:
             asked = instances.open_requests(transaction, self.workflow)
             found = instances.find_instance(transaction, self.workflow) if self.load is not None else None
@@ -392,7 +396,10 @@ class _Runner:
         still publish is refused."""
         living = self._living()
         for passage in living:
-            passage.interrupt(status, message)
+            passage.hold.end()
+        with self._interrupting(frozenset(passage.run for passage in living)):
+            for passage in living:
+                passage.interrupt(status, message)
         for passage in living:
             passage.close()
         until = time.monotonic() + _PATIENCE_SECONDS
@@ -401,6 +408,29 @@ class _Runner:
                 self._interrupt(passage)
             self._collect(0.1)
         self._at_work.clear()
+
+    @contextmanager
+    def _interrupting(self, runs: frozenset[int]) -> Iterator[None]:
+        """Cancels the statements of runs again and again: on SQLite what they write keeps everybody else from writing,
+        us too."""
+        idents = [work.thread.ident for work in self._at_work.values() if work.passage.run in runs]
+        over = threading.Event()
+
+        def interrupt() -> None:
+            while True:
+                for ident in idents:
+                    if ident is not None:
+                        self.db.interrupt(ident)
+                if over.wait(0.1):
+                    return
+
+        thread = threading.Thread(target=interrupt, name="interrupting")
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def _interrupt(self, passage: Passage) -> None:
         """Cancels the statements of a run that is over."""

@@ -226,6 +226,13 @@ class PostgresqlDatabase:
                 return False
             return True
 
+    def call(self, name: str) -> None:
+        """See `Database`. Nobody is kept from writing here."""
+
+    def heed(self, name: str) -> bool:
+        """See `Database`."""
+        return False
+
     def interrupt(self, thread: int) -> None:
         """See `Database`."""
         self._connections.interrupt(thread)

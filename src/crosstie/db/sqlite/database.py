@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from crosstie.db import migrations
 from crosstie.db.columns import arrow_schema, sqlite_type
 from crosstie.db.database import Dialect, Load, Params, Transaction
-from crosstie.db.locks import hold_path, holder_of, is_file_of, lock_folder, try_hold
+from crosstie.db.locks import call_holder, heed, hold_path, holder_of, is_file_of, lock_folder, try_hold
 from crosstie.db.sqlite.connections import Connections, storage_value
 from crosstie.db.sqlite.errors import in_our_words
 from crosstie.db.sqlite.reflection import reflect, tables
@@ -190,6 +190,16 @@ class SqliteDatabase:
         """See `Database`."""
         with in_our_words(self.place):
             return holder_of(self._path, name)
+
+    def call(self, name: str) -> None:
+        """See `Database`."""
+        with in_our_words(self.place):
+            call_holder(self._path, name)
+
+    def heed(self, name: str) -> bool:
+        """See `Database`."""
+        with in_our_words(self.place):
+            return heed(self._path, name)
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""
