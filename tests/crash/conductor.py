@@ -22,6 +22,8 @@ What = Literal["request", "commit", "load"]
 When = Literal["before", "after"]
 
 _STILL_SECONDS = 20.0
+_LOADS = re.compile('insert into "crosstie_w_|load of rows|slice of the loader child')
+"""How the drivers call a commit of loaded rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +61,8 @@ class Passage:
     unseen: list[str] = field(default_factory=list)
     stands: object = None
     committing: int = 0
-    commits: int = 0
-    commits_at_page: int = -1
+    slices: int = 0
+    slices_at_page: int = -1
     serving: int = 0
 
     def points(self) -> tuple[Point, ...]:
@@ -144,11 +146,11 @@ class Conductor:
 
     def _hold(self, passage: Passage) -> None:
         with self._change:
-            if passage.paced and passage.commits_at_page >= 0:
-                came = lambda: passage.killed or passage.commits > passage.commits_at_page  # noqa: E731
+            if passage.paced and passage.slices_at_page >= 0:
+                came = lambda: passage.killed or passage.slices > passage.slices_at_page  # noqa: E731
                 if not self._change.wait_for(came, _STILL_SECONDS):
                     passage.unseen.append("the rows of the page before a page were not committed")
-            passage.commits_at_page = passage.commits
+            passage.slices_at_page = passage.slices
 
     def _is_killed(self, passage: Passage, what: What, number: int, when: When) -> bool:
         """Kills, if this is the point; whether the one who waits for an answer is dead. A loader child outlives its
@@ -205,7 +207,7 @@ class Conductor:
     def _after(self, passage: Passage, what: What, number: int) -> int | None:
         with self._change:
             passage.committing -= 1
-            passage.commits += 1
+            passage.slices += _LOADS.match(passage.labels[what][number - 1]) is not None
             if passage.version is not None and passage.committing == 0:
                 passage.stands = passage.version()
             self._change.notify_all()

@@ -151,9 +151,15 @@ def _ready(setting: Setting) -> str:
     setting.sql(*(_SQLITE_TRIGGERS if on_sqlite else _POSTGRESQL_TRIGGERS))
     setting.sandbox.control("clock", at=START.isoformat(), frozen=True)
     (bad,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@first.invalid"}])
-    setting.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": "2026-02-31"})
+    _spoil(setting.sandbox, bad, datetime(2001, 1, 1, tzinfo=UTC))
     setting.sandbox.advance(timedelta(hours=1))
     return bad
+
+
+def _spoil(sandbox: Sandbox, record: str, stamp: datetime) -> None:
+    """Gives the newest record a date that there is not, and the oldest stamp: it comes last, by either road."""
+    wire = f"{stamp:%Y-%m-%dT%H:%M:%S}.000+0000"
+    sandbox.control("set_stamp", ids=[record], values={"Birthdate": "2026-02-31", "SystemModstamp": wire})
 
 
 def first_import(setting: Setting) -> datetime:
@@ -174,7 +180,7 @@ def incremental(setting: Setting) -> datetime:
     setting.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": None})
     setting.sandbox.insert("Contact", [{"LastName": "New", "FirstName": "One", "Email": "new@later.invalid"}])
     (worse,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@later.invalid"}])
-    setting.sandbox.control("set_stamp", ids=[worse], values={"Birthdate": "2026-02-30"})
+    _spoil(setting.sandbox, worse, START + timedelta(hours=1))
     return setting.sandbox.advance(timedelta(minutes=3))
 
 
