@@ -39,6 +39,21 @@ def test_a_held_lock_is_one_s_own_until_it_is_given_back(database: Database) -> 
         assert again
 
 
+def test_a_lock_that_was_given_back_is_free_at_once(database: Database) -> None:
+    for _ in range(20):
+        with database.hold("workflow contacts") as got:
+            assert got
+        assert database.holder("workflow contacts") == ""
+
+
+def test_somebody_who_calls_is_heard_once_where_writers_wait_for_each_other(database: Database) -> None:
+    assert not database.heed("workflow contacts")
+    database.call("workflow contacts")
+    database.call("workflow contacts")
+    heard = [database.heed("workflow contacts") for _ in range(2)]
+    assert heard == [database.dialect == "sqlite", False]
+
+
 def test_a_lock_is_held_between_processes_and_ends_with_its_holder(database: Database, database_url: str) -> None:
     program = (
         "import sys\nfrom crosstie.db import open_database\n"

@@ -208,6 +208,9 @@ class PostgresqlDatabase:
                     with self._guard:
                         if self._held.get(name) is connection:  # else it was lost, and taken again here
                             del self._held[name]
+                    # The server takes its time to notice that a connection was closed: whoever comes next need not.
+                    with contextlib.suppress(psycopg.Error):
+                        connection.execute("select pg_advisory_unlock(%s)", [lock_key(name)])
         finally:
             connection.close()
 
