@@ -10,7 +10,7 @@ from datetime import datetime
 from crosstie.db.audit import record
 from crosstie.db.database import Database, parse_instant
 from crosstie.errors import ConfigError
-from crosstie.workflow.state import lock_rejects
+from crosstie.workflow.inbox import lock_rejects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

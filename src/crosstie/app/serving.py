@@ -20,7 +20,7 @@ from crosstie.workflow import firing, history, instances, pauses
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.holding import Hold
 from crosstie.workflow.instances import WorkflowStatus
-from crosstie.workflow.runner import sweep
+from crosstie.workflow.sweeping import sweep
 from crosstie.workflow.watcher import add_message
 
 POLL_SECONDS = 1.0

@@ -21,7 +21,7 @@ from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import deliveries, windows
 from crosstie.sync.matches import confirm_matches
-from crosstie.workflow import instances, state
+from crosstie.workflow import inbox, instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
@@ -367,7 +367,7 @@ class Passage:
     def _publish(self, ready: Ready, task: Task, done: Done, context: Context) -> Mapping[str, int]:
         """The one transaction that ends a task: effect, state, rejects, events, windows."""
         with self._step(f"{ready.activity} is published") as transaction:
-            state.lock_rejects(transaction, self.definition.name)
+            inbox.lock_rejects(transaction, self.definition.name)
             if done.effect is not None and not self.simulated:
                 done = done.effect(transaction) or done
             now = self.around.clock.now()
@@ -411,7 +411,7 @@ class Passage:
                     summed[cause] = summed.get(cause, 0) + 1
                 yield reject
 
-        state.add_rejects(transaction, self.run, task, self.definition.name, activity, each(), self.around.clock.now())
+        inbox.add_rejects(transaction, self.run, task, self.definition.name, activity, each(), self.around.clock.now())
         for (symbol, name), count in summed.items():
             self._warn(
                 transaction, activity, task, f"{count} more rejects: {symbol}{f' on {name}' if name else ''}", {}

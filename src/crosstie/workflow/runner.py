@@ -15,18 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from crosstie.db.database import Database
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError
-from crosstie.sync import comparison, deliveries, windows
-from crosstie.workflow import actions, instances, state
+from crosstie.sync import deliveries
+from crosstie.workflow import actions, inbox, instances, state
 from crosstie.workflow.activity import Scalar
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.edits import refuse_edit
 from crosstie.workflow.holding import HOLD_LOST, Hold
 from crosstie.workflow.instances import Action, WorkflowStatus
-from crosstie.workflow.lists import list_tables
 from crosstie.workflow.passage import Passage, Ready, Surroundings
 from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
+from crosstie.workflow.sweeping import sweep
 
 __all__ = ["RunReport", "Surroundings", "run_workflow", "serve_workflow"]
 
@@ -439,24 +438,11 @@ class _Runner:
                 self.db.interrupt(work.thread.ident)
 
 
-def sweep(db: Database, mine: frozenset[int] = frozenset()) -> None:
-    """Drops work tables that no run names. The tables are listed first and the registers asked after that, in one
-    moment: what another process makes and names meanwhile is not in the list. `mine`: the runs that this process
-    holds."""
-    everything = db.work_tables()
-    found = [name for name in everything if not comparison.is_comparisons(name)]
-    comparison.sweep(db, everything)
-    with db.reading() as transaction:
-        kept = windows.tail_tables(transaction) | deliveries.history_tables(transaction) | list_tables(transaction)
-        names = state.rubbish(transaction, found, mine=mine)
-    db.drop_work([name for name in names if name not in kept])
-
-
 def _report(around: Surroundings, number: int, resumed: bool, seconds: float) -> RunReport:
     with around.db.reading() as transaction:
         done = state.tasks(transaction, number)
         run = state.find_run(transaction, number)
-        rejects = state.count_rejects(transaction, number)
+        rejects = inbox.count_rejects(transaction, number)
     assert run is not None
     return RunReport(
         run=number,

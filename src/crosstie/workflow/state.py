@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from crosstie.db.database import Transaction, instant_text, parse_instant
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage, Link, WorkTable
 from crosstie.sync import deliveries, windows
-from crosstie.workflow.activity import Reject, Scalar, Waiting, Woken
+from crosstie.workflow.activity import Scalar, Waiting, Woken
 
 TAKEN_OVER = "TAKEN_OVER"
 """Code of the refusal to write for a run that another runner has taken."""
@@ -576,121 +576,3 @@ def add_event(
             "vars": vars_text(variables),
         },
     )
-
-
-def add_rejects(
-    transaction: Transaction,
-    run: int,
-    task: int,
-    workflow: str,
-    activity: str,
-    rejects: Iterable[Reject],
-    now: datetime,
-) -> None:
-    """Puts refused rows into the reject inbox. What is refused again for the same cause keeps its open row there, which
-    then tells of this run; the open ones are read once, as soon as a reject names its record."""
-    known: dict[tuple[str, ...], list[int]] | None = None
-    for reject in rejects:
-        number = None
-        if reject.remote_id:
-            if known is None:
-                known = _open_rejects(transaction, task, workflow, activity)
-            cause = (reject.remote_id, reject.code, reject.symbol, reject.field)
-            number = known[cause].pop() if known.get(cause) else None
-        renewed = (
-            "update crosstie.reject set run = :run, task = :task, account = :account, object = :object,"
-            " message = :message, value = :value, record = :record, at = :at where id = :id"
-        )
-        added = (
-            "insert into crosstie.reject (run, task, workflow, activity, account, object, remote_id, code, symbol,"
-            " message, field, value, record, at, status) values (:run, :task, :workflow, :activity, :account, :object,"
-            " :remote_id, :code, :symbol, :message, :field, :value, :record, :at, 'open')"
-        )
-        transaction.execute(
-            added if number is None else renewed,
-            {
-                "run": run,
-                "task": task,
-                "workflow": workflow,
-                "activity": activity,
-                "account": reject.account,
-                "object": reject.object,
-                "remote_id": reject.remote_id,
-                "code": reject.code,
-                "symbol": reject.symbol,
-                "message": reject.message,
-                "field": reject.field,
-                "value": reject.value,
-                "record": json.dumps(dict(reject.record), ensure_ascii=False),
-                "at": instant_text(now),
-                "id": number,
-            },
-        )
-
-
-def _open_rejects(
-    transaction: Transaction, task: int, workflow: str, activity: str
-) -> dict[tuple[str, ...], list[int]]:
-    """The open rejects of an activity's earlier tasks: their numbers, the oldest last, by record and cause."""
-    found: dict[tuple[str, ...], list[int]] = {}
-    for number, *cause in transaction.rows(
-        "select id, remote_id, code, symbol, field from crosstie.reject where workflow = :workflow and status = 'open'"
-        " and activity = :activity and remote_id <> '' and task <> :task order by id desc",
-        {"workflow": workflow, "activity": activity, "task": task},
-    ):
-        found.setdefault(tuple(str(one) for one in cause), []).append(int(number))
-    return found
-
-
-def lock_rejects(transaction: Transaction, workflow: str) -> None:
-    """Comes before everything that changes rejects of a workflow: a publish and a person who dismisses write the same
-    rows in different orders."""
-    transaction.lock(f"rejects of {workflow}")
-
-
-def count_rejects(transaction: Transaction, run: int) -> int:
-    """How many rows a run refused, over all its attempts; those that were dismissed since count too."""
-    row = transaction.row("select count(*) from crosstie.reject where run = :run", {"run": run})
-    return int(row[0]) if row else 0
-
-
-def living_tables(transaction: Transaction) -> frozenset[str]:
-    """Work tables that a resumable run, or the display of the newest run of each workflow, still names; all of the
-    newest run's where they are kept."""
-    rows = transaction.rows(
-        "select e.description from crosstie.event e join crosstie.run r on r.id = e.run where e.table_name <> '' and ("
-        f" r.status in ({_RESUMABLE}) or ((e.target = '' or r.kept = 1) and"
-        " r.id in (select max(id) from crosstie.run group by workflow)))"
-    )
-    names: set[str] = set()
-    for (description,) in rows:
-        table = read_work_table(str(description))
-        names.add(table.name)
-        names.update(table.bases)
-    return frozenset(names)
-
-
-def rubbish(transaction: Transaction, found: Sequence[str], *, mine: frozenset[int]) -> tuple[str, ...]:
-    """Of the work tables that were found before, those that no run names: of runs that are over, and the unpublished
-    ones of runs that this process holds. A table of a run that another process holds may be loading and is none."""
-    living = living_tables(transaction)
-    kept = _kept_tables(transaction)
-    alive = {int(row[0]) for row in transaction.rows(f"select id from crosstie.run where status in ({_RESUMABLE})")}
-    named = [name for name in found if name not in living and not name.startswith(kept)]
-    return tuple(name for name in named if (run := _run_of(name)) not in alive or run in mine)
-
-
-def _kept_tables(transaction: Transaction) -> tuple[str, ...]:
-    """What the names of the work tables begin with that a task of a resumable run keeps for its next execution: any
-    text in its state that looks like one."""
-    rows = transaction.rows(
-        "select t.state from crosstie.task t join crosstie.run r on r.id = t.run"
-        f" where t.state <> '{{}}' and r.status in ({_RESUMABLE})"
-    )
-    values = (value for (text,) in rows for value in read_vars(str(text)).values())
-    return tuple(value for value in values if isinstance(value, str) and value.startswith("w_"))
-
-
-def _run_of(work_table: str) -> int:
-    number = work_table.split("_")[1]
-    return int(number) if number.isdigit() else 0

@@ -20,7 +20,7 @@ from crosstie.db.database import Database
 from crosstie.errors import BrakeError
 from crosstie.schema.store import SchemaStore
 from crosstie.sync import windows
-from crosstie.workflow import state
+from crosstie.workflow import inbox
 from crosstie.workflow.activity import Reject
 from tests.contract.app.test_stores import NAME, described, describing
 
@@ -130,9 +130,9 @@ def test_rejects_dismissed_while_a_run_publishes_do_not_end_in_a_deadlock(three:
 
     def publish(settled: list[str], refused: list[str]) -> None:
         with publisher.transaction("publish") as transaction:
-            state.lock_rejects(transaction, held.workflow)
+            inbox.lock_rejects(transaction, held.workflow)
             rejects = [Reject(remote_id=one, symbol="X", message="x") for one in refused]
-            state.add_rejects(transaction, held.run, 1, held.workflow, held.activity, iter(rejects), START)
+            inbox.add_rejects(transaction, held.run, 1, held.workflow, held.activity, iter(rejects), START)
             windows.replace_unaccepted(transaction, held, settled=settled, refused=refused, now=START)
 
     for _ in range(ROUNDS):
