@@ -202,7 +202,7 @@ def test_what_an_activity_with_mistakes_puts_out_is_used_where_it_is_known() -> 
         (
             ("into: recipient", "into: recipient\n    operation: updat"),
             "write.operation: “updat” is not known here. Did you mean “update”? It can be 'insert or update',"
-            " 'insert' or 'update'",
+            " 'insert', 'update' or 'delete'",
         ),
         (
             ("{field: SystemModstamp}", "{feild: SystemModstamp}"),
