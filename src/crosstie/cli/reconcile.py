@@ -24,6 +24,7 @@ _MEANINGS = {
     "deleted": "here, not on the CRM any more (or hidden from this user)",
     "left the filter": "here, and no longer what the import asks for",
     "gone": "here, and no longer what the import reads: deleted, or left the filter",
+    "handed on": "left the filter, and a run has handed them on as leavers",
     "refused": "known",
     "too new": "changed since: the next run reads them",
 }
@@ -139,7 +140,7 @@ def _say(found: Reconciliation, output: Path | None) -> None:
 
 
 def _say_first(found: Reconciliation, verdict: Verdict) -> None:
-    if verdict in ("refused", "too new"):
+    if verdict in ("handed on", "refused", "too new"):
         return
     shown = found.first[verdict]
     for one in shown:

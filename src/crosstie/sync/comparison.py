@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What is the matter with a record. `deleted` and `left the filter` are `gone`, told apart."""
+    """What is the matter with a record. `deleted` and `left the filter` are `gone`, told apart; `handed on` is gone too,
+    and a run has said so."""
 
     MISSING = "missing"
     STALE = "stale"
     DELETED = "deleted"
     LEFT_FILTER = "left the filter"
     GONE = "gone"
+    HANDED_ON = "handed on"
     REFUSED = "refused"
     NEW = "too new"
 
@@ -184,6 +186,15 @@ class Comparison:
         text = json.loads(record).get(self.imported.stamp_column)
         refused = _instant(text) if isinstance(text, str) else None
         return refused is None or stamp is None or refused >= stamp
+
+    def mark_handed_on(self, matches: str) -> None:
+        """Marks those that are gone and left by an import's Leavers transition, by the table of its matches."""
+        with self.db.transaction("records that were handed on are marked") as transaction:
+            transaction.execute(
+                f"update crosstie.{self.name('differences')} set verdict = '{Verdict.HANDED_ON}'"
+                f" where verdict = '{Verdict.GONE}'"
+                f" and remote_id in (select remote_id from crosstie.{matches} where has_left = 1)"
+            )
 
     def gone(self) -> int:
         """How many tied records were not read."""

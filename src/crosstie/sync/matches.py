@@ -1,7 +1,8 @@
-"""Matches: the records that an import has read and that matched its filter when it last saw them.
+"""Matches: the records that an import has read, and whether they matched its filter when it last saw them.
 
 By them an import knows which records leave. The table of an option is kept as long as a register names it, and changes
-only when a window is confirmed: what left is told of once when the run ends well, and again when it did not.
+only when a window is confirmed: what left is told of once when the run ends well, and again when it did not. What has
+left stays there as such (`has_left`), so that a comparison of both sides knows who was told of.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Matches:
 
 
 def known_matches(transaction: Transaction, window: Window) -> Matches | None:
-    """What is known of the option of an open window; None when there is nothing yet, or it is of another org."""
+    """What is known of the option of a window; None when there is nothing yet, or it is of another org."""
     row = transaction.row(
         "select org, table_name, window_id from crosstie.matches where option_name = :option", {"option": window.option}
     )
@@ -69,11 +70,8 @@ def confirm_matches(transaction: Transaction, window: Window) -> None:
     table = str(row[0] if int(row[1]) else row[2])
     if not int(row[1]):
         transaction.execute(
-            f"delete from crosstie.{table} where remote_id in"
-            f" (select remote_id from crosstie.{row[0]} where leaves = 1)"
-        )
-        transaction.execute(
-            f"insert into crosstie.{table} (remote_id) select remote_id from crosstie.{row[0]} where leaves = 0"
+            f"insert into crosstie.{table} (remote_id, has_left) select remote_id, leaves from crosstie.{row[0]}"
+            " where true on conflict (remote_id) do update set has_left = excluded.has_left"
         )
     transaction.execute(
         "insert into crosstie.matches (option_name, org, table_name, window_id) values (:option, :org, :table, :window)"

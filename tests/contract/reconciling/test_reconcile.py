@@ -214,6 +214,33 @@ def test_deletions_are_told_from_records_that_left_the_filter(tied: World) -> No
     tied.sandbox.control("update", id=left, values={"AssistantName": None})
 
 
+def test_what_was_handed_on_as_a_leaver_is_no_difference(tied: World) -> None:
+    """Told before leavers were asked for: a difference. Handed on by a run, deleted after that or not: none."""
+    narrow: dict[str, Any] = {"filter": {"all": [{"field": "AssistantName", "is": "empty"}]}}
+    before, handed, deleted, back = sorted(tied.sandbox.change_contacts(4))
+    tied.run(definition(**narrow))
+    tied.sandbox.control("update", id=before, values={"AssistantName": "Somebody"})
+    tied.advance(minutes=30)
+    text = definition(more={"gone": {"type": "javascript", "code": "1"}}, leavers="gone", **narrow)
+    tied.run(text)
+    for one in (handed, deleted, back):
+        tied.sandbox.control("update", id=one, values={"AssistantName": "Somebody"})
+    tied.advance(minutes=30)
+    tied.run(text)
+    tied.sandbox.control("delete", ids=[deleted])
+    found = reconcile(tied, text)
+    assert ids(found, Verdict.HANDED_ON) == sorted([handed, deleted, back])
+    assert told(found) == {"left the filter": 1, "handed on": 3}
+    assert ids(found, Verdict.LEFT_FILTER) == [before]
+    tied.sandbox.control("update", id=back, values={"AssistantName": None})
+    tied.advance(minutes=30)
+    tied.run(text)
+    tied.sandbox.control("update", id=back, values={"AssistantName": "Somebody"})
+    assert told(reconcile(tied, text)) == {"left the filter": 2, "handed on": 2}
+    for one in (before, handed, back):
+        tied.sandbox.control("update", id=one, values={"AssistantName": None})
+
+
 def test_a_filter_that_was_widened_names_what_it_lets_in(tied: World) -> None:
     (apart,) = tied.sandbox.insert("Contact", [{"LastName": "Apart", "AssistantName": "x"}])
     tied.advance(minutes=30)

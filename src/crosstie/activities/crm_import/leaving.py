@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _REMOTE_ID = ID.named("remote_id")
 _STAMP = Column(name="stamp", type=ColumnType.INSTANT)
 _LEAVES = Column(name="leaves", type=ColumnType.INTEGER)
+_HAS_LEFT = Column(name="has_left", type=ColumnType.INTEGER)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,20 +98,21 @@ class Leavers:
         moved without looking for leavers, all that matches is asked for by id."""
         db, key = self.context.db, self.context.db.quote(self.plan.key)
         stock = self.context.private_name("stock")
-        sources = [f"select {key} from crosstie.{raw}"]
+        sources = [f"select {key} as remote_id, 0 as has_left from crosstie.{raw}"]
         if self.plan.window.start is not None:
             query = replace(self.plan.query, window=None, expected_rows=None)
             rows = self._aside(ID).into(stock, iter([query]), keep=self._keep, token=self._job())
-            sources.append(f"select id from crosstie.{stock}")
+            sources.append(f"select id, 0 from crosstie.{stock}")
             self.context.log.info(f"leavers: {rows:,} records match now; what leaves is told from the next run on.")
         if known is not None:
-            sources.append(f"select remote_id from crosstie.{known.table}")
+            sources.append(f"select remote_id, has_left from crosstie.{known.table}")
         self.change, self.replaces = self.context.private_name("matches"), True
         # They outlive the run: emptied by a crash of the server, they would hide every leaver.
-        db.create_work(self.change, (_REMOTE_ID,), durable=True)
+        db.create_work(self.change, (_REMOTE_ID, _HAS_LEFT), durable=True)
         with db.transaction("records that match") as transaction:
             transaction.execute(
-                f"insert into crosstie.{self.change} (remote_id) select * from ({' union '.join(sources)}) s order by 1"
+                f"insert into crosstie.{self.change} (remote_id, has_left) select remote_id, min(has_left)"
+                f" from ({' union all '.join(sources)}) s group by remote_id order by remote_id"
             )
         db.prepare(self.change, [_REMOTE_ID.name], unique=True)
 
@@ -128,7 +130,7 @@ class Leavers:
         with db.transaction("records that may have left") as transaction:
             transaction.execute(
                 f"delete from crosstie.{self.changed} as c where {matched}"
-                f" or not exists (select 1 from crosstie.{known.table} k where k.remote_id = c.id)"
+                f" or not exists (select 1 from crosstie.{known.table} k where k.remote_id = c.id and k.has_left = 0)"
             )
 
     def _leave_out_what_matches(self) -> None:
@@ -156,7 +158,7 @@ class Leavers:
             transaction.execute(
                 f"insert into crosstie.{self.change} (remote_id, leaves) select distinct r.{key}, 0"
                 f" from crosstie.{raw} r where not exists"
-                f" (select 1 from crosstie.{known.table} k where k.remote_id = r.{key})"
+                f" (select 1 from crosstie.{known.table} k where k.remote_id = r.{key} and k.has_left = 0)"
                 f" union all select distinct id, 1 from crosstie.{self.changed}"
             )
 

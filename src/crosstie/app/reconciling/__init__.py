@@ -35,6 +35,7 @@ from crosstie.sync.comparison import (
     Verdict,
     comparing,
 )
+from crosstie.sync.matches import known_matches
 from crosstie.sync.ties import find_ties
 from crosstie.workflow import state
 
@@ -95,7 +96,7 @@ class Reconciliation:
 
     @property
     def differences(self) -> int:
-        """How many records make the two sides differ; what is refused or too new does not."""
+        """How many records make the two sides differ; what is handed on, refused or too new does not."""
         return sum(self.counts[one] for one in DIFFERENT)
 
     @property
@@ -184,7 +185,7 @@ class Reconciler:
             road=subject.activity.road,
         )
         with comparing(db, self._imported(window), ties.name if ties else "", bound) as comparison:
-            rows = self._find(remote, comparison)
+            rows = self._find(remote, comparison, window)
             asked_before = comparison.asked_for()
             repaired, refusal = self._ask_for(comparison)
             for difference in comparison.all() if written is not None else ():
@@ -252,13 +253,17 @@ class Reconciler:
             options={str(name): str(value or "") for name, value in options},
         )
 
-    def _find(self, remote: RemoteSide, comparison: Comparison) -> int:
+    def _find(self, remote: RemoteSide, comparison: Comparison, window: windows.Window) -> int:
         """Reads the CRM's side and compares; how many records it has."""
         expected = remote.count()
         self.watch.begun(self._cost(remote, expected))
         table = remote.read(remote.query(expected_rows=expected), comparison.name("remote"), self.watch.rows)
         comparison.find(table)
         comparison.mark_refused()
+        with self.around.db.reading() as transaction:
+            matches = known_matches(transaction, window)
+        if matches is not None and matches.table in self.around.db.work_tables():
+            comparison.mark_handed_on(matches.table)
         gone = comparison.gone()
         if 0 < gone <= self.tell_apart_up_to:
             found = remote.read_ids(comparison.gone_ids(), comparison.name("found"), filtered=False)
