@@ -1,0 +1,233 @@
+"""The examples in docs/activities, read and carried out.
+
+An example is the section “## Example” of a page. What stands in it is carried out from top to bottom:
+
+- a ```sql block: statements, which people ran on their database;
+- a table below “`OBJECT` in Salesforce:”: records of a sandbox, reached by the account `salesforce`;
+- a block below a line that ends with “the file `NAME`:”: a file of the project;
+- a ```yaml block that begins with `workflow:`: it is applied and run, or only applied where the line above it says
+  “is applied”;
+- a table below “`TABLE` holds:” or “`ACTIVITY.TRANSITION` put out:”: the rows there, in any order; empty is null;
+- a block below “the file `NAME` holds:”: the text of a file afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from crosstie import App
+from crosstie.accounts import create_key_file
+from crosstie.db import open_database
+from crosstie.db.statements import quote_identifier
+from crosstie.model import ColumnType, WorkTable
+from crosstie.workflow import state
+from tests.sandboxes import Sandbox
+
+DOCS = Path(__file__).parents[3] / "docs" / "activities"
+ACCOUNT = "salesforce"
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+_TABLE = re.compile(r"^\|.*\|\n\|[ :|-]+\|\n(?:\|.*\|(?:\n|\Z))*", flags=re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A fenced block (its language and text) or a table (language `table`), and the line that leads to it."""
+
+    language: str
+    text: str
+    lead: str
+
+    def names(self, pattern: str) -> str:
+        """What the line names where it has that pattern, else ''."""
+        found = re.search(pattern, self.lead)
+        return found[1] if found else ""
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """The header and the cells of a table."""
+        header, _, *lines = [
+            [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+            for line in self.text.strip().splitlines()
+        ]
+        return header, lines
+
+
+def example(page: Path) -> tuple[Block, ...]:
+    """The blocks of a page's example, none where it has no example."""
+    _, _, section = page.read_text(encoding="utf-8").partition("\n## Example\n")
+    section = re.split(r"^## ", section, maxsplit=1, flags=re.MULTILINE)[0]
+    fences = [(found.start(), found.end(), found[1] or "text", found[2]) for found in _FENCE.finditer(section)]
+    tables = [
+        (found.start(), found.end(), "table", found[0])
+        for found in _TABLE.finditer(section)
+        if not any(start < found.start() < end for start, end, _, _ in fences)
+    ]
+    blocks, before = [], 0
+    for start, end, language, text in sorted(fences + tables):
+        lead = section[before:start].strip().rpartition("\n\n")[2].replace("\n", " ")
+        blocks.append(Block(language=language, text=text, lead=lead))
+        before = end
+    return tuple(blocks)
+
+
+def workflows(page: Path) -> tuple[str, ...]:
+    """The workflow files in a page's example."""
+    return tuple(
+        block.text for block in example(page) if block.language == "yaml" and block.text.startswith("workflow:")
+    )
+
+
+class FastClock:
+    """A thousand times as fast as ours: a wait of ten minutes is over in less than a second."""
+
+    def __init__(self) -> None:
+        self._began = datetime.now(UTC)
+
+    def now(self) -> datetime:
+        """The present instant of a hasty world."""
+        return self._began + (datetime.now(UTC) - self._began) * 1000
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """A project on which an example is carried out. `asserted` counts the rows that were compared."""
+
+    app: App
+    folder: Path
+    sandbox: Callable[[], Sandbox]
+    run: int = 0
+    asserted: int = 0
+
+    def play(self, blocks: Sequence[Block]) -> None:
+        """Carries out an example."""
+        for block in blocks:
+            self._step(block)
+
+    def _step(self, block: Block) -> None:
+        if block.language == "sql":
+            self._sql(block.text)
+        elif block.language == "yaml" and block.text.startswith("workflow:"):
+            self._workflow(block)
+        elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce:$")):
+            self._remote(name, *block.rows())
+        elif block.language == "table" and (name := block.names(r"`([\w-]+\.[\w-]+)` put out:$")):
+            self._compare(block, *self._work_table(*name.split(".")))
+        elif block.language == "table" and (name := block.names(r"`(\w+)` holds:$")):
+            self._compare(block, self.app.db.quote_table(name), self._types(name))
+        elif name := block.names(r"the file `([^`]+)` holds:$"):
+            assert (self.folder / name).read_text(encoding="utf-8") == block.text
+            self.asserted += 1
+        elif name := block.names(r"the file `([^`]+)`:$"):
+            (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / name).write_text(block.text, encoding="utf-8")
+        else:
+            raise AssertionError(f"nothing says what to do with the {block.language} block after “{block.lead}”")
+
+    def _sql(self, text: str) -> None:
+        with self.app.db.transaction("people") as transaction:
+            for statement in re.split(r";\s*$", text, flags=re.MULTILINE):
+                if statement.strip():
+                    transaction.execute(statement)
+
+    def _workflow(self, block: Block) -> None:
+        # Kept, so that what every transition carried can be looked at afterwards.
+        text = re.sub(r"\A(workflow: .*\n)", r"\1keep_interim: true\n", block.text)
+        file = self.folder / "example.yaml"
+        file.write_text(text, encoding="utf-8")
+        applied = self.app.workflows.apply(file)
+        if "is applied" not in block.lead:
+            self.run = self.app.workflows.run(applied.definition.name).run
+
+    def _remote(self, name: str, header: list[str], lines: list[list[str]]) -> None:
+        sandbox = self.sandbox()
+        if ACCOUNT not in self.app.accounts.names():
+            flow = sandbox.sign_in("client_credentials")
+            settings = {
+                "flow": "client_credentials",
+                "host": sandbox.salesforce["login_url"],
+                "ca_file": str(sandbox.ca_file),
+                "client_id": flow["client_id"],
+                "client_secret": flow["client_secret"],
+            }
+            self.app.accounts.add(ACCOUNT, "salesforce", settings)
+            self.app.accounts.check(ACCOUNT)
+        list(self.app.schemas.collect(ACCOUNT, [name]))
+        sandbox.insert(name, [dict(zip(header, line, strict=True)) for line in lines])
+        sandbox.advance(timedelta(minutes=5))  # past the guard of an automatic index
+
+    def _work_table(self, activity: str, transition: str) -> tuple[str, dict[str, ColumnType]]:
+        with self.app.db.reading() as transaction:
+            tables = [
+                event.table
+                for event in state.events(transaction, self.run)
+                if (event.source, event.transition) == (activity, transition) and event.table is not None
+            ]
+        assert tables, f"{activity}.{transition} put out nothing"
+        table: WorkTable = tables[-1]
+        return f"crosstie.{quote_identifier(table.name)}", {one.name: one.type for one in table.columns}
+
+    def _types(self, name: str) -> dict[str, ColumnType]:
+        table = self.app.db.reflect(name)
+        assert table is not None, f"there is no table {name}"
+        return {column.name: column.type for column in table.columns}
+
+    def _compare(self, block: Block, table: str, types: dict[str, ColumnType]) -> None:
+        header, expected = block.rows()
+        exact = {name.lower(): name for name in types}  # PostgreSQL writes names small that nobody quoted
+        names = [exact[name.lower()] for name in header]
+        listed = ", ".join(self.app.db.quote(name) for name in names)
+        with self.app.db.reading() as transaction:
+            found = transaction.rows(f"select {listed} from {table}")
+        kinds = [types[name] for name in names]
+        shown = [[_text(value, kind) for value, kind in zip(row, kinds, strict=True)] for row in found]
+        assert sorted(shown) == sorted(_plain_numbers(expected)), block.lead
+        self.asserted += len(expected)
+
+
+def _text(value: Any, kind: ColumnType) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case int() if kind is ColumnType.BOOLEAN:
+            return str(bool(value)).lower()
+        case datetime():
+            return f"{value.astimezone(UTC) if value.tzinfo else value:%Y-%m-%d %H:%M:%S}"
+        case date():
+            return value.isoformat()
+        case str() if kind is ColumnType.INSTANT:
+            return _text(datetime.fromisoformat(value), kind)
+        case _:
+            return _plain_number(str(value))
+
+
+def _plain_numbers(rows: list[list[str]]) -> list[list[str]]:
+    return [[_plain_number(cell) for cell in row] for row in rows]
+
+
+def _plain_number(text: str) -> str:
+    """10.50 and 10.5 are the same number, which one database shows in this way and the other in that."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return f"{number.normalize():f}" if number.is_finite() else text
+
+
+@contextmanager
+def staged(folder: Path, database: str, sandbox: Callable[[], Sandbox]) -> Iterator[Stage]:
+    """A new project in that folder, on that database; `sandbox` is asked for by the first example that needs one."""
+    (folder / ".crosstie").mkdir(parents=True)
+    (folder / "crosstie.toml").write_text("", encoding="utf-8")
+    create_key_file(folder / ".crosstie" / "key")
+    open_database(database).close()
+    with App.open(folder, database=database, clock=FastClock()) as app:
+        yield Stage(app=app, folder=folder, sandbox=sandbox)
