@@ -13,7 +13,11 @@ from tests.sandboxes import Sandbox
 
 PAGE = Path(__file__).parents[2] / "docs" / "activities" / "crm-import.md"
 WHOLE = dict(
-    re.findall(r"^```yaml\n(?=workflow: (\S+))(.*?)^```$", PAGE.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    re.findall(
+        r"^```yaml\n(?=workflow: (\S+))(.*?)^```$",
+        PAGE.read_text("utf-8").partition("\n## Example\n")[0],
+        flags=re.DOTALL | re.MULTILINE,
+    )
 )
 ENGAGED = "create table engaged (crm_id varchar(18) primary key, last_name text, email text, engaged boolean)"
 
