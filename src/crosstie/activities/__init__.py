@@ -18,6 +18,7 @@ from crosstie.activities.lists import ListUpdate, ReadList
 from crosstie.activities.query import IncrementalQuery, Query
 from crosstie.activities.scheduler import Scheduler
 from crosstie.activities.split import Split
+from crosstie.activities.sql_code import SqlCode
 from crosstie.activities.start import Start
 from crosstie.activities.test import Test
 from crosstie.activities.union import Union
@@ -38,6 +39,7 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "change_dimension": ChangeDimension,
     "update_data": UpdateData,
     "javascript": JavaScript,
+    "sql_code": SqlCode,
     "end": End,
     "union": Union,
     "intersection": Intersection,

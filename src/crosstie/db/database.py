@@ -95,6 +95,10 @@ class Database(Protocol):
         for the lock is told. Never hold one across a network wait."""
         ...
 
+    def outside_transaction(self, purpose: str) -> AbstractContextManager[Transaction]:
+        """A connection on which each statement takes effect at once: for those that refuse a transaction (vacuum)."""
+        ...
+
     def reading(self) -> AbstractContextManager[Transaction]:
         """A consistent read."""
         ...

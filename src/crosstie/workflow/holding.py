@@ -117,6 +117,11 @@ class HeldDatabase:
             self._hold.write(transaction)
             yield transaction
 
+    def outside_transaction(self, purpose: str) -> AbstractContextManager[Transaction]:
+        """See `Database`. Raises DatabaseError when the hold is lost; what is at work then is not taken back."""
+        self._hold.check()
+        return self._db.outside_transaction(purpose)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
         return self._db.reading()

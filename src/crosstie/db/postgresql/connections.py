@@ -224,6 +224,12 @@ class Connections:
                 connection.execute("commit")
 
     @contextlib.contextmanager
+    def outside_transaction(self, purpose: str) -> Iterator[PostgresqlTransaction]:
+        """Each statement takes effect at once; who waits for a lock is told for what."""
+        with self.borrowed() as connection, self._watch.over(connection.info.backend_pid, purpose):
+            yield PostgresqlTransaction(connection, self.place)
+
+    @contextlib.contextmanager
     def borrowed(self) -> Iterator[Connection]:
         """A connection outside any transaction, given back at the end unless it broke."""
         connection = self._take() or self.open()

@@ -71,6 +71,10 @@ class PostgresqlDatabase:
         """See `Database`."""
         return self._connections.transaction("begin", purpose)
 
+    def outside_transaction(self, purpose: str) -> AbstractContextManager[Transaction]:
+        """See `Database`."""
+        return self._connections.outside_transaction(purpose)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
         return self._connections.transaction("begin isolation level repeatable read read only", "reading")

@@ -171,6 +171,12 @@ class Connections:
             self.commit(connection)
 
     @contextlib.contextmanager
+    def outside_transaction(self, purpose: str) -> Iterator[SqliteTransaction]:
+        """Each statement takes effect at once."""
+        with self.turn(purpose), self._borrowed("write") as connection:
+            yield SqliteTransaction(connection, self.place)
+
+    @contextlib.contextmanager
     def turn(self, purpose: str) -> Iterator[None]:
         """Our turn to write, among all threads and processes of ours."""
         self.refuse_nested(purpose)

@@ -62,6 +62,10 @@ class SqliteDatabase:
         """See `Database`."""
         return self._connections.writing(purpose)
 
+    def outside_transaction(self, purpose: str) -> AbstractContextManager[Transaction]:
+        """See `Database`."""
+        return self._connections.outside_transaction(purpose)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         """See `Database`."""
         return self._connections.snapshot()
