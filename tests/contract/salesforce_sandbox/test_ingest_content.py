@@ -251,6 +251,22 @@ def test_keys_that_come_twice_in_an_upsert(client: Client) -> None:
     assert stored(client, far[0]["sf__Id"], "LastName")["LastName"] == "B"
 
 
+def test_ids_that_come_twice(client: Client) -> None:
+    """Within a chunk of 200 rows none of them is written; in another chunk the later one wins."""
+    twice, once, far = (made(client) for _ in range(3))
+    data = f"Id,LastName\n{twice},A\n{once},B\n{twice[:15]},C\n"
+    done = ingested(client, data, "update")
+    assert [row["sf__Id"] for row in done.successful] == [once]
+    assert done.errors == [f"DUPLICATE_VALUE:Duplicate id specified: {twice}:--"] * 2
+    done = ingested(client, data, "upsert", externalIdFieldName="Id")
+    assert [row["sf__Id"] for row in done.successful] == [once]
+    assert all(error.startswith("DUPLICATE_VALUE:Duplicate id specified: ") for error in done.errors)
+    fillers = "".join(f"{'0' * 14}{row:04},x\n" for row in range(199))
+    done = ingested(client, f"Id,LastName\n{far},A\n{fillers}{far},B\n", "update")
+    assert [row["sf__Id"] for row in done.successful] == [far, far]
+    assert stored(client, far, "LastName")["LastName"] == "B"
+
+
 def test_keys_of_several_records(client: Client) -> None:
     ids = sorted(made(client, Legacy_Key__c="several") for _ in range(2))
     done = ingested(client, "Legacy_Key__c,LastName\nseveral,A\n", "upsert", externalIdFieldName="Legacy_Key__c")
@@ -301,7 +317,8 @@ def test_ids_of_updates(sandbox: Sandbox, client: Client) -> None:
     assert [row["sf__Id"] for row in ingested(client, data, "update").failed] == [""] * 5
 
 
-def test_a_record_that_comes_twice_in_an_update_ends_as_its_last_row_says(client: Client) -> None:
+def test_a_record_that_comes_twice_in_an_update_may_end_as_its_last_row_says(sandbox: Sandbox, client: Client) -> None:
+    sandbox.switches(duplicate_ids_refused=False)
     record_id = made(client)
     done = ingested(client, f"Id,Title,FirstName\n{record_id},first,A\n{record_id[:15]},last,\n", "update")
     assert len(done.successful) == 2

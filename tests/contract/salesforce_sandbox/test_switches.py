@@ -104,6 +104,33 @@ def test_the_code_of_a_key_that_comes_twice(sandbox: Sandbox, client: Client) ->
     assert code() == "DUPLICATE_EXTERNAL_ID"
 
 
+def test_an_id_that_comes_twice_in_an_update(sandbox: Sandbox, client: Client) -> None:
+    """All rows of it are refused, or the last one wins (help article 000384876)."""
+    twice, once = (one["Id"] for one in client.query("SELECT Id FROM Contact ORDER BY Id LIMIT 2")["records"])
+    given = [(twice, "First"), (once, "Alone"), (twice[:15], "Last")]
+
+    def sent(path: str) -> list[str]:
+        rows = [{"attributes": {"type": "Contact"}, "Id": record_id, "Title": title} for record_id, title in given]
+        answer = client.send("PATCH", path, json={"records": rows}).json()
+        return [one["errors"][0]["message"] if one["errors"] else "" for one in answer]
+
+    def title() -> Any:
+        return client.get(f"/sobjects/Contact/{twice}").json()["Title"]
+
+    before = title()
+    refused = f"Duplicate id specified: {twice}"
+    assert sent("/composite/sobjects") == [refused, "", refused]
+    by_id = sent("/composite/sobjects/Contact/Id")
+    assert [one.startswith("Duplicate id specified") for one in by_id] == [True, False, True]
+    assert title() == before
+    sandbox.switches(duplicate_ids_refused=False)
+    assert sent("/composite/sobjects") == ["", "", ""]
+    assert title() == "Last"
+    client.send("PATCH", f"/sobjects/Contact/{twice}", json={"Title": before})
+    assert sent("/composite/sobjects/Contact/Id") == ["", "", ""]
+    assert title() == "Last"
+
+
 def test_values_of_later_pages(sandbox: Sandbox, client: Client) -> None:
     def second_page() -> set[str]:
         page = client.query("SELECT Id, Title FROM Contact ORDER BY Id")

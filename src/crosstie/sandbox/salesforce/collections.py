@@ -12,11 +12,14 @@ from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
+from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.records import (
     Records,
     SeveralRecords,
     Writer,
+    doubled_ids,
+    duplicate_id,
     duplicate_key,
     record_id_of,
     row_id,
@@ -51,6 +54,7 @@ class Collections:
     def update(self, call: Call) -> Response:
         """PATCH BASE/composite/sobjects."""
         rows, all_or_none = _rows(call)
+        doubled = doubled_ids(_key_value(row, "Id") or "" for row in rows) if self._refuses_doubled() else frozenset()
 
         def change(row: Row, writer: Writer) -> Row:
             sobject = self._typed(row)
@@ -59,6 +63,8 @@ class Collections:
                 raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", [])
             given = {name: value for name, value in row.items() if name.lower() != "id"}
             complete = row_id(record_id)
+            if complete in doubled:
+                raise duplicate_id(complete)
             self._records.update(sobject, complete, given, writer)
             return {"id": complete}
 
@@ -72,12 +78,16 @@ class Collections:
             raise not_found(f"Provided external ID field does not exist or is not accessible: {call.args['key']}")
         rows, all_or_none = _rows(call)
         values = [_key_value(row, key.name) for row in rows]
+        ids = (value or "" for value in values) if key.type == "id" else ()
+        doubled = doubled_ids(ids) if self._refuses_doubled() else frozenset()
 
         def put(row: Row, writer: Writer) -> Row:
             value = _key_value(row, key.name)
             if value is None:
                 raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
-            if values.count(value) > 1:
+            if to_18(value) in doubled:
+                raise duplicate_id(value)
+            if key.type != "id" and values.count(value) > 1:
                 raise duplicate_key(key, value, self._org.switches.duplicate_key_code)
             given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
             try:
@@ -139,6 +149,9 @@ class Collections:
                 answers = [_rolled_back(answer) for answer in answers]
             connection.execute("RELEASE collection")
         return json_response(answers)
+
+    def _refuses_doubled(self) -> bool:
+        return self._org.switches.duplicate_ids_refused
 
     def _typed(self, row: Row) -> SObject:
         attributes = row.get("attributes")

@@ -11,13 +11,15 @@ from typing import Any
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
-from crosstie.sandbox.salesforce.ids import make_ids
+from crosstie.sandbox.salesforce.ids import make_ids, to_18
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, RecordRows, folded, missing_id, refused_cells
 from crosstie.sandbox.salesforce.records import (
     Records,
     Writer,
     check_allowed,
+    doubled_ids,
+    duplicate_id,
     duplicate_key,
     duplicate_value,
     is_required,
@@ -71,6 +73,23 @@ class RecordSets:
         self, connection: sqlite3.Connection, sobject: SObject, given: list[str], cells: list[Cells], writer: Writer
     ) -> list[Outcome]:
         """Changes the records with the ids `given` as they were sent."""
+        doubled = doubled_ids(given) if self._org.switches.duplicate_ids_refused else frozenset()
+        if not doubled:
+            return self._update(connection, sobject, given, cells, writer)
+        complete = [to_18(one) for one in given]
+        rows = [row for row, record_id in enumerate(complete) if record_id not in doubled]
+        results = self._update(
+            connection, sobject, [given[row] for row in rows], [one.at(rows) for one in cells], writer
+        )
+        outcomes = dict(zip(rows, results, strict=True))
+        return [
+            outcomes[row] if row in outcomes else Outcome(record_id, error=duplicate_id(str(record_id)))
+            for row, record_id in enumerate(complete)
+        ]
+
+    def _update(
+        self, connection: sqlite3.Connection, sobject: SObject, given: list[str], cells: list[Cells], writer: Writer
+    ) -> list[Outcome]:
         ids, refused = _complete_ids(given, "update")
         known = [record_id for record_id in ids if record_id is not None]
         unique = any(one.field.unique for one in cells)
@@ -120,11 +139,14 @@ class RecordSets:
         code = self._org.switches.duplicate_key_code
         same = folded(key, given)
         times = Counter(same)
+        doubled = doubled_ids(given) if key.type == "id" and self._org.switches.duplicate_ids_refused else frozenset()
         for row, text in enumerate(given):
             if not text and key.type != "id":
                 error = ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
                 outcomes[row] = Outcome(None, error=error)
-            elif text and times[same[row]] > 1:
+            elif to_18(text) in doubled:
+                outcomes[row] = Outcome(None, error=duplicate_id(text))
+            elif key.type != "id" and times[same[row]] > 1:
                 outcomes[row] = Outcome(None, error=duplicate_key(key, text, code))
         if writer.late or any(one.field.unique for one in cells):
             rows = [row for row in range(len(given)) if row not in outcomes]

@@ -4,7 +4,8 @@ Sources: "sObject Rows", "Insert or Update (Upsert)", REST API guide; the row er
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -262,6 +263,12 @@ def row_id(text: str) -> str:
         raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error
 
 
+def doubled_ids(given: Iterable[str]) -> frozenset[str]:
+    """The records whose id comes more than once, as 15 characters or 18."""
+    times = Counter(complete for complete in map(to_18, given) if complete is not None)
+    return frozenset(record_id for record_id, number in times.items() if number > 1)
+
+
 def row_refusal(error: ApiError) -> ApiError:
     """A refusal as a row of many is told it: a record that is not there is an invalid reference."""
     if error.code == "NOT_FOUND":
@@ -316,6 +323,11 @@ def several_records(key: Field, ids: list[str]) -> ApiError:
 def duplicate_key(key: Field, value: str, code: str) -> ApiError:
     """400 with the code of the org's switch, as a row's error: rows of one call have the same external id."""
     return ApiError(400, code, f"Duplicate external id specified: {value}", [key.name])
+
+
+def duplicate_id(record_id: str) -> ApiError:
+    """400 DUPLICATE_VALUE, as a row's error: rows of one chunk change the same record (help article 000384876)."""
+    return ApiError(400, "DUPLICATE_VALUE", f"Duplicate id specified: {record_id}", [])
 
 
 def row_locked(record_id: str) -> ApiError:

@@ -68,6 +68,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Sign-ins in an hour of the sandbox's clock; 0 for no limit (the platform's is about 3,600)."""
     duplicate_key_code: str = "DUPLICATE_VALUE"
     """The row error of an external id that comes twice in one call."""
+    duplicate_ids_refused: bool = True
+    """Rows of one chunk of an update that have the same id are all refused, instead of written one after another."""
     email_lowered: bool = False
     """E-mail addresses are kept in lower case."""
     white_space_kept: bool = False
@@ -92,6 +94,7 @@ UNSURE: dict[str, object] = {
     "composite_counts_parts": True,
     "deleted_clipped": True,
     "double_exponents": True,
+    "duplicate_ids_refused": False,
     "duplicate_key_code": "DUPLICATE_EXTERNAL_ID",
     "email_lowered": True,
     "graph_repeats_error": True,
