@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What is the matter with a record. `deleted` and `left the filter` are `gone`, told apart; `handed on` is gone too,
-    and a run has said so."""
+    """What is the matter with a record. `deleted` and `left the filter` are `gone`, told apart; `handed on` is gone
+    too, and a run has said so."""
 
     MISSING = "missing"
     STALE = "stale"
