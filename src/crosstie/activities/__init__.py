@@ -10,6 +10,7 @@ from crosstie.activities.edit_schema import EditSchema
 from crosstie.activities.end import End
 from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.exclusion import Exclusion
+from crosstie.activities.external_signal import ExternalSignal
 from crosstie.activities.fork import Fork
 from crosstie.activities.intersection import Intersection
 from crosstie.activities.javascript import JavaScript
@@ -51,4 +52,5 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "and_join": AndJoin,
     "jump": Jump,
     "wait": Wait,
+    "external_signal": ExternalSignal,
 }

@@ -200,9 +200,9 @@ class Control:
             workflow=name, applied=asked.applied, outcome=asked.outcome, holder=asked.holder, began=tuple(began)
         )
 
-    def signal(self, name: str, activity: str, variables: Mapping[str, Scalar]) -> Asked:
-        """Calls an activity that waits for a signal. Raises BrakeError where nothing listens: the call would be
-        lost."""
+    def signal(self, name: str, activity: str, variables: Mapping[str, Scalar], *, complete: bool = False) -> Asked:
+        """Calls an activity that waits for a signal; with `complete` it hears no other. Raises BrakeError where nothing
+        listens: the call would be lost."""
         self._known(name)
         with self._db.reading() as transaction:
             listens = actions.listening(transaction, name, activity)
@@ -211,7 +211,8 @@ class Control:
                 f"Nothing in {name} listens at “{activity}” now; the call was not kept.",
                 hint="What waits is shown by: crosstie status",
             )
-        return self._ask(name, Action.SIGNAL, activity=activity, details=variables)
+        action = Action.LAST_SIGNAL if complete else Action.SIGNAL
+        return self._ask(name, action, activity=activity, details=variables)
 
     def purge(self, name: str, older_than: timedelta) -> Purged:
         """Removes runs that were over so long ago, with their tasks, events and messages."""
@@ -258,14 +259,18 @@ class Control:
     def _apply_here(self, name: str) -> bool:
         """Applies the open requests if nobody holds the workflow. Whether none is left."""
         with self._db.hold(Hold(self._db, name).name) as held:
-            if held:
-                with self._db.reading() as transaction:
-                    asked = instances.open_requests(transaction, name)
-                for request in asked:
-                    with self._db.transaction(f"request {request.action}") as transaction:
-                        outcome = actions.apply(transaction, request, self._now())
+            if not held:
+                return False
+            with self._db.reading() as transaction:
+                asked = instances.open_requests(transaction, name)
+            left = False
+            for request in asked:
+                with self._db.transaction(f"request {request.action}") as transaction:
+                    outcome = actions.apply(transaction, request, self._now())
+                    if outcome:
                         instances.close_request(transaction, request.id, self._now(), outcome)
-            return held
+                    left = left or not outcome
+            return not left
 
     def _await(self, name: str) -> bool:
         """Waits until the holder has applied what was asked, or is gone and we have. Whether that came in time."""

@@ -140,13 +140,14 @@ def wake(session: Session, name: str, activity: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("activity")
 @click.option("--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable that the call brings.")
+@click.option("--complete", is_flag=True, help="The activity hears no later call.")
 @json_option
 @pass_session
-def signal_(session: Session, name: str, activity: str, given: tuple[str, ...], as_json: bool) -> None:
+def signal_(session: Session, name: str, activity: str, given: tuple[str, ...], complete: bool, as_json: bool) -> None:
     """Calls an ACTIVITY that waits for a signal."""
     variables = read_variables(given)
     with session.app() as app:
-        asked = app.control.signal(name, activity, variables)
+        asked = app.control.signal(name, activity, variables, complete=complete)
     _tell(asked, f"✓ {activity} was called.", as_json=as_json)
 
 

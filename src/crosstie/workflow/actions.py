@@ -17,7 +17,7 @@ from crosstie.workflow import firing, instances, state
 from crosstie.workflow.activity import Scalar, Woken
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.instances import Action, Request, WorkflowStatus
-from crosstie.workflow.state import Event, RunStatus
+from crosstie.workflow.state import Event, RunStatus, Task, TaskStatus
 
 _STARTED, _PAUSED, _FAILED = WorkflowStatus.STARTED, WorkflowStatus.PAUSED, WorkflowStatus.FAILED
 
@@ -50,7 +50,8 @@ def resumable(transaction: Transaction, workflow: str, *, held: bool) -> tuple[i
 
 def apply(transaction: Transaction, request: Request, now: datetime, *, at_work: frozenset[int] = frozenset()) -> str:
     """Does what was asked to the runs of a workflow, those left out on which the caller itself is at work, and to its
-    status; what came of it, for people."""
+    status; what came of it, for people. A call comes to nothing, '', as long as somebody whom it is for has still to
+    hear an earlier one: it is to be applied again then."""
     name = request.workflow
     instances.lock_status(transaction, name)
     runs = [run for run in state.unfinished_runs(transaction, name) if run.id not in at_work]
@@ -66,8 +67,9 @@ def apply(transaction: Transaction, request: Request, now: datetime, *, at_work:
             for run in runs:
                 state.stop_run(transaction, run.id, now, RunStatus.STOPPED, f"stopped by {request.by}")
             return "stopped"
-        case Action.WAKE | Action.SIGNAL:
-            return f"{_wake(transaction, request)} waiting tasks"
+        case Action.WAKE | Action.SIGNAL | Action.LAST_SIGNAL:
+            count = _wake(transaction, request)
+            return "" if count is None else f"{count} waiting tasks"
 
 
 def finish(transaction: Transaction, workflow: str, now: datetime, by: str) -> None:
@@ -76,17 +78,23 @@ def finish(transaction: Transaction, workflow: str, now: datetime, by: str) -> N
     firing.forget(transaction, workflow)
 
 
-def _wake(transaction: Transaction, request: Request) -> int:
-    """How many waiting tasks are to be executed now. A complete call is the last that its task hears."""
-    named = request.action is Action.SIGNAL
-    woken = Woken(by="signal" if named else "person", vars=request.details)
+def _wake(transaction: Transaction, request: Request) -> int | None:
+    """How many waiting tasks are to be executed now; None for a call that has to wait for its turn."""
+    called = request.action.is_call
+    woken = Woken(
+        by="signal" if called else "person", vars=request.details, complete=request.action is Action.LAST_SIGNAL
+    )
+    runs = state.unfinished_runs(transaction, request.workflow)
+    if called and any(_is_busy(task) for run in runs for task in _listeners(transaction, run.id, request.activity)):
+        return None
     count = 0
-    for run in state.unfinished_runs(transaction, request.workflow):
-        tasks = [
-            task
-            for task in state.waiting_tasks(transaction, run.id)
-            if request.activity in ("", task.activity) and (task.signal or not named)
-        ]
+    for run in runs:
+        if called:
+            tasks = _listeners(transaction, run.id, request.activity)
+        else:
+            tasks = [
+                task for task in state.waiting_tasks(transaction, run.id) if request.activity in ("", task.activity)
+            ]
         asked = [task for task in tasks if state.ask_to_wake(transaction, task.id, woken)]
         if asked and run.served and run.status is RunStatus.WAITING:
             state.reopen_run(transaction, run.id)
@@ -94,12 +102,22 @@ def _wake(transaction: Transaction, request: Request) -> int:
     return count
 
 
+def _listeners(transaction: Transaction, run: int, activity: str) -> list[Task]:
+    """The tasks that hear calls of an activity, now or when they have done what an earlier call made them do."""
+    return [task for task in state.open_tasks(transaction, run) if task.signal and task.activity == activity]
+
+
+def _is_busy(task: Task) -> bool:
+    """Whether it has still to hear an earlier call."""
+    return task.status is not TaskStatus.WAITING or task.woken is not None
+
+
 def listening(transaction: Transaction, workflow: str, activity: str) -> bool:
     """Whether a task of that activity listens to signals now."""
     return any(
-        task.signal and task.activity == activity
+        not (task.woken is not None and task.woken.complete)
         for run in state.unfinished_runs(transaction, workflow)
-        for task in state.waiting_tasks(transaction, run.id)
+        for task in _listeners(transaction, run.id, activity)
     )
 
 

@@ -152,10 +152,11 @@ class Reject:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Woken:
     """Why a waiting task is executed again: its time has come, a signal named it, or a person asked for it now.
-    `vars` came with the signal."""
+    `vars` came with the signal; `complete` when that was the last one that the task hears."""
 
     by: Literal["time", "signal", "person"]
     vars: Mapping[str, Scalar] = value_of(default_factory=dict)
+    complete: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -212,7 +213,8 @@ class Done:
     `tables` gives the population of each transition that is activated; a transition without one is not activated.
     `counts` is shown and kept, in this order (`{"inserted": 308, "unchanged": 46769}`). `rejects` go to the inbox.
     `effect` may write to people's tables and the product's own; the `Done` that it returns, if any, replaces this one.
-    In a simulation there is no effect. `ends_run` stops every other task of the run.
+    In a simulation there is no effect. `ends_run` stops every other task of the run. With `then` the task has not
+    ended: its transitions are activated, and it goes on waiting.
     """
 
     tables: Mapping[str, WorkTable | None]
@@ -221,6 +223,7 @@ class Done:
     rejects: Iterable[Reject] = ()
     effect: Callable[[Transaction], Done | None] | None = None
     ends_run: bool = False
+    then: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

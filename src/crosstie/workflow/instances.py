@@ -27,12 +27,19 @@ class WorkflowStatus(StrEnum):
 
 
 class Action(StrEnum):
-    """What people ask of whoever holds a workflow: no new task; an end at once; waiting tasks now; a named call."""
+    """What people ask of whoever holds a workflow: no new task; an end at once; waiting tasks now; a named call, and
+    one after which those that hear it hear no other."""
 
     PAUSE = "pause"
     STOP = "stop"
     WAKE = "wake"
     SIGNAL = "signal"
+    LAST_SIGNAL = "last signal"
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call of tasks that listen, which counts each time."""
+        return self in (Action.SIGNAL, Action.LAST_SIGNAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +170,8 @@ def add_request(
     activity: str = "",
     details: Mapping[str, Scalar] | None = None,
 ) -> int:
-    """Records a request; its number. One that waits already, of the same action, is not asked twice, except signals."""
-    if action is not Action.SIGNAL:
+    """Records a request; its number. One that waits already, of the same action, is not asked twice, except calls."""
+    if not action.is_call:
         waiting = transaction.row(
             "select id from crosstie.request where workflow = :workflow and action = :action and activity = :activity"
             " and done_at is null",

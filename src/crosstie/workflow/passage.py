@@ -373,7 +373,10 @@ class Passage:
             now = self.around.clock.now()
             if not self.simulated:
                 self._keep_rejects(transaction, ready.activity, task.id, done)
-            state.end_task(transaction, task.id, TaskStatus.FINISHED, now, counts=done.counts)
+            if done.then is not None:
+                state.set_waiting(transaction, task.id, done.then)
+            else:
+                state.end_task(transaction, task.id, TaskStatus.FINISHED, now, counts=done.counts)
             for transition, table in done.tables.items():
                 for target in self.definition.targets(ready.activity, transition) or ("",):
                     state.add_event(
@@ -388,11 +391,10 @@ class Passage:
                     )
             instances.keep_vars(transaction, self.definition.name, context.instance)
             self._meter(transaction)
+            self._confirm_windows(transaction)
             if done.ends_run:
                 state.end_epoch(transaction, self.run)
                 self._end(transaction, RunStatus.STOPPED, f"ended by {ready.activity}")
-            else:
-                self._confirm_windows(transaction)
         return done.counts
 
     def _keep_rejects(self, transaction: Transaction, activity: str, task: int, done: Done) -> None:

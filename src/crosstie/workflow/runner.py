@@ -388,7 +388,8 @@ class _Runner:
             with self.db.transaction(f"request {request.action}") as transaction:
                 now = self.around.clock.now()
                 outcome = actions.apply(transaction, request, now, at_work=at_work)
-                instances.close_request(transaction, request.id, now, outcome)
+                if outcome:
+                    instances.close_request(transaction, request.id, now, outcome)
 
     def _cancel(self, status: RunStatus, message: str) -> None:
         """Ends the work of all tasks at once: their statements and remote calls are cancelled, and what they would

@@ -148,12 +148,14 @@ def read_vars(text: str) -> dict[str, Scalar]:
 
 
 def _woken_text(woken: Woken | None) -> str:
-    return json.dumps({"by": woken.by, "vars": vars_text(woken.vars)}) if woken else ""
+    if woken is None:
+        return ""
+    return json.dumps({"by": woken.by, "vars": vars_text(woken.vars), "complete": woken.complete})
 
 
 def _read_woken(text: str) -> Woken | None:
     raw = json.loads(text) if text else None
-    return Woken(by=raw["by"], vars=read_vars(raw["vars"])) if raw else None
+    return Woken(by=raw["by"], vars=read_vars(raw["vars"]), complete=raw.get("complete", False)) if raw else None
 
 
 _RUN = (
@@ -419,6 +421,12 @@ def waiting_tasks(transaction: Transaction, run: int) -> tuple[Task, ...]:
     return tuple(_task(row) for row in rows)
 
 
+def open_tasks(transaction: Transaction, run: int) -> tuple[Task, ...]:
+    """The tasks of a run that are at work or wait, oldest first."""
+    rows = transaction.rows(f"{_TASK} where run = :run and status in ('running', 'waiting') order by id", {"run": run})
+    return tuple(_task(row) for row in rows)
+
+
 def find_task(transaction: Transaction, task: int) -> Task | None:
     """A task by its number."""
     row = transaction.row(f"{_TASK} where id = :task", {"task": task})
@@ -429,7 +437,7 @@ def begin_task(
     transaction: Transaction, events: Sequence[Event], now: datetime, status: TaskStatus = TaskStatus.RUNNING
 ) -> Task:
     """Records a task for the events that it takes, all of one activity. What an earlier attempt at the same events kept
-    is kept, when that one began, and why it was woken."""
+    is kept, when that one began, why it was woken, and whether it listens."""
     first = events[0]
     inbound = json.dumps(sorted(event.id for event in events))
     given = {"run": first.run, "activity": first.target, "inbound": inbound}
@@ -442,8 +450,9 @@ def begin_task(
     )
     earlier = _task(before) if before else None
     row = transaction.row(
-        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state, woken)"
-        " values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state, :woken) returning id",
+        "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state, woken,"
+        " signal) values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state, :woken, :signal)"
+        " returning id",
         {
             **given,
             "attempt": int(attempts[0]) + 1 if attempts else 1,
@@ -451,6 +460,7 @@ def begin_task(
             "now": instant_text(earlier.started_at if earlier else now),
             "state": vars_text(earlier.state if earlier else {}),
             "woken": _woken_text(earlier.woken if earlier else None),
+            "signal": int(earlier is not None and earlier.signal),
         },
     )
     if row is None:

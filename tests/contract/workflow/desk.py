@@ -52,6 +52,7 @@ class Desk:
     said: list[str] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     carries_on: bool = True
+    kinds: dict[str, type[Activity]] = field(default_factory=lambda: KINDS)
 
     def __post_init__(self) -> None:
         self.control = Control(self.db, self, self.clock.now, ZoneInfo("UTC"), self.patience)
@@ -101,7 +102,7 @@ class Desk:
     def load(self, name: str) -> tuple[Definition, int]:
         """See `Definitions`."""
         version, text = self.get(name)
-        return read_definition("flow.yaml", text, KINDS, EmptySite()), version
+        return read_definition("flow.yaml", text, self.kinds, EmptySite()), version
 
     def settings(self, name: str) -> WorkflowSettings:
         """See `Definitions`."""
