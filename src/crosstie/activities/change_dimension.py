@@ -63,7 +63,7 @@ class ChangeDimension(Activity):
     )
     order: tuple[OrderLine, ...] = Field((), description="which inbound row comes first; ties are broken by its key")
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _orders(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

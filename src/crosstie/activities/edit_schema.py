@@ -59,9 +59,14 @@ class EditSchema(Activity):
     )
     dimension: str | None = Field(None, description="the table whose rows the key identifies; empty text for none")
 
-    @field_validator("key", "drop", mode="before")
+    @field_validator("drop", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
-    def _listed(cls, value: Any) -> Any:
+    def _dropped(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("key", mode="before", json_schema_input_type=str | tuple[str, ...] | None)
+    @classmethod
+    def _keyed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:

@@ -12,7 +12,7 @@ from crosstie.db.database import Transaction, instant_text
 from crosstie.errors import ScriptError
 from crosstie.script.engine import ScriptLimits, ScriptResult, check_syntax, run_script
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 
 
 class JavaScript(Activity):
@@ -25,7 +25,7 @@ class JavaScript(Activity):
     code: str = Field(description="the script")
     time_limit: timedelta = Field(timedelta(hours=1), description="the CPU time after which it is stopped; 0 for none")
 
-    @field_validator("time_limit", mode="before")
+    @field_validator("time_limit", mode="before", json_schema_input_type=WrittenDuration)
     @classmethod
     def _duration(cls, value: object) -> object:
         return parse_duration(value)

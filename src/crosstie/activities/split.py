@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -68,7 +68,14 @@ class Subset(BaseModel):
         "key", description="what decides between rows that the order leaves equal: the key, or chance"
     )
 
-    @field_validator("limit", mode="before")
+    @field_validator(
+        "limit",
+        mode="before",
+        json_schema_input_type=Annotated[int, Field(ge=0)]
+        | Annotated[str, Field(pattern=r"^[0-9]*\.?[0-9]+\.?\s*%$", examples=["10%"])]
+        | Limit
+        | None,
+    )
     @classmethod
     def _short(cls, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool):
@@ -80,7 +87,7 @@ class Subset(BaseModel):
             return {"percent": number}
         return value
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
@@ -111,7 +118,9 @@ class Split(Activity):
     )
     complement: str | None = Field(None, description="adds the Complement transition, with the rows in no subset")
 
-    @field_validator("subsets", mode="before")
+    @field_validator(
+        "subsets", mode="before", json_schema_input_type=Annotated[dict[str, Subset | None], Field(min_length=1)]
+    )
     @classmethod
     def _filled(cls, value: Any) -> Any:
         """A subset of which nothing is said takes every row."""

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from crosstie.errors import UnavailableError
 from crosstie.workflow.activity import OK, Activity, Context, Done, Overlap, Scalar, Shape, Site, Waiting
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 from crosstie.workflow.state import TaskStatus
 
 ATTEMPT = "attempt"
@@ -34,7 +34,7 @@ class Wait(Activity):
         " the run",
     )
 
-    @field_validator("for_", mode="before")
+    @field_validator("for_", mode="before", json_schema_input_type=WrittenDuration | int)
     @classmethod
     def _duration(cls, value: object) -> object:
         text = str(value).strip()

@@ -128,6 +128,15 @@ def show(session: Session, name: str, as_json: bool) -> None:
     click.echo(one.text, nl=not one.text.endswith("\n"))
 
 
+@workflow.command()
+def schema() -> None:
+    """Prints the JSON schema of workflow files, with which editors complete and check them."""
+    from crosstie.activities import ACTIVITIES
+    from crosstie.workflow.json_schema import workflow_schema
+
+    emit_json(workflow_schema(ACTIVITIES))
+
+
 def _mistakes(error: DefinitionError) -> list[dict[str, object]]:
     return [
         {"line": one.line, "column": one.column, "path": one.path, "message": one.message} for one in error.mistakes

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from crosstie.db.database import Database, Transaction
 from crosstie.model import Column, Lineage, Link, RemoteObject, Table, WorkTable
 from crosstie.schema.links import TableLink
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 from crosstie.workflow.schedules import Schedule
 from crosstie.workflow.zones import zone_named
 
@@ -270,7 +270,7 @@ class Activity(BaseModel):
     max_duration: timedelta | None = Field(None, description="a warning is logged when it takes longer")
     time_zone: str = Field("", description="an IANA name; by default the workflow's")
 
-    @field_validator("max_duration", mode="before")
+    @field_validator("max_duration", mode="before", json_schema_input_type=WrittenDuration | None)
     @classmethod
     def _longest(cls, value: object) -> object:
         return None if value is None else parse_duration(value)

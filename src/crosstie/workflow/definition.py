@@ -191,7 +191,7 @@ def _activities(
             )
             continue
         try:
-            read[name] = model.model_validate(keys)
+            read[name] = model.model_validate(keys, by_alias=True, by_name=False)
         except ValidationError as error:
             explain(source, path, error, model)
     return read

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 _PART = re.compile(r"(\d+)\s*([smhdy])")
 _UNITS = {
@@ -13,6 +16,23 @@ _UNITS = {
     "d": timedelta(days=1),
     "y": timedelta(days=365),
 }
+
+WrittenDuration = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "pattern": r"^\s*(0|([0-9]+\s*[smhdySMHDY]\s*)+)$",
+                    "examples": ["10m", "1h30m", "2d"],
+                },
+                {"const": 0},
+            ]
+        }
+    ),
+]
+"""What people write for a duration, in the JSON schema."""
 
 
 def parse_duration(value: object) -> timedelta:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer, field_validator, model_validator
 
 from crosstie.workflow.cron import Cron, read_cron
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 
 # More often than this is worth a warning (workflow semantics, Scheduler).
 OFTEN = timedelta(minutes=15)
@@ -94,10 +94,24 @@ def _read_month_day(value: object) -> str:
     return f"{ordinal} {_WEEKDAYS[_weekday(name, name)]}"
 
 
-Clock = Annotated[time, BeforeValidator(_read_time)]
-Local = Annotated[datetime, BeforeValidator(_read_local)]
-End = Annotated[datetime, BeforeValidator(_read_end)]
-MonthDay = Annotated[str, BeforeValidator(_read_month_day)]
+# What people write, in the JSON schema.
+_WrittenTime = Annotated[
+    str, Field(pattern=r"^\s*([01]?[0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?\s*$", examples=["08:30"])
+]
+_WrittenLocal = Annotated[
+    str,
+    Field(
+        pattern=r"^\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T][0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2})?)?\s*$",
+        examples=["2026-12-01 08:00"],
+    ),
+]
+_WrittenMonthDay = Annotated[int, Field(ge=1, le=31)] | Annotated[str, Field(examples=["last day", "first monday"])]
+_WrittenDay = Annotated[int, Field(ge=0, le=6)] | Annotated[str, Field(examples=["mon-fri"])]
+
+Clock = Annotated[time, BeforeValidator(_read_time, json_schema_input_type=_WrittenTime)]
+Local = Annotated[datetime, BeforeValidator(_read_local, json_schema_input_type=_WrittenLocal)]
+End = Annotated[datetime, BeforeValidator(_read_end, json_schema_input_type=_WrittenLocal)]
+MonthDay = Annotated[str, BeforeValidator(_read_month_day, json_schema_input_type=_WrittenMonthDay)]
 
 
 class Schedule(BaseModel):
@@ -123,13 +137,20 @@ class Schedule(BaseModel):
         None, description="how late it may still fire when it was missed; by default however late, but once"
     )
 
-    _every_and_late = field_validator("every", "late", mode="before")(
+    _every_and_late = field_validator("every", "late", mode="before", json_schema_input_type=WrittenDuration | None)(
         lambda value: None if value is None else parse_duration(value)
     )
-    _lists = field_validator("at", "monthly", mode="before")(_listed)
-    _week = field_validator("days", mode="before")(_read_days)
+    _times = field_validator("at", mode="before", json_schema_input_type=_WrittenTime | list[_WrittenTime])(_listed)
+    _month_days = field_validator(
+        "monthly", mode="before", json_schema_input_type=_WrittenMonthDay | list[_WrittenMonthDay]
+    )(_listed)
+    _week = field_validator("days", mode="before", json_schema_input_type=_WrittenDay | list[_WrittenDay])(_read_days)
 
-    @field_validator("between", mode="before")
+    @field_validator(
+        "between",
+        mode="before",
+        json_schema_input_type=Annotated[list[_WrittenTime], Field(min_length=2, max_length=2)] | None,
+    )
     @classmethod
     def _two(cls, value: Any) -> Any:
         if value is not None and (not isinstance(value, list | tuple) or len(value) != 2):

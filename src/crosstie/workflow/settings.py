@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.workflow.activity import OnError
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 
 
 class WorkflowSettings(BaseModel):
@@ -42,12 +42,14 @@ class WorkflowSettings(BaseModel):
     parallel: int = Field(4, ge=1, le=64, description="how many of its activities work at the same time")
     sql_log: bool = Field(False, description="log the SQL statements of each activity")
 
-    @field_validator("keep_history", "report_paused", "stop_paused", mode="before")
+    @field_validator(
+        "keep_history", "report_paused", "stop_paused", mode="before", json_schema_input_type=WrittenDuration
+    )
     @classmethod
     def _duration(cls, value: object) -> object:
         return parse_duration(value)
 
-    @field_validator("supervisors", mode="before")
+    @field_validator("supervisors", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.activities.crm_import.population import Population
+from crosstie.activities.crm_import.written import WrittenFilter
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
@@ -19,7 +20,7 @@ from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Template
 from crosstie.sync.windows import WindowTaken
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 from crosstie.workflow.yaml_source import suggest
 
 DEFAULT_OPTION = "LASTIMPORT_<%=instance.internalName%>_<%=activityName%>"
@@ -35,9 +36,9 @@ class _Keys(BaseModel):
 class ImportField(_Keys):
     """One remote field to import, its conversion and its name in the work table."""
 
-    field: str
-    conversion: str = "default"
-    as_: str = Field(default="", alias="as")
+    field: str = Field(description="its API name, or a path over a link, like Account.Name")
+    conversion: str = Field(default="default", description="default, date_only, without_time_offset or copy_paste")
+    as_: str = Field(default="", alias="as", description="the column; by default named like the field")
 
     @property
     def name(self) -> str:
@@ -48,19 +49,19 @@ class ImportField(_Keys):
 class OrderField(_Keys):
     """One sort criterion."""
 
-    field: str
-    descending: bool = False
+    field: str = Field(description="its API name")
+    descending: bool = Field(default=False, description="the highest value first")
 
 
 class Index(_Keys):
     """The automatic index: which field, which option, how far a read reaches back, how far from the CRM's clock."""
 
-    field: str = ""
-    option: str = DEFAULT_OPTION
-    overlap: timedelta = timedelta(minutes=15)
-    guard: timedelta = timedelta(seconds=60)
+    field: str = Field("", description="the stamp by which changes are found; by default the first that the object has")
+    option: str = Field(DEFAULT_OPTION, description="the option that keeps how far the last import got")
+    overlap: timedelta = Field(timedelta(minutes=15), description="how far a read reaches back before its window")
+    guard: timedelta = Field(timedelta(seconds=60), description="how far a window ends before the CRM's clock")
 
-    @field_validator("overlap", "guard", mode="before")
+    @field_validator("overlap", "guard", mode="before", json_schema_input_type=WrittenDuration)
     @classmethod
     def _duration(cls, value: object) -> object:
         return parse_duration(value)
@@ -89,24 +90,28 @@ class CrmImport(Activity):
     )
     road: Road = Field(Road.AUTO, description="auto, pages or bulk")
 
-    @field_validator("fields", mode="before")
+    @field_validator("fields", mode="before", json_schema_input_type=tuple[str | ImportField, ...])
     @classmethod
     def _short_fields(cls, value: Any) -> Any:
         return [{"field": one} if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
 
-    @field_validator("order_by", mode="before")
+    @field_validator(
+        "order_by",
+        mode="before",
+        json_schema_input_type=tuple[str | OrderField | dict[str, Literal["ascending", "descending"]], ...],
+    )
     @classmethod
     def _short_order(cls, value: Any) -> Any:
         if not isinstance(value, list):
             return value
         return [_order(one) for one in value]
 
-    @field_validator("index", mode="before")
+    @field_validator("index", mode="before", json_schema_input_type=bool | Index | None)
     @classmethod
     def _short_index(cls, value: Any) -> Any:
         return {} if value is True else None if value is False else value
 
-    @field_validator("filter", mode="before")
+    @field_validator("filter", mode="before", json_schema_input_type=WrittenFilter | None)
     @classmethod
     def _filter(cls, value: Any) -> Any:
         return None if value is None else read_filter(value)

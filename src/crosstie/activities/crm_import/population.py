@@ -17,8 +17,8 @@ class KeptColumn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    column: str
-    as_: str = Field(default="", alias="as")
+    column: str = Field(description="the inbound column")
+    as_: str = Field(default="", alias="as", description="its name from here on; by default as it is")
 
 
 class Population(BaseModel):
@@ -26,10 +26,12 @@ class Population(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    ids: str
-    keep: tuple[KeptColumn, ...] = ()
+    ids: str = Field(description="the inbound column with the remote ids, a text")
+    keep: tuple[KeptColumn, ...] = Field(
+        (), description="inbound columns that go on beside the imported fields, each a name or {column, as}"
+    )
 
-    @field_validator("keep", mode="before")
+    @field_validator("keep", mode="before", json_schema_input_type=tuple[str | KeptColumn, ...])
     @classmethod
     def _short(cls, value: Any) -> Any:
         return [{"column": one} if isinstance(one, str) else one for one in value] if isinstance(value, list) else value

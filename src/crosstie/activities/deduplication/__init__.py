@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from crosstie.model import Column, WorkTable, find_column
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site
 
 COMPLEMENT = "complement"
+_OneOrMore = Annotated[list[str], Field(min_length=1)]
 
 
 def _as_rules(value: Any) -> Any:
@@ -80,12 +81,12 @@ class FieldGroup(BaseModel):
         (), description="which eligible row comes first; then the activity's own “keep” decides"
     )
 
-    @field_validator("fields", mode="before")
+    @field_validator("fields", mode="before", json_schema_input_type=str | _OneOrMore)
     @classmethod
     def _fields(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("keep", mode="before")
+    @field_validator("keep", mode="before", json_schema_input_type=Literal["any"] | Keep | tuple[Keep, ...])
     @classmethod
     def _rules(cls, value: Any) -> Any:
         return _as_rules(value)
@@ -109,17 +110,17 @@ class Deduplication(Activity):
     group_empty: bool = Field(False, description="rows with an empty criterion are a group too, and not each its own")
     complement: str | None = Field(None, description="adds the Complement transition, with the rows left out")
 
-    @field_validator("by", mode="before")
+    @field_validator("by", mode="before", json_schema_input_type=str | _OneOrMore)
     @classmethod
     def _criteria(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    @field_validator("keep", mode="before")
+    @field_validator("keep", mode="before", json_schema_input_type=Literal["any"] | Keep | tuple[Keep, ...])
     @classmethod
     def _rules(cls, value: Any) -> Any:
         return _as_rules(value)
 
-    @field_validator("merge", mode="before")
+    @field_validator("merge", mode="before", json_schema_input_type=FieldGroup | tuple[FieldGroup, ...])
     @classmethod
     def _groups(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

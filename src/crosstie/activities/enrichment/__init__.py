@@ -39,9 +39,14 @@ class LinkTo(BaseModel):
     order: tuple[OrderLine, ...] = Field((), description="which row is taken when several are found")
     as_: str = Field("", alias="as", description="the column for the key; by default LINK_KEY, like recipient_id")
 
-    @field_validator("first_of", "order", mode="before")
+    @field_validator("first_of", mode="before", json_schema_input_type=dict[str, str] | tuple[dict[str, str], ...])
     @classmethod
-    def _listed(cls, value: Any) -> Any:
+    def _mappings(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
+    @classmethod
+    def _orders(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from crosstie.model import Column, ColumnType, WorkTable, find_column
 from crosstie.sync import deliveries
 from crosstie.sync.deliveries import History
 from crosstie.workflow.activity import OK, Context, Done, Problem, Shape, Site
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 from crosstie.workflow.schedules import Schedule
 
 
@@ -37,7 +37,7 @@ class IncrementalQuery(Selecting):
     )
     even_if_empty: bool = Field(False, description="go on also when nothing is new")
 
-    @field_validator("history", mode="before")
+    @field_validator("history", mode="before", json_schema_input_type=WrittenDuration)
     @classmethod
     def _duration(cls, value: object) -> object:
         return parse_duration(value)

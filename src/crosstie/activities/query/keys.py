@@ -24,7 +24,9 @@ class Tree(BaseModel):
     at_least: int | None = Field(None, ge=1, description="with exists: how many rows must be there, 1 by default")
     at_most: int | None = Field(None, ge=0, description="with exists: how many rows may be there")
 
-    @field_validator("except_", mode="before")
+    @field_validator(
+        "except_", mode="before", json_schema_input_type=Union[str, "Tree", tuple[Union[str, "Tree"], ...], None]
+    )
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str | dict) else value
@@ -61,12 +63,12 @@ class Collect(BaseModel):
         1, description="how many rows: their columns are numbered when they are several; all: an output row for each"
     )
 
-    @field_validator("columns", mode="before")
+    @field_validator("columns", mode="before", json_schema_input_type=str | tuple[str, ...] | dict[str, str])
     @classmethod
     def _named(cls, value: Any) -> Any:
         return by_name(value)
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _ordered(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

@@ -47,12 +47,12 @@ class Selecting(Activity):
     order: tuple[OrderLine, ...] = Field((), description="with limit: which rows come first; the key breaks a tie")
     limit: int | None = Field(None, ge=0, description="the most rows that go out")
 
-    @field_validator("add", "group_by", mode="before")
+    @field_validator("add", "group_by", mode="before", json_schema_input_type=str | tuple[str, ...] | dict[str, str])
     @classmethod
     def _named(cls, value: Any) -> Any:
         return by_name(value)
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _ordered(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

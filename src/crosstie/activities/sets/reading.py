@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -43,7 +43,11 @@ class SetOperation(Activity):
         " have), or a list of expressions that all sets can compute",
     )
 
-    @field_validator("reconcile", mode="before")
+    @field_validator(
+        "reconcile",
+        mode="before",
+        json_schema_input_type=Literal["keys", "shared"] | Annotated[list[str], Field(min_length=1)],
+    )
     @classmethod
     def _known(cls, value: Any) -> Any:
         if isinstance(value, str) and value not in (KEYS, SHARED):

@@ -42,7 +42,7 @@ class Result(BaseModel):
     )
     key: tuple[str, ...] = Field((), description="the columns that together are unique in it")
 
-    @field_validator("key", mode="before")
+    @field_validator("key", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

@@ -83,7 +83,11 @@ class UpdateData(Activity):
         False, description="the outbound population: the rows written, deleted or unchanged, with a column “outcome”"
     )
 
-    @field_validator("set", mode="before")
+    @field_validator(
+        "set",
+        mode="before",
+        json_schema_input_type=dict[str, str | Line | tuple[str | Line, ...]] | Literal["same names"],
+    )
     @classmethod
     def _lines(cls, value: Any) -> Any:
         if not isinstance(value, dict):
@@ -96,7 +100,7 @@ class UpdateData(Activity):
             for column, lines in value.items()
         }
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _orders(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value
