@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test soak lint bench lock clean help
+.PHONY: demo test soak lint bench docs lock clean help
 
 help:
 	@echo "make demo    a first sync against a local Salesforce sandbox, with a report"
@@ -16,6 +16,7 @@ help:
 	@echo "make soak    every crash point and 10,000 examples of the state machine (takes hours)"
 	@echo "make lint    ruff, mypy, import-linter, codespell"
 	@echo "make bench   rows per second and peak memory (takes long)"
+	@echo "make docs    the tables of keys in the documentation anew"
 	@echo "make lock    the two requirements files anew, by uv"
 
 $(STAMP): requirements-dev.lock pyproject.toml
@@ -43,6 +44,9 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+docs: $(STAMP)
+	$(BIN)/python -m tests.documentation
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

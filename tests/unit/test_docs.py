@@ -13,8 +13,7 @@ from crosstie.activities import ACTIVITIES
 from crosstie.cli import commands
 from crosstie.config import ConfigFile
 from crosstie.workflow.activity import Activity
-
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.documentation import DOCS, page_of, with_tables
 
 
 def leaves(group: click.Group, path: str = "crosstie") -> Iterator[tuple[str, click.Command]]:
@@ -26,6 +25,7 @@ def leaves(group: click.Group, path: str = "crosstie") -> Iterator[tuple[str, cl
 
 
 COMMANDS = dict(leaves(commands))
+COMMON = set(Activity.model_fields)
 
 
 def sections(page: Path) -> dict[str, str]:
@@ -63,6 +63,18 @@ def test_activity_is_documented_with_its_keys(kind: str) -> None:
     own = set(ACTIVITIES[kind].model_fields) - set(Activity.model_fields)
     keys = [field.alias or name for name, field in ACTIVITIES[kind].model_fields.items() if name in own]
     assert [key for key in keys if f"`{key}`" not in text and f"`{key}:" not in text and f"{key}:" not in text] == []
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
+def test_tables_of_keys_are_as_validation_knows_them(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert with_tables(text) == text, "make docs writes the tables anew"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, one in ACTIVITIES.items() if set(one.model_fields) != COMMON])
+def test_activity_has_a_table_of_its_keys(kind: str) -> None:
+    assert f"<!-- keys of {kind} -->" in page_of(kind).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("key", ConfigFile.model_fields)

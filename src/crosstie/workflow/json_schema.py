@@ -114,9 +114,16 @@ def _tidied(schema: Any) -> Any:
     return kept
 
 
+def _is_written_so(default: object) -> bool:
+    """Whether people write a default as it stands; ISO 8601 durations they don't."""
+    return isinstance(default, bool | int | float) or (
+        isinstance(default, str) and default != "" and not default.startswith(("P", "-P"))
+    )
+
+
 def _tidied_items(schema: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, one in schema.items():
-        if key == "title" or (key == "default" and not isinstance(one, bool | int | float)):
+        if key == "title" or (key == "default" and not _is_written_so(one)):
             continue
         if key == "description" and schema.get("type") == "object" and "properties" in schema:
             yield key, cast("str", one).partition("\n")[0]  # the first line of a docstring is for people
