@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
+from tests.documentation import DOCS, page_of, with_tables
 
 from crosstie.activities import ACTIVITIES
 from crosstie.cli import commands
 from crosstie.config import ConfigFile
 from crosstie.workflow.activity import Activity
-from tests.documentation import DOCS, page_of, with_tables
 
 
 def leaves(group: click.Group, path: str = "crosstie") -> Iterator[tuple[str, click.Command]]:
