@@ -13,6 +13,7 @@ from crosstie.app import adoption
 from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
 from crosstie.app.control import PATIENCE, Control
+from crosstie.app.folders import Folders
 from crosstie.app.lists import Lists
 from crosstie.app.options import Option, Options
 from crosstie.app.project import Made, init_project
@@ -38,6 +39,7 @@ class _Rooms:
     accounts: Accounts
     schemas: Schemas
     workflows: Workflows
+    folders: Folders
     control: Control
     runs: Runs
     options: Options
@@ -94,6 +96,7 @@ class App:
             accounts=accounts,
             schemas=Schemas(store, accounts, site),
             workflows=workflows,
+            folders=Folders(db, workflows, self._clock),
             control=Control(db, workflows, now, self.config.zone, PATIENCE),
             runs=Runs(db),
             options=Options(db, now),
@@ -116,6 +119,11 @@ class App:
     def workflows(self) -> Workflows:
         """Definitions and their execution."""
         return self._rooms.workflows
+
+    @property
+    def folders(self) -> Folders:
+        """Folders of definition files, kept in step with the database."""
+        return self._rooms.folders
 
     @property
     def control(self) -> Control:

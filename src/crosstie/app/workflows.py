@@ -9,9 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstie.app.versions import Version, is_superseded, newest_version, newest_versions, read_file, superseded
 from crosstie.db.audit import record, who
-from crosstie.db.database import Database, Transaction, instant_text, parse_instant
-from crosstie.errors import ConfigError
+from crosstie.db.database import Database, Transaction, instant_text
+from crosstie.errors import BrakeError, ConfigError
 from crosstie.sync import windows
 from crosstie.sync.windows import Window
 from crosstie.workflow import firing, instances, state
@@ -28,31 +29,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """An applied version of a workflow: the text of its file, comments and all. `source` is where it came from."""
-
-    workflow: str
-    label: str
-    version: int
-    text: str
-    source: str
-    applied_at: datetime
-    applied_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
     """The result of applying a file. `changed` is False when its text was the newest version already."""
 
     definition: Definition
     version: int
     changed: bool
-
-
-_VERSION = (
-    "select v.workflow, w.label, v.version, v.text, v.source, v.applied_at, v.applied_by from crosstie.workflow w"
-    " join crosstie.workflow_version v on v.workflow = w.name and v.version = w.version"
-)
 
 
 class Workflows:
@@ -68,12 +50,7 @@ class Workflows:
 
     def validate(self, file: Path) -> Definition:
         """Reads a definition file. Raises DefinitionError with every mistake, ConfigError when it cannot be read."""
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ConfigError(f"{file} cannot be read: {reason}") from error
-        return self._read(str(file), text)
+        return self._read(str(file), read_file(file))
 
     def _read(self, source: str, text: str) -> Definition:
         # Here, because the activities bring in everything that only a run needs.
@@ -81,20 +58,52 @@ class Workflows:
 
         return read_definition(source, text, ACTIVITIES, self._site)
 
-    def apply(self, file: Path) -> Applied:
-        """Validates the file and stores its text as the newest version, unless it is that already."""
+    def apply(self, file: Path, *, force: bool = False) -> Applied:
+        """Validates the file and stores its text as the newest version, unless it is that already. Raises BrakeError
+        when that would undo an edit made elsewhere, unless `force`."""
         definition = self.validate(file)
         with self._db.reading() as transaction:
-            newest = _newest(transaction, definition.name)
+            newest = newest_version(transaction, definition.name)
         if newest is not None and newest.text == definition.text:  # what is there already waits for nobody
             return Applied(definition=definition, version=newest.version, changed=False)
-        with self._db.transaction(f"{definition.name} is applied") as transaction:
+        return self.store([(file, definition)], force=force)[0]
+
+    def store(self, read: Sequence[tuple[Path, Definition]], *, force: bool = False) -> tuple[Applied, ...]:
+        """Stores the validated files as newest versions, all of them or none. Raises BrakeError as `apply`, with every
+        difference."""
+        applied, refused = [], []
+        ordered = sorted(read, key=lambda one: one[1].name)
+        with self._db.transaction(f"{', '.join(one.name for _, one in ordered)} applied") as transaction:
+            for file, definition in ordered:
+                transaction.lock(f"versions of {definition.name}")
+                newest = newest_version(transaction, definition.name)
+                if newest is not None and newest.text == definition.text:
+                    applied.append(Applied(definition=definition, version=newest.version, changed=False))
+                    continue
+                if newest is not None and not force and is_superseded(transaction, newest, file, definition.text):
+                    refused.append(superseded(newest, file, definition.text))
+                    continue
+                version = newest.version + 1 if newest else 1
+                self._store(transaction, definition, version, str(file.resolve()))
+                applied.append(Applied(definition=definition, version=version, changed=True))
+            if refused:
+                raise BrakeError(
+                    "\n".join(refused),
+                    hint="Nothing was applied. Take the database's version into the file: crosstie workflow export"
+                    " FOLDER NAME. Or let the file win: crosstie workflow apply FILE --force",
+                )
+        return tuple(applied)
+
+    def save(self, text: str, source: str) -> Applied:
+        """Stores a text that was edited elsewhere than in a file, like `console`, as the newest version."""
+        definition = self._read(source, text)
+        with self._db.transaction(f"{definition.name} is saved") as transaction:
             transaction.lock(f"versions of {definition.name}")
-            newest = _newest(transaction, definition.name)
-            if newest is not None and newest.text == definition.text:
+            newest = newest_version(transaction, definition.name)
+            if newest is not None and newest.text == text:
                 return Applied(definition=definition, version=newest.version, changed=False)
             version = newest.version + 1 if newest else 1
-            self._store(transaction, definition, version, str(file.resolve()))
+            self._store(transaction, definition, version, source)
         return Applied(definition=definition, version=version, changed=True)
 
     def _store(self, transaction: Transaction, definition: Definition, version: int, source: str) -> None:
@@ -131,13 +140,12 @@ class Workflows:
     def list(self) -> tuple[Version, ...]:
         """The newest version of each workflow, by name."""
         with self._db.reading() as transaction:
-            rows = transaction.rows(f"{_VERSION} order by w.name")
-        return tuple(_version(row) for row in rows)
+            return newest_versions(transaction)
 
     def get(self, name: str) -> Version:
         """The newest version of a workflow. Raises ConfigError when there is none of that name."""
         with self._db.reading() as transaction:
-            newest = _newest(transaction, name)
+            newest = newest_version(transaction, name)
             names = [] if newest else [str(row[0]) for row in transaction.rows("select name from crosstie.workflow")]
         if newest is None:
             close = difflib.get_close_matches(name, names, n=1)
@@ -259,20 +267,3 @@ class Runs:
         of what it read, but there is no option that it could move."""
         with self._db.reading() as transaction:
             return tuple(one for one in windows.windows_of(transaction, number) if one.moves_option)
-
-
-def _newest(transaction: Transaction, name: str) -> Version | None:
-    row = transaction.row(f"{_VERSION} where w.name = :name", {"name": name})
-    return _version(row) if row else None
-
-
-def _version(row: Sequence[object]) -> Version:
-    return Version(
-        workflow=str(row[0]),
-        label=str(row[1] or ""),
-        version=int(str(row[2])),
-        text=str(row[3]),
-        source=str(row[4] or ""),
-        applied_at=parse_instant(str(row[5])),
-        applied_by=str(row[6] or ""),
-    )

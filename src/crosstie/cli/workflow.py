@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crosstie.cli.failures import MISTAKE, Stopped
+from crosstie.cli.failures import DONE_WITH_REJECTS, MISTAKE, Stopped
 from crosstie.cli.output import emit_json, json_option, table
 from crosstie.cli.session import Session, pass_session
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from crosstie.workflow.definition import Definition
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_PATH = click.Path(path_type=Path)
 
 
 @click.group()
@@ -47,20 +49,95 @@ def validate(session: Session, file: Path, as_json: bool) -> None:
 
 
 @workflow.command()
-@click.argument("file", type=_FILE)
+@click.argument("path", metavar="FILE|FOLDER", type=_PATH)
+@click.option("--force", is_flag=True, help="Also where that undoes an edit made elsewhere.")
 @json_option
 @pass_session
-def apply(session: Session, file: Path, as_json: bool) -> None:
-    """Stores a definition FILE as the newest version of its workflow. A run in progress keeps the version it has."""
+def apply(session: Session, path: Path, force: bool, as_json: bool) -> None:
+    """Stores a definition FILE as the newest version of its workflow, or all files of a FOLDER, or none of them.
+
+    A run in progress keeps the version it has. A file that is behind an edit made elsewhere is refused, and what it
+    would undo is shown."""
     with session.app() as app:
-        applied = app.workflows.apply(file)
+        if path.is_dir():
+            found = app.folders.apply(path, force=force)
+            kept = [one for one in app.folders.compare(path) if one.standing == "only in the database"]
+        else:
+            found, kept = (app.workflows.apply(path, force=force),), []
     if as_json:
-        emit_json({"workflow": applied.definition.name, "version": applied.version, "changed": applied.changed})
-    elif applied.changed:
-        click.echo(f"✓ {applied.definition.name} version {applied.version}")
-        click.echo(f"Run it: crosstie run {applied.definition.name}")
+        facts = [{"workflow": one.definition.name, "version": one.version, "changed": one.changed} for one in found]
+        emit_json(facts if path.is_dir() else facts[0])
+        return
+    for one in found:
+        if one.changed:
+            click.echo(f"✓ {one.definition.name} version {one.version}")
+        else:
+            click.echo(f"{one.definition.name} version {one.version} is this text already; nothing changed.")
+    for compared in kept:
+        click.echo(f"! {compared.workflow} has no file in {path}; it stays in the database as it is.")
+    if len(found) == 1 and found[0].changed:
+        click.echo(f"Run it: crosstie run {found[0].definition.name}")
+
+
+@workflow.command()
+@click.argument("folder", type=_FOLDER)
+@json_option
+@pass_session
+def diff(session: Session, folder: Path, as_json: bool) -> None:
+    """Compares the files of a FOLDER with the newest versions in the database.
+
+    Exit code 3 when something differs."""
+    with session.app() as app:
+        found = app.folders.compare(folder)
+    if as_json:
+        emit_json(
+            [
+                {
+                    "workflow": one.workflow,
+                    "standing": one.standing,
+                    "file": str(one.file) if one.file else None,
+                    "version": one.version,
+                    "source": one.source,
+                    "difference": one.difference,
+                }
+                for one in found
+            ]
+        )
     else:
-        click.echo(f"{applied.definition.name} version {applied.version} is this text already; nothing changed.")
+        table(
+            ["workflow", "file", "version", ""],
+            [(one.workflow, one.file.name if one.file else "", one.version, one.standing) for one in found],
+            empty="There is no workflow, neither in the folder nor in the database.",
+        )
+        for one in found:
+            if one.difference:
+                click.echo(f"\n{one.difference}")
+    if any(one.standing != "same" for one in found):
+        raise Stopped(DONE_WITH_REJECTS)
+
+
+@workflow.command()
+@click.argument("folder", type=_FOLDER)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--force", is_flag=True, help="Also over a file with a text that was never applied.")
+@json_option
+@pass_session
+def export(session: Session, folder: Path, names: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Writes the newest version of each workflow, or of those named, into its file in a FOLDER."""
+    with session.app() as app:
+        found = app.folders.export(folder, names, force=force)
+    if as_json:
+        emit_json(
+            [
+                {"workflow": one.workflow, "version": one.version, "file": str(one.file), "changed": one.changed}
+                for one in found
+            ]
+        )
+        return
+    for one in found:
+        click.echo(f"{'✓' if one.changed else '='} {one.file}  {one.workflow} version {one.version}")
+    if not found:
+        click.echo("There is no workflow in the database.")
 
 
 @workflow.command("list")
