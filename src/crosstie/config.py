@@ -63,6 +63,11 @@ class ConfigFile(BaseModel):
         "UTC", description="the zone in force where a workflow names none, an IANA name like Europe/Paris"
     )
 
+    files_folder: str = Field(
+        "files",
+        description="the folder within which workflows read and write files, relative to this folder",
+        min_length=1,
+    )
     link: list[LinkKeys] = Field(
         [], description="links between tables that are not foreign keys: [[link]] with from, to, name and back"
     )
@@ -96,6 +101,12 @@ class Config:
     key: str = field(repr=False, default="")
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     links: tuple[LinkKeys, ...] = ()
+    files: str = "files"
+
+    @property
+    def files_folder(self) -> Path:
+        """The folder within which workflows read and write files."""
+        return self.project / Path(self.files).expanduser()
 
     @property
     def state_folder(self) -> Path:
@@ -129,6 +140,7 @@ def read_config(project: Path | None, environment: Mapping[str, str], *, cwd: Pa
         key=environment.get("CROSSTIE_KEY", ""),
         zone=ZoneInfo(written.time_zone),
         links=tuple(written.link),
+        files=written.files_folder,
     )
 
 

@@ -11,6 +11,7 @@ from crosstie.activities.end import End
 from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.exclusion import Exclusion
 from crosstie.activities.external_signal import ExternalSignal
+from crosstie.activities.file_load import FileLoad
 from crosstie.activities.fork import Fork
 from crosstie.activities.intersection import Intersection
 from crosstie.activities.javascript import JavaScript
@@ -30,6 +31,7 @@ from crosstie.workflow.activity import Activity
 ACTIVITIES: dict[str, type[Activity]] = {
     "start": Start,
     "scheduler": Scheduler,
+    "file_load": FileLoad,
     "query": Query,
     "incremental_query": IncrementalQuery,
     "read_list": ReadList,

@@ -79,7 +79,7 @@ class App:
             AccountStore(db, lambda: Vault.open(self.config), now),
             lambda name: tuple(schema.object for schema in store.list(name)),
         )
-        site = DatabaseSite(db, store, accounts, declared_relations(self.config.links))
+        site = DatabaseSite(db, store, accounts, declared_relations(self.config.links), files=self.config.files_folder)
 
         def around(watcher: Watcher) -> Surroundings:
             return Surroundings(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crosstie.config import LinkKeys, split_columns
@@ -116,8 +117,17 @@ def declared_relations(links: Sequence[LinkKeys]) -> tuple[Relation, ...]:
 class DatabaseSite:
     """What validation may look at: the database and what is stored in it, never a CRM."""
 
-    def __init__(self, db: Database, store: SchemaStore, accounts: Accounts, declared: Sequence[Relation] = ()) -> None:
+    def __init__(
+        self,
+        db: Database,
+        store: SchemaStore,
+        accounts: Accounts,
+        declared: Sequence[Relation] = (),
+        *,
+        files: Path = Path(),
+    ) -> None:
         self._db = db
+        self._files = files
         self._store = store
         self._accounts = accounts
         self._declared = tuple(declared)
@@ -164,3 +174,7 @@ class DatabaseSite:
         with self._db.reading() as transaction:
             found = stored.find_list(transaction, name)
         return Shape.of(found.table) if found is not None else None
+
+    def files_folder(self) -> Path:
+        """The folder within which activities read and write files."""
+        return self._files

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import field as value_of
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 from zoneinfo import ZoneInfo
 
@@ -117,6 +118,10 @@ class Site(Protocol):
         """What is known of the rows of a list, None where there is none of that name."""
         ...
 
+    def files_folder(self) -> Path:
+        """The folder within which activities read and write files."""
+        ...
+
 
 class Log(Protocol):
     """Writes to the workflow's log, shown at once and kept. Never give it a secret or a record's personal data."""
@@ -214,7 +219,9 @@ class Done:
     `counts` is shown and kept, in this order (`{"inserted": 308, "unchanged": 46769}`). `rejects` go to the inbox.
     `effect` may write to people's tables and the product's own; the `Done` that it returns, if any, replaces this one.
     In a simulation there is no effect. `ends_run` stops every other task of the run. With `then` the task has not
-    ended: its transitions are activated, and it goes on waiting.
+    ended: its transitions are activated, and it goes on waiting. `after` is called when the commit is done, before
+    anything that follows begins: a kill may leave it out, so what it does is recorded by the effect and made up for
+    when a run is taken up; it raises nothing.
     """
 
     tables: Mapping[str, WorkTable | None]
@@ -223,6 +230,7 @@ class Done:
     rejects: Iterable[Reject] = ()
     effect: Callable[[Transaction], Done | None] | None = None
     ends_run: bool = False
+    after: Callable[[], None] | None = None
     then: Waiting | None = None
 
 

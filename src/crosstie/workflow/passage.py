@@ -21,7 +21,7 @@ from crosstie.model import WorkTable
 from crosstie.script.engine import ScriptScope
 from crosstie.sync import deliveries, windows
 from crosstie.sync.matches import confirm_matches
-from crosstie.workflow import inbox, instances, state
+from crosstie.workflow import files, inbox, instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
@@ -97,6 +97,8 @@ class Passage:
         self.failure: TaskError | None = None
         self.meter = _Meter()
         self._taken: set[int] = set()
+        # Tasks that are published, and whose `after` is still at work: what they fed waits for it.
+        self._settling: set[int] = set()
         self._take(version)
 
     def _take(self, version: int) -> None:
@@ -108,6 +110,7 @@ class Passage:
             self.served = found.served
             self.hold.take(transaction, self.run, version, kept=self.definition.settings.keep_interim)
             self._give_back(transaction)
+        files.move_pending(self.db, self.around.site.files_folder())
 
     def _give_back(self, transaction: Transaction) -> None:
         """After a kill or failure: what was being worked on is pending again, and what is gone is made again."""
@@ -146,7 +149,11 @@ class Passage:
         has come, or that somebody asked for."""
         now = self.around.clock.now()
         with self.db.reading() as transaction:
-            pending = [one for one in state.pending_events(transaction, self.run) if one.id not in self._taken]
+            pending = [
+                one
+                for one in state.pending_events(transaction, self.run)
+                if one.id not in self._taken and one.source_task not in self._settling
+            ]
             waiting = [one for one in state.waiting_tasks(transaction, self.run) if -one.id not in self._taken]
             due = [
                 Ready(
@@ -365,11 +372,23 @@ class Passage:
             self._log(task.id, ready.activity).info(waiting.reason)
 
     def _publish(self, ready: Ready, task: Task, done: Done, context: Context) -> Mapping[str, int]:
-        """The one transaction that ends a task: effect, state, rejects, events, windows."""
+        """The one transaction that ends a task: effect, state, rejects, events, windows. Then what is done after it."""
+        self._settling.add(task.id)
+        try:
+            done = self._commit(ready, task, done, context)
+            if done.after is not None and not self.simulated:
+                done.after()
+        finally:
+            self._settling.discard(task.id)
+        return done.counts
+
+    def _commit(self, ready: Ready, task: Task, done: Done, context: Context) -> Done:
         with self._step(f"{ready.activity} is published") as transaction:
             inbox.lock_rejects(transaction, self.definition.name)
+            after = done.after
             if done.effect is not None and not self.simulated:
                 done = done.effect(transaction) or done
+                done = replace(done, after=done.after or after)
             now = self.around.clock.now()
             if not self.simulated:
                 self._keep_rejects(transaction, ready.activity, task.id, done)
@@ -395,7 +414,7 @@ class Passage:
             if done.ends_run:
                 state.end_epoch(transaction, self.run)
                 self._end(transaction, RunStatus.STOPPED, f"ended by {ready.activity}")
-        return done.counts
+        return done
 
     def _keep_rejects(self, transaction: Transaction, activity: str, task: int, done: Done) -> None:
         """Rejects go to the inbox; the first hundred are warned of one by one, the rest summed up by cause."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crosstie.db.database import Database
@@ -9,6 +11,6 @@ from tests.contract.activities.world import World
 
 
 @pytest.fixture
-def world(database: Database) -> World:
+def world(database: Database, tmp_path: Path) -> World:
     """An empty marketing database, on both backends in turn."""
-    return World(database)
+    return World(database, tmp_path)

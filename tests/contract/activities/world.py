@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,8 +65,9 @@ class Lines:
 class Tables:
     """Validation over a database's real tables."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, folder: Path) -> None:
         self.db = db
+        self.folder = folder
 
     def table(self, name: str) -> Table | None:
         return self.db.reflect(name)
@@ -98,6 +100,9 @@ class Tables:
             found = stored.find_list(transaction, name)
         return Shape.of(found.table) if found is not None else None
 
+    def files_folder(self) -> Path:
+        return self.folder
+
 
 @dataclass(kw_only=True)
 class Ended:
@@ -113,9 +118,9 @@ class Ended:
 class World:
     """The marketing database of a test."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, folder: Path = Path()) -> None:
         self.db = db
-        self.site = Tables(db)
+        self.site = Tables(db, folder)
         self.tasks = itertools.count(1)
 
     def sql(self, *statements: str) -> None:
@@ -243,6 +248,8 @@ class World:
             rejects = list(done.rejects)
             if killed:
                 raise RuntimeError("killed")
+        if done.after is not None:
+            done.after()
         return Ended(tables=dict(done.tables), counts=dict(done.counts), vars=dict(done.vars), rejects=rejects, log=log)
 
     def read(self, table: WorkTable | None, *names: str) -> list[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
@@ -97,6 +98,9 @@ class DescribedSite:
 
     def list_shape(self, name: str) -> Shape | None:
         return None
+
+    def files_folder(self) -> Path:
+        return Path()
 
 
 @dataclass

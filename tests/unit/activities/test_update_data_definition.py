@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,9 @@ class Tables:
 
     def list_shape(self, name: str) -> Shape | None:
         return None
+
+    def files_folder(self) -> Path:
+        return Path()
 
 
 def update(**keys: Any) -> UpdateData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
@@ -76,6 +77,9 @@ class EmptySite:
 
     def list_shape(self, name: str) -> Shape | None:
         return None
+
+    def files_folder(self) -> Path:
+        return Path()
 
 
 def read(text: str) -> Definition:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crosstie.activities import ACTIVITIES
@@ -74,6 +76,9 @@ class OneTable:
 
     def list_shape(self, name: str) -> Shape | None:
         return None
+
+    def files_folder(self) -> Path:
+        return Path()
 
 
 REFERENCE = """workflow: flow
