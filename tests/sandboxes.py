@@ -119,6 +119,15 @@ class Client:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def all(self, text: str) -> list[dict[str, Any]]:
+        """The records of every page of a SOQL text."""
+        page = self.query(text)
+        found: list[dict[str, Any]] = page["records"]
+        while not page["done"]:
+            page = self.get(page["nextRecordsUrl"]).json()
+            found += page["records"]
+        return found
+
     def finished_bulk(self, job_id: str) -> str:
         """The whole CSV of a bulk query job, waited for."""
         for _ in range(600):

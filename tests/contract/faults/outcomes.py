@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,10 +15,12 @@ from crosstie.crm.http import Timeouts
 from crosstie.errors import CrosstieError, TaskError
 from crosstie.workflow.runner import RunReport
 from crosstie.workflow.state import RunStatus
-from tests.contract.imports.world import World, indexed
+from tests.contract.imports.world import World, flow, indexed
 
 RECORDS = 240
 PAGE_ROWS = 100
+NOBODYS = tuple(f"0035g00000zz{number:03}" for number in range(400))
+"""So many more ids than there are records that no list of a query takes them: they are read by collections."""
 FIELDS: list[object] = ["LastName", "Email", "Score__c"]
 SHORT = Timeouts(read=timedelta(milliseconds=250))
 """Shorter than the fault `slow`."""
@@ -84,8 +86,16 @@ ROADS = {
     "bulk_create": "bulk",
     "bulk_status": "bulk",
     "bulk_results": "bulk",
+    "soap": "pages",
+    "retrieve": "pages",
 }
 """Each kind of request that an import makes, and by which road."""
+
+_SOME = {
+    *("slow", "502-html", "503", "429", "quota", "401", "session-ends", "drop-after", "truncate", "cut-gzip", "empty"),
+    *("html", "redirect"),
+}
+"""The faults of kinds that share their road through our code with others."""
 
 _ONLY = {
     "cut-csv": {"bulk_results"},
@@ -94,14 +104,16 @@ _ONLY = {
     "foreign-next": {"query", "query_more"},
     "no-next": {"query", "query_more"},
     "locators-end": {"query_more"},
-    "session-ends": set(ROADS) - {"token", "versions"},
+    "session-ends": set(ROADS) - {"token", "versions", "soap"},
 }
 NEVER_LASTING = {"session-ends", "locators-end"}
-_WRITES = {"token", "bulk_create"}
+_WRITES = {"token", "bulk_create", "soap", "retrieve"}
 _HTML = {
     "bulk_results": "lacks the headers|no column|has a column|was cut",
     "bulk_create": "does not describe a bulk job",
     "bulk_status": "does not describe a bulk job",
+    "soap": "not a SOAP envelope",
+    "retrieve": "is not a list of records",
     "query": "not a page of records",
     "query_more": "not a page of records",
     "describe": "not the description expected",
@@ -110,7 +122,12 @@ _HTML = {
 
 def cells() -> list[tuple[str, str]]:
     """Every kind with every fault that can befall it."""
-    return [(kind, fault) for kind in ROADS for fault in FAULTS if kind in _ONLY.get(fault, set(ROADS))]
+    return [
+        (kind, fault)
+        for kind in ROADS
+        for fault in FAULTS
+        if kind in _ONLY.get(fault, set(ROADS)) and (kind not in {"soap", "retrieve"} or fault in _SOME)
+    ]
 
 
 def passing(kind: str, fault: str) -> str:
@@ -124,6 +141,8 @@ def passing(kind: str, fault: str) -> str:
             return "refuse"
         case "401" if kind == "token":
             return "refused to sign in"
+        case "401" if kind == "soap":
+            return "refuses “sign in”"
         case "401" if kind == "versions":
             return "refuses “list API versions”"
         case "redirect":
@@ -176,9 +195,14 @@ class Cell:
     text: str
 
     @classmethod
-    def of(cls, world: World, kind: str, fault: str) -> Cell:
-        """A cell with a workflow of its own."""
-        return cls(world, kind, fault, indexed(FIELDS, road=ROADS[kind]).replace("contacts", f"flow-{next(_names)}"))
+    def of(cls, world: World, kind: str, fault: str, ids: Sequence[str] = ()) -> Cell:
+        """A cell with a workflow of its own. An import of the records with these ids has no index that moves."""
+        text = indexed(FIELDS, road=ROADS[kind])
+        if kind == "retrieve":
+            source = {"type": "given", "columns": ["id"], "rows": [[one] for one in (*ids, *NOBODYS)]}
+            fields = ["SystemModstamp", *FIELDS]
+            text = flow({"fields": fields, "population": {"ids": "id"}, "road": "pages"}, before={"source": source})
+        return cls(world, kind, fault, text.replace("contacts", f"flow-{next(_names)}"))
 
     def spoil(self, times: int | None) -> None:
         """Sets the fault plan. Of the kinds that come several times, a later one than the first is spoilt."""
@@ -193,6 +217,7 @@ class Cell:
         """Runs the import, or goes on with it. It is impatient where an answer is slow, and nowhere else, for a busy
         machine is slow too."""
         self.world.options["timeouts"] = SHORT if self.fault == "slow" else None
+        self.world.options["flow"] = "soap" if self.kind == "soap" else "client_credentials"
         return self.world.run(self.text)
 
     def refused(self, pattern: str) -> TaskError:
@@ -237,7 +262,7 @@ class Cell:
         """Everything is there once, as it should be, and the index has moved."""
         assert report.status is RunStatus.DONE
         assert rows(self.world, report) == right
-        assert self.option() is not None
+        assert (self.option() is not None) is (self.kind != "retrieve")
         self.keeps_secrets("\n".join(self.messages(report.run)))
 
     def keeps_secrets(self, shown: str) -> None:

@@ -13,7 +13,7 @@ from tests.contract.imports.world import World
 
 @pytest.fixture(scope="module")
 def right() -> list[tuple[Any, ...]]:
-    """The rows of an import that nothing befell; filled by the first cell."""
+    """The rows of an import that nothing befell, by whatever road; filled by the first cell."""
     return []
 
 
@@ -28,7 +28,7 @@ def test_a_fault_at_a_request(cell: World, right: list[tuple[Any, ...]], kind: s
     """First it lasts: refused by name. Then the run is gone on with while it passes: overcome and said, or refused by
     name again. In the end everything is there once."""
     expected = undisturbed(cell, right)
-    one = Cell.of(cell, kind, fault)
+    one = Cell.of(cell, kind, fault, [row[0] for row in expected])
     first = 0
     if fault not in NEVER_LASTING:
         one.spoil(times=None)

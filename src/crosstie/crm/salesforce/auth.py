@@ -325,14 +325,20 @@ def _leaves(answer: Answer, account: str) -> dict[str, str]:
                 hint="The connection is bad, or a proxy shortens answers.",
                 request_id=answer.request_id,
             ) from error
-        raise ProtocolError(
-            "The answer to the SOAP login is not XML.",
-            hint="A proxy may have changed it. Run it again; if it stays so, report it.",
-            request_id=answer.request_id,
-        ) from error
+        raise _no_envelope(answer) from error
+    if answer.status == 200 and etree.QName(root).localname != "Envelope":
+        raise _no_envelope(answer)
     return {
         etree.QName(node).localname: (node.text or "").strip() for node in root.iter(etree.Element) if len(node) == 0
     }
+
+
+def _no_envelope(answer: Answer) -> ProtocolError:
+    return ProtocolError(
+        "The answer to the SOAP login is not a SOAP envelope.",
+        hint="A proxy may have changed it. Run it again; if it stays so, report it.",
+        request_id=answer.request_id,
+    )
 
 
 def _soap_fault(answer: Answer, values: dict[str, str], account: str) -> CrosstieError:

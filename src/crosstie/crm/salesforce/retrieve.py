@@ -109,7 +109,7 @@ class RetrieveReader:
         except RequestError as error:
             log.info("%s is asked for by queries: %s", self._query.object.name, error.message)
             return Fetched(batches=iter(()), partitions=self._by_query(partition.position, part[0], part[1]))
-        found = self._records.decode(msgspec.Raw(answer.body))
+        found = self._records.decode(answer.decoded(msgspec.Raw, "is not a list of records"))
         if len(found) != len(ids):
             raise self._wrong(f"gave {len(found):,} answers for {len(ids):,} ids", answer.request_id)
         rows = [row for row in found if row is not None]
