@@ -173,6 +173,8 @@ class IndexMachine(RuleBasedStateMachine):
     def set_option(self, text: str) -> None:
         """A person empties the option or spoils it."""
         now = self.world.option()
+        if not text and self.elsewhere:
+            return  # to read everything of another org is a decision that a person may take, but not in this play
         if text == MALFORMED and now != MALFORMED:
             self.good_option = now
         self._write_option(text)
@@ -214,7 +216,7 @@ class IndexMachine(RuleBasedStateMachine):
 
     def lead_elsewhere(self) -> None:
         """The account leads to another org, after it has led to the right one."""
-        if self.stage.rows():
+        if self.stage.rows() and self._option() is not None:
             self.stage.sandbox.switches(org_id=OTHER_ORG)
             self.elsewhere = True
 
