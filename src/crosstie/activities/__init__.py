@@ -11,6 +11,7 @@ from crosstie.activities.end import End
 from crosstie.activities.enrichment import Enrichment
 from crosstie.activities.exclusion import Exclusion
 from crosstie.activities.external_signal import ExternalSignal
+from crosstie.activities.file_extract import FileExtract
 from crosstie.activities.file_load import FileLoad
 from crosstie.activities.fork import Fork
 from crosstie.activities.intersection import Intersection
@@ -43,6 +44,7 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "update_data": UpdateData,
     "javascript": JavaScript,
     "sql_code": SqlCode,
+    "file_extract": FileExtract,
     "end": End,
     "union": Union,
     "intersection": Intersection,

@@ -80,6 +80,14 @@ def move_pending(db: Database, folder: Path) -> None:
         move_recorded(db, folder, int(number), str(source), str(target))
 
 
+def pending_names(db: Database) -> frozenset[str]:
+    """The names that published files still have, and are to lose."""
+    with db.reading() as transaction:
+        return frozenset(
+            str(row[0]) for row in transaction.rows("select from_name from crosstie.file where status = 'moving'")
+        )
+
+
 def move_of(db: Database, folder: Path, task: int) -> None:
     """Carries out the moves that a task has recorded."""
     with db.reading() as transaction:

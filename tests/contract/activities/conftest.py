@@ -13,4 +13,6 @@ from tests.contract.activities.world import World
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> World:
     """An empty marketing database, on both backends in turn."""
-    return World(database, tmp_path)
+    files = tmp_path / "files"
+    files.mkdir()
+    return World(database, files)
