@@ -317,14 +317,15 @@ class PageRows(Iterator["pa.RecordBatch"]):
         for piece in records(self._behind_given(self._stream.chunks())):
             header = self._given_bytes == 0
             batches = list(self._reader.batches((piece,), header=header))
-            if header and batches:
-                self._refuse_twin(batches[0])
             if self._reader.rows > self._announced:
                 raise self._wrong(f"gives more than the {self._announced:,} records it announces")
             self._given_bytes += len(piece)
             self._given_checksum = _checksum(piece, self._given_checksum)
             for batch in batches:
                 self._refuse_no_ids(batch)
+                if header:
+                    self._refuse_twin(batch)
+                    header = False
                 self._session.count_rows(batch.num_rows)
                 yield self._in_asked_order(batch)
         if self._reader.rows != self._announced:

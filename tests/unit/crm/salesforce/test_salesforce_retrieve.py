@@ -37,7 +37,7 @@ def test_records_come_in_the_order_of_their_ids_and_gaps_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"<html>Please sign in to the proxy</html>", "are not what was asked for"),
+        (b"<html>Please sign in to the proxy</html>", "is not a list of records"),
         ({"records": []}, "Expected `array`"),
         ([record(0)], "gave 1 answers for 700 ids"),
         ([record(1), record(0), *[None] * 698], f"gave the record {IDS[1]} in the place of {IDS[0]}"),
