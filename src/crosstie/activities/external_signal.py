@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from crosstie.workflow.activity import OK, Activity, Context, Done, Overlap, Problem, Shape, Site, Waiting
-from crosstie.workflow.durations import parse_duration
+from crosstie.workflow.durations import WrittenDuration, parse_duration
 
 EXPIRED = "expired"
 CALLS = "calls"
@@ -29,7 +29,7 @@ class ExternalSignal(Activity):
     )
     expired: str | None = Field(None, description="where it goes on when that time is over")
 
-    @field_validator("expires", mode="before")
+    @field_validator("expires", mode="before", json_schema_input_type=WrittenDuration | None)
     @classmethod
     def _duration(cls, value: object) -> object:
         return None if value is None else parse_duration(value)

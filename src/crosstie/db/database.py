@@ -53,6 +53,10 @@ class Transaction(Protocol):
         """The first row, or None."""
         ...
 
+    def named_rows(self, sql: str, params: Params | None = None) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """The names of the columns of a small result, and all its rows."""
+        ...
+
     def savepoint(self) -> AbstractContextManager[None]:
         """A part that can fail and be undone alone."""
         ...

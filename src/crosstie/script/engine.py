@@ -5,28 +5,37 @@ task's, local time is UTC and `Math.random` follows from the clock, so that the 
 script does (variables, options, log lines) is collected and returned; the runner applies it in its own transaction.
 
 The time limit is CPU seconds of the whole process, as the engine measures it (C `clock()`): other busy threads use it
-up too. While it is in force the engine cannot call Python, which is why options are handed in as a mapping.
+up too. What a script asks of Python (`Calls`) passes as JSON text.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from crosstie.errors import ScriptError
-from crosstie.script.values import Value, Variable, clean_text, decode, decode_variables, encode_all
+from crosstie.script.dates import DEFAULT_PATTERN, format_date, parse_date, zone_of
+from crosstie.script.values import Value, Variable, clean_text, decode, decode_variables, encode, encode_all
+
+_T = TypeVar("_T")
+# Answers what a script asks: the name of the question and what was given, both plain JSON. Raises ScriptError.
+Calls = Callable[[str, list[Any]], object]
 
 _PLACE = re.compile(r"<input>:(\d+):(\d+)")
+_ASKS = re.compile("formatDate|parseDate")
 _NAME = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
 _NAMED_VALUES = ("undefined", "null", "true", "false", "this")
 _EXCERPT = 80
 _HARNESS_LINE = 100_000
+_ARMINGS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +52,32 @@ EXPRESSION_LIMITS = ScriptLimits(time=timedelta(seconds=10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptScope:
-    """What a script sees. `now` is aware; `zone` governs how dates appear in templates, not what JavaScript computes.
+class EventScope:
+    """What a script sees of an event: by which transition of which activity it came, and its population, if any."""
 
-    `names` are further read-only globals. `options` are all options by name, for `getOption`."""
+    source: str = ""
+    transition: str = ""
+    table: str = ""
+    dimension: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptScope:
+    """What a script sees. `now` is aware; `zone` governs how dates appear as text, not what JavaScript computes.
+
+    `events` begins with the main one. `names` are further read-only globals. `options` are all options by name, for
+    `getOption`."""
 
     now: datetime
     workflow: str = ""
+    label: str = ""
+    run: int = 0
     activity: str = ""
+    activity_label: str = ""
+    task: int = 0
+    task_created: datetime | None = None
+    events: tuple[EventScope, ...] = (EventScope(),)
     zone: tzinfo = UTC
     vars: Mapping[str, Variable] = field(default_factory=dict)
     instance_vars: Mapping[str, Variable] = field(default_factory=dict)
@@ -86,13 +113,20 @@ def evaluate(source: str, scope: ScriptScope, limits: ScriptLimits = EXPRESSION_
 
     What the expression does to variables and options is forgotten. Raises ScriptError with line and column."""
     answer = _call(source, scope, limits, wants_value=True)
-    return decode(answer["value"], "the result")
+    return _understood(lambda: decode(answer["value"], "the result"))
 
 
-def run_script(source: str, scope: ScriptScope, limits: ScriptLimits | None = None) -> ScriptResult:
+def run_script(
+    source: str, scope: ScriptScope, limits: ScriptLimits | None = None, calls: Calls | None = None
+) -> ScriptResult:
     """Runs a script and returns what it left behind. A script ended by `logError` is a result with `error` set;
-    any other failure raises ScriptError with line and column."""
-    answer = _call(source, scope, limits or ScriptLimits(), wants_value=False)
+    any other failure raises ScriptError with line and column. `calls` answers what the script asks of rows and tables,
+    and takes its log lines at once; an error of it that is no ScriptError ends the script and is raised as it is."""
+    answer = _call(source, scope, limits or ScriptLimits(), wants_value=False, calls=calls)
+    return _understood(lambda: _left_behind(answer))
+
+
+def _left_behind(answer: Mapping[str, Any]) -> ScriptResult:
     return ScriptResult(
         vars=decode_variables(answer["vars"], "vars."),
         instance_vars=decode_variables(answer["instance_vars"], "instance.vars."),
@@ -101,8 +135,19 @@ def run_script(source: str, scope: ScriptScope, limits: ScriptLimits | None = No
         options_set={
             clean_text(n, "an option's name"): clean_text(v, f"option {n}") for n, v in answer["options"].items()
         },
-        error=answer["ended"],
+        error=None if answer["ended"] is None else clean_text(answer["ended"], "the error"),
     )
+
+
+def _understood(read: Callable[[], _T]) -> _T:
+    """What was read. A script can change the language that its world is made of, and with it what it leaves behind."""
+    try:
+        return read()
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ScriptError(
+            "The script has changed the language so far that what it left behind cannot be read.",
+            hint="Leave the prototypes of Object and Array as they are.",
+        ) from error
 
 
 def check_syntax(source: str) -> None:
@@ -143,38 +188,140 @@ def _harness() -> str:
     return "\n" * _HARNESS_LINE + source
 
 
-def _call(source: str, scope: ScriptScope, limits: ScriptLimits, *, wants_value: bool) -> dict[str, Any]:
+def _call(
+    source: str, scope: ScriptScope, limits: ScriptLimits, *, wants_value: bool, calls: Calls | None = None
+) -> dict[str, Any]:
     """One run in a context of its own; the harness's answer, if the source did not fail."""
     import quickjs
 
-    given = json.dumps(
+    given = _given(scope, wants_value, speaks=calls is not None)
+    _refuse_nul(source)
+    context = quickjs.Context()
+    bridge = _Bridge(scope, calls)
+    context.add_callable("crosstieCall", bridge.answer)
+    harness = context.eval(_harness())
+    context.set_memory_limit(limits.memory_bytes)
+    context.set_max_stack_size(limits.stack_bytes)
+    if limits.time > timedelta(0):
+        if calls is not None or _ASKS.search(source):
+            _limit_time(context, limits.time)
+        else:
+            context.set_time_limit(limits.time.total_seconds())
+    try:
+        answer: dict[str, Any] = _understood(lambda: json.loads(harness(given, source)))
+    except quickjs.JSException as error:
+        bridge.raise_failure()
+        raise _stopped(str(error), source, limits) from error
+    bridge.raise_failure()
+    failure = _understood(lambda: answer["failure"])
+    if failure is not None and (wants_value or answer.get("ended") is None):
+        raise _understood(lambda: _failed(failure, source, limits))
+    return answer
+
+
+def _given(scope: ScriptScope, wants_value: bool, *, speaks: bool) -> str:
+    """The world of a script, as JSON."""
+    return json.dumps(
         {
-            "now": (scope.now.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1),
+            "now": _milliseconds(scope.now),
             "workflow": scope.workflow,
+            "label": scope.label or scope.workflow,
+            "run": scope.run,
             "activity": scope.activity,
+            "activity_label": scope.activity_label or scope.activity,
+            "task": scope.task,
+            "task_created": _milliseconds(scope.task_created or scope.now),
+            "events": [
+                {
+                    "source": one.source,
+                    "transition": one.transition,
+                    "tableName": one.table,
+                    "schema": one.dimension,
+                    "recCount": one.rows,
+                }
+                for one in scope.events
+            ],
             "vars": encode_all(scope.vars, "vars."),
             "instance_vars": encode_all(scope.instance_vars, "instance.vars."),
             "task_vars": encode_all(scope.task_vars, "task.vars."),
             "options": dict(scope.options),
             "names": encode_all(scope.names, ""),
             "wants_value": wants_value,
+            "speaks": speaks,
         }
     )
-    _refuse_nul(source)
-    context = quickjs.Context()
-    harness = context.eval(_harness())
-    context.set_memory_limit(limits.memory_bytes)
-    context.set_max_stack_size(limits.stack_bytes)
-    if limits.time > timedelta(0):
-        context.set_time_limit(limits.time.total_seconds())
-    try:
-        answer: dict[str, Any] = json.loads(harness(given, source))
-    except quickjs.JSException as error:
-        raise _stopped(str(error), source, limits) from error
-    failure = answer["failure"]
-    if failure is not None and (wants_value or answer.get("ended") is None):
-        raise _failed(failure, source, limits)
-    return answer
+
+
+def _milliseconds(instant: datetime) -> int:
+    return (instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+class _Bridge:
+    """Answers what a script asks of Python. A ScriptError becomes one of the script's own; any other ends it."""
+
+    def __init__(self, scope: ScriptScope, calls: Calls | None) -> None:
+        self._scope = scope
+        self._calls = calls
+        self._failure: Exception | None = None
+
+    def answer(self, name: str, given: str) -> str:
+        """The answer as JSON. Never raises: the engine could not go on."""
+        try:
+            return json.dumps({"value": self._ask(name, json.loads(given))})
+        except ScriptError as error:
+            return json.dumps({"error": f"{error.message} {error.hint}".strip()})
+        except Exception as error:  # noqa: BLE001 - carried past the engine, and raised by raise_failure
+            self._failure = error
+            return json.dumps({"error": "The script is ended."})
+
+    def raise_failure(self) -> None:
+        """Raises what ended the script, whatever it did after that."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _ask(self, name: str, given: list[Any]) -> object:
+        if self._failure is not None:
+            raise ScriptError("The script is ended.")
+        if name == "formatDate":
+            value, pattern, zone = given
+            instant = decode(value, "the date")
+            if not isinstance(instant, datetime):
+                raise ScriptError("formatDate takes a date.")
+            return format_date(instant, str(pattern or DEFAULT_PATTERN), zone_of(zone, self._scope.zone))
+        if name == "parseDate":
+            text, pattern, zone = given
+            parsed = parse_date(str(text), str(pattern or DEFAULT_PATTERN), zone_of(zone, self._scope.zone))
+            return encode(parsed, "the date")
+        assert self._calls is not None, "the harness asks nothing else of those who have no calls"
+        return self._calls(name, given)
+
+
+def _limit_time(context: Any, limit: timedelta) -> None:
+    """Sets the time limit, counted from now, so that the script can call Python all the same.
+
+    The engine's binding refuses calls while a limit is set, but its clock goes on for a script that is at work while
+    the limit is lifted (quickjs-ng for Python 0.17, module.c: setup_time_limit, js_python_function_call). So it is
+    lifted, from another thread, while a loop tries to call. The loop must have failed to: then it had begun with the
+    limit. Raises ScriptError when that can't be had."""
+    context.add_callable("crosstieProbe", lambda: True)
+    spin = context.eval(
+        "(function (probe) { delete globalThis.crosstieProbe; return function () { let failures = 0;"
+        " while (true) { try { probe(); return failures; } catch { failures++; } } }; })(crosstieProbe)"
+    )
+
+    def lift() -> None:
+        time.sleep(0.0001)  # the loop is to begin first; when it did not, all is done again
+        context.set_time_limit(-1)
+
+    for _ in range(_ARMINGS):
+        context.set_time_limit(limit.total_seconds())
+        lifting = threading.Thread(target=lift, name="script-limit")
+        lifting.start()
+        failures = spin()
+        lifting.join()
+        if failures:
+            return
+    raise ScriptError("The time limit of the script could not be set.", hint="Run it again.")
 
 
 def _stopped(text: str, source: str, limits: ScriptLimits) -> ScriptError:

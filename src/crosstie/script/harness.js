@@ -5,6 +5,8 @@
   const world = globalThis, NativeDate = Date, run = eval, keep = JSON.stringify, read = JSON.parse;
   const isInteger = Number.isSafeInteger, finite = Number.isFinite, text = String;
   const time = Function.prototype.call.bind(NativeDate.prototype.getTime);
+  const ask = world.crosstieCall, isArray = Array.isArray, owned = Object.hasOwn;
+  delete world.crosstieCall;
   const define = Object.defineProperty, keys = Object.keys, kindOf = Function.prototype.call.bind(Object.prototype.toString);
 
   for (const name of ["performance", "queueMicrotask", "SharedArrayBuffer", "Atomics", "WeakRef",
@@ -93,10 +95,13 @@
     return kind === "z" ? null : payload;
   }
 
-  function variables(given, path) {
+  // What is `shown` beside the variables themselves goes with the event's population, and is never kept.
+  function variables(given, path, shown) {
     const store = Object.create(null);
     for (const key of keys(given)) store[key] = decode(given[key]);
     const proxy = new Proxy(store, {
+      get(target, key) { return key in target || typeof key !== "string" || !owned(shown, key) ? target[key] : shown[key]; },
+      has(target, key) { return key in target || (typeof key === "string" && owned(shown, key)); },
       set(target, key, value) {
         const coded = encode(value, path + "." + text(key), false);
         target[key] = coded[0] === "d" ? new world.Date(coded[1]) : value;
@@ -118,6 +123,40 @@
     return [proxy, read];
   }
 
+  let speaks = false;
+  function call(name, ...given) {
+    if (!speaks && name !== "formatDate" && name !== "parseDate")
+      throw refuse("rows and tables cannot be used here; a JavaScript activity can use them");
+    const answer = read(ask(name, keep(given)));
+    if (owned(answer, "error")) throw refuse(answer.error);
+    return answer.value;
+  }
+
+  function values(given, what) {
+    if (given === undefined || given === null) return {};
+    if (typeof given !== "object" || isArray(given)) throw refuse(what + " is " + name(given) + "; it takes {name: value}");
+    const coded = Object.create(null);
+    for (const key of keys(given)) coded[key] = encode(given[key], what + "." + key, true);
+    return coded;
+  }
+
+  function object(names, coded) {
+    const row = Object.create(null);
+    for (let place = 0; place < names.length; place++) row[names[place]] = decode(coded[place]);
+    return row;
+  }
+
+  function words(given, what) {
+    if (typeof given !== "string") throw refuse(what + " is " + name(given) + "; it takes text");
+    return given;
+  }
+
+  function* rows() {
+    const number = call("rows");
+    for (let page; (page = call("page", number)) !== null;)
+      for (let place = 0; place < page.rows.length; place++) yield object(page.names, page.rows[place]);
+  }
+
   function place(given) {
     define(world, given[0], { value: given[1], writable: false, configurable: false, enumerable: true });
   }
@@ -125,18 +164,41 @@
   return function harness(scopeJson, source) {
     const scope = read(scopeJson);
     tame(scope.now);
+    speaks = scope.speaks;
     const logs = [], changed = Object.create(null), options = Object.assign(Object.create(null), scope.options);
     let ended = null;
-    const [vars, readVars] = variables(scope.vars, "vars");
-    const [instanceVars, readInstance] = variables(scope.instance_vars, "instance.vars");
-    const [taskVars, readTask] = variables(scope.task_vars, "task.vars");
+    const first = scope.events[0];
+    const [vars, readVars] = variables(scope.vars, "vars",
+      { tableName: first.tableName, schema: first.schema, recCount: first.recCount });
+    const [instanceVars, readInstance] = variables(scope.instance_vars, "instance.vars", {});
+    const [taskVars, readTask] = variables(scope.task_vars, "task.vars", {});
     const freeze = Object.freeze;
+    const events = freeze(scope.events.map((one) => freeze({ ...one, vars })));
+    const log = (level, message) => { if (speaks) call("log", level, message); else logs.push([level, message]); };
     const objects = {
       vars, activityName: scope.activity,
-      instance: freeze({ internalName: scope.workflow, vars: instanceVars }),
-      task: freeze({ vars: taskVars }), activity: freeze({ internalName: scope.activity }), event: freeze({ vars }),
-      logInfo(message) { logs.push(["info", text(message)]); },
-      logWarning(message) { logs.push(["warning", text(message)]); },
+      instance: freeze({ name: scope.workflow, internalName: scope.workflow, label: scope.label, run: scope.run,
+        vars: instanceVars }),
+      task: freeze({ id: scope.task, creationDate: new world.Date(scope.task_created), vars: taskVars }),
+      activity: freeze({ name: scope.activity, internalName: scope.activity, label: scope.activity_label }),
+      event: events[0], events,
+      sql: freeze({
+        query(statement, params) {
+          const found = call("query", words(statement, "the statement"), values(params, "params"));
+          return found.rows.map((row) => object(found.names, row));
+        },
+        execute(statement, params) { call("execute", words(statement, "the statement"), values(params, "params")); },
+      }),
+      rows() { return rows(); },
+      write(table, row) { call("write", words(table, "the table"), values(row, "row")); },
+      formatDate(date, pattern, zone) {
+        return call("formatDate", encode(date, "the date", false), pattern ?? null, zone ?? null);
+      },
+      parseDate(written, pattern, zone) {
+        return decode(call("parseDate", words(written, "the date"), pattern ?? null, zone ?? null));
+      },
+      logInfo(message) { log("info", text(message)); },
+      logWarning(message) { log("warning", text(message)); },
       logError(message) { ended = text(message); logs.push(["error", ended]); throw new Error(ended); },
       getOption(option) { const key = text(option); return key in options ? options[key] : null; },
       setOption(option, value) {

@@ -168,11 +168,12 @@ class Woken:
 class Context:
     """All that a running activity may touch. Everything here belongs to one execution of one activity (a task).
 
-    `inputs` are the populations that came in, the main one first; `sources` says for each event, in that order, which
-    activity it came from, also for those that carry no population. `vars` are the event's variables, merged where
-    several came in; `instance` the workflow's own, shared by its runs: what a task leaves in it is kept when it is
-    published. `state` is what an earlier execution of this same task left (`Waiting.state`, `keep`), empty the first
-    time; `woken` says why a waiting task is executed again. `begun_at` is when the task began for the first time.
+    `inputs` are the populations that came in, the main one first; `sources` and `transitions` say for each event, in
+    that order, which activity it came from and by which transition, also for those that carry no population. `vars` are
+    the event's variables, merged where several came in; `instance` the workflow's own, shared by its runs: what a task
+    changes in it is kept when it is published. `state` is what an earlier execution of this same task left
+    (`Waiting.state`, `keep`), empty the first time; `woken` says why a waiting task is executed again. `begun_at` is
+    when the task began for the first time.
 
     `step(purpose)` is a transaction before the end of the task, which only the holder of the run can commit: for what
     takes effect in parts (batches). What is kept in it by `keep` comes back as `state`, also after a kill."""
@@ -194,6 +195,7 @@ class Context:
     run_started: datetime
     attempt: int = 1
     sources: tuple[str, ...] = ()
+    transitions: tuple[str, ...] = ()
     instance: dict[str, Scalar] = value_of(default_factory=dict)
     state: Mapping[str, Scalar] = value_of(default_factory=dict)
     woken: Woken | None = None

@@ -142,6 +142,20 @@ def keep_vars(transaction: Transaction, workflow: str, values: Mapping[str, Scal
     )
 
 
+def change_vars(
+    transaction: Transaction, workflow: str, before: Mapping[str, Scalar], after: Mapping[str, Scalar]
+) -> None:
+    """Keeps what a task changed in the workflow's own variables; what others have changed meanwhile stays."""
+    if before == after:
+        return
+    locked = " for update" if transaction.dialect == "postgresql" else ""
+    row = transaction.row(f"select vars from crosstie.workflow where name = :workflow{locked}", {"workflow": workflow})
+    present = read_vars(str(row[0] or "{}")) if row else {}
+    kept = {name: value for name, value in present.items() if name in after or name not in before}
+    changed = {name: value for name, value in after.items() if name not in before or before[name] != value}
+    keep_vars(transaction, workflow, {**kept, **changed})
+
+
 def count_ignored(transaction: Transaction, workflow: str) -> int:
     """Counts one more error that was ignored; how many there were in a row."""
     row = transaction.row(

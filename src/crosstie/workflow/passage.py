@@ -18,7 +18,7 @@ from crosstie.crm.connector import Connector
 from crosstie.db.database import Database, Transaction
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError, TaskError
 from crosstie.model import WorkTable
-from crosstie.script.engine import ScriptScope
+from crosstie.script.engine import EventScope, ScriptScope
 from crosstie.sync import deliveries, windows
 from crosstie.sync.matches import confirm_matches
 from crosstie.workflow import files, inbox, instances, state
@@ -230,12 +230,13 @@ class Passage:
         log = self._log(task.id, ready.activity)
         try:
             context = self._context(ready, task, log)
+            shared = dict(context.instance)
             done = activity.run(context)
             self._tell_retries(log)
             if isinstance(done, Waiting):
                 self._wait(ready, task, done)
                 return
-            counts = self._publish(ready, task, done, context)
+            counts = self._publish(ready, task, done, context, shared)
         except CrosstieError as error:
             self._ended_badly(ready, task, log, error)
             return
@@ -283,6 +284,7 @@ class Passage:
         variables = self._merged(ready.events, log)
         with self.db.reading() as transaction:
             instance = instances.find_instance(transaction, self.definition.name)
+        shared = dict(instance.vars) if instance else {}
         zone = self.definition.zone(name, self.around.zone)
         return Context(
             workflow=self.definition.name,
@@ -291,15 +293,16 @@ class Passage:
             activity=name,
             inputs=tuple(event.table for event in ready.events if event.table is not None),
             sources=tuple(event.source for event in ready.events),
+            transitions=tuple(event.transition for event in ready.events),
             vars=variables,
-            instance=dict(instance.vars) if instance else {},
+            instance=shared,
             zone=zone,
             db=self.held,
             site=self.around.site,
             log=log,
             now=self.around.clock.now,
             connector=self._connector,
-            scope=lambda: self._scope(name, zone, variables),
+            scope=lambda: self._scope(ready, task, zone, variables, shared),
             progress=lambda rows, expected: self.around.watcher.rows(
                 name, rows, expected, self.calls_before + self.meter.now()[0]
             ),
@@ -336,7 +339,14 @@ class Passage:
             activity=activity,
         )
 
-    def _scope(self, activity: str, zone: ZoneInfo, variables: Mapping[str, Scalar]) -> ScriptScope:
+    def _scope(
+        self,
+        ready: Ready,
+        task: Task,
+        zone: ZoneInfo,
+        variables: Mapping[str, Scalar],
+        shared: Mapping[str, Scalar],
+    ) -> ScriptScope:
         with self.db.reading() as transaction:
             options = {
                 str(name): str(value or "")
@@ -345,9 +355,16 @@ class Passage:
         return ScriptScope(
             now=self.around.clock.now(),
             workflow=self.definition.name,
-            activity=activity,
+            label=self.definition.label,
+            run=self.run,
+            activity=ready.activity,
+            activity_label=self.definition.activities[ready.activity].label,
+            task=task.id,
+            task_created=task.started_at,
+            events=tuple(_event_scope(event) for event in ready.events),
             zone=zone,
             vars={name: value for name, value in variables.items() if value is not None},
+            instance_vars={name: value for name, value in shared.items() if value is not None},
             options=options,
         )
 
@@ -371,18 +388,21 @@ class Passage:
         if waiting.reason and waiting.reason != task.note:
             self._log(task.id, ready.activity).info(waiting.reason)
 
-    def _publish(self, ready: Ready, task: Task, done: Done, context: Context) -> Mapping[str, int]:
-        """The one transaction that ends a task: effect, state, rejects, events, windows. Then what is done after it."""
+    def _publish(
+        self, ready: Ready, task: Task, done: Done, context: Context, shared: Mapping[str, Scalar]
+    ) -> Mapping[str, int]:
+        """The one transaction that ends a task: effect, state, rejects, events, windows. Then what is done after it.
+        `shared` are the workflow's own variables as the task found them."""
         self._settling.add(task.id)
         try:
-            done = self._commit(ready, task, done, context)
+            done = self._commit(ready, task, done, context, shared)
             if done.after is not None and not self.simulated:
                 done.after()
         finally:
             self._settling.discard(task.id)
         return done.counts
 
-    def _commit(self, ready: Ready, task: Task, done: Done, context: Context) -> Done:
+    def _commit(self, ready: Ready, task: Task, done: Done, context: Context, shared: Mapping[str, Scalar]) -> Done:
         with self._step(f"{ready.activity} is published") as transaction:
             inbox.lock_rejects(transaction, self.definition.name)
             after = done.after
@@ -408,7 +428,7 @@ class Passage:
                         table=table,
                         variables={**context.vars, **done.vars},
                     )
-            instances.keep_vars(transaction, self.definition.name, context.instance)
+            instances.change_vars(transaction, self.definition.name, shared, context.instance)
             self._meter(transaction)
             self._confirm_windows(transaction)
             if done.ends_run:
@@ -632,6 +652,17 @@ class Passage:
                 self._give_back(transaction)
                 state.end_run(transaction, self.run, status, self.around.clock.now(), message)
         self.over = True
+
+
+def _event_scope(event: Event) -> EventScope:
+    table = event.table
+    return EventScope(
+        source=event.source,
+        transition=event.transition,
+        table=f"crosstie.{table.name}" if table else "",
+        dimension=table.dimension if table else "",
+        rows=table.rows if table else 0,
+    )
 
 
 def _reject_text(reject: Reject) -> str:

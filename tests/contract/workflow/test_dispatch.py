@@ -492,6 +492,25 @@ def test_variables_of_the_workflow_are_kept_in_its_run_and_cleared_by_the_next(d
     assert seen == [None, 5, None, 5]
 
 
+def test_branches_that_change_different_variables_of_the_workflow_keep_both(database: Database) -> None:
+    both = threading.Barrier(2, timeout=20)
+    seen: list[dict[str, object]] = []
+
+    def change(context: Context) -> None:
+        both.wait()
+        context.instance[context.activity] = context.run
+        context.instance.pop(f"old_{context.activity}")
+
+    PLAY.acts = {
+        "begin": lambda context: context.instance.update(old_a=1, old_b=2, kept="x"),
+        "a": change,
+        "b": change,
+        "both": lambda context: seen.append(dict(context.instance)),
+    }
+    report = run(database, FORK)
+    assert seen == [{"kept": "x", "a": report.run, "b": report.run}]
+
+
 def test_a_task_that_takes_too_long_is_warned_of_once(database: Database) -> None:
     PLAY.acts = {"a": lambda _: threading.Event().wait(1.3)}
     report = run(database, "  a: {type: act, max_duration: 0}\n")

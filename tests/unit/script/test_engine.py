@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosstie.errors import ScriptError
-from crosstie.script.engine import LogLine, ScriptLimits, ScriptScope, check_syntax, evaluate, run_script, unknown_name
+from crosstie.errors import DatabaseError, ScriptError
+from crosstie.script.engine import (
+    EventScope,
+    LogLine,
+    ScriptLimits,
+    ScriptScope,
+    check_syntax,
+    evaluate,
+    run_script,
+    unknown_name,
+)
 from crosstie.script.values import MAX_SAFE_INTEGER, Value
 
 NOW = datetime(2026, 11, 23, 8, 0, 0, 123000, tzinfo=UTC)
 SCOPE = ScriptScope(now=NOW, workflow="contact-import", activity="contacts", vars={"count": 5, "text": "é"})
 QUICK = ScriptLimits(time=timedelta(seconds=0.2), memory_bytes=8 * 1024 * 1024)
 
-OURS = "vars instance task activity event activityName logInfo logWarning logError getOption setOption"
+OURS = (
+    "vars instance task activity event events activityName logInfo logWarning logError getOption setOption"
+    " sql rows write formatDate parseDate"
+)
 LANGUAGE = """
 AggregateError Array ArrayBuffer AsyncDisposableStack BigInt BigInt64Array BigUint64Array Boolean DataView Date
 DisposableStack Error EvalError Float16Array Float32Array Float64Array Function Infinity Int16Array Int32Array Int8Array
@@ -232,3 +246,99 @@ def test_a_name_that_no_script_knows_is_told_from_one_that_it_does() -> None:
     assert unknown_name(" Smith ") == "Smith"
     for known in ("vars", "logInfo", "Date", "Infinity", "true", "'Smith'", "vars.Smith", "3"):
         assert unknown_name(known) == ""
+
+
+def test_a_script_that_asks_python_is_limited_too() -> None:
+    asked: list[str] = []
+
+    def calls(name: str, given: list[Any]) -> object:
+        asked.append(name)
+        return None
+
+    with pytest.raises(ScriptError, match=r"stopped after 0.2 seconds \(line 2, column") as caught:
+        run_script(
+            "logInfo('begins'); let n = 0;\nwhile (true) { try { n = Math.sqrt(n) } catch {} }", SCOPE, QUICK, calls
+        )
+    assert caught.value.line == 2
+    with pytest.raises(ScriptError, match="stopped after"):
+        run_script("while (true) logInfo('again')", SCOPE, QUICK, calls)
+    assert len(asked) > 1
+
+
+def test_what_ends_a_script_cannot_be_caught_by_it() -> None:
+    def calls(name: str, given: list[Any]) -> object:
+        raise DatabaseError("the hold was lost")
+
+    with pytest.raises(DatabaseError, match="the hold was lost"):
+        run_script("try { logInfo('a') } catch (error) { vars.x = 'went on' }", SCOPE, QUICK, calls)
+
+
+def test_rows_are_only_for_scripts() -> None:
+    with pytest.raises(ScriptError, match="rows and tables cannot be used here"):
+        value("sql.query('select 1')")
+
+
+def test_a_script_sees_what_it_belongs_to() -> None:
+    scope = ScriptScope(
+        now=NOW,
+        workflow="w",
+        label="A flow",
+        run=7,
+        activity="a",
+        activity_label="An activity",
+        task=9,
+        task_created=NOW,
+        events=(
+            EventScope(source="q", transition="young", table="crosstie.w_7_8_young", dimension="recipient", rows=3),
+        ),
+        vars={"n": 1},
+        instance_vars={"shared": "x"},
+    )
+    told = (
+        "[instance.name, instance.label, instance.run, instance.vars.shared, activity.name, activity.label, task.id,"
+        " task.creationDate.getTime() === Date.now(), event.source, event.transition, event.recCount, event.tableName,"
+        " event.schema, event.vars.n, events.length, events[0] === event, vars.recCount, vars.tableName, vars.schema,"
+        " Object.keys(vars)].join()"
+    )
+    assert evaluate(told, scope, QUICK) == (
+        "w,A flow,7,x,a,An activity,9,true,q,young,3,crosstie.w_7_8_young,recipient,1,1,true,3,crosstie.w_7_8_young,"
+        "recipient,n"
+    )
+    assert run_script("vars.m = vars.recCount", scope).vars == {"n": 1, "m": 3}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("formatDate(new Date('2026-07-01T22:30:15.042Z'))", "2026/07/02 00:30:15"),
+        ("formatDate(new Date('2026-07-01T22:30:15.042Z'), 'dd.MM.yyyy, hh h mm SSS', 'Asia/Tokyo')",
+         "02.07.2026, 07 h 30 042"),
+        ("parseDate('2026/07/02 00:30:15')", datetime(2026, 7, 1, 22, 30, 15, tzinfo=UTC)),
+        ("parseDate('31.12.2026', 'dd.MM.yyyy', 'UTC')", datetime(2026, 12, 31, tzinfo=UTC)),
+        ("parseDate('2026/10/25 02:30:00')", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        ("parseDate('2026/03/29 02:30:00')", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),
+    ],
+)  # fmt: skip
+def test_dates_are_written_and_read_in_the_zone_in_force(source: str, expected: Value) -> None:
+    assert evaluate(source, ScriptScope(now=NOW, zone=ZoneInfo("Europe/Paris")), QUICK) == expected
+
+
+@pytest.mark.parametrize("source", ["parseDate('2026/02/30 00:00:00')", "parseDate('1', 'dd dd')", "formatDate('x')"])
+def test_a_date_that_is_none_is_refused(source: str) -> None:
+    with pytest.raises(ScriptError):
+        value(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Object.prototype.toJSON = () => ({value: ['t', 'x']}); vars.x = 1",
+        "Object.prototype.toJSON = () => 5",
+        "Object.prototype.toJSON = function () { return {failure: null, ended: null, vars: {x: ['n', 'no']}, logs: [],"
+        " options: {}, instance_vars: {}, task_vars: {}} }",
+        "Array.prototype.toJSON = () => null; setOption('a', 'b')",
+    ],
+)
+def test_a_script_that_forges_what_it_leaves_behind_is_refused(source: str) -> None:
+    with pytest.raises(ScriptError):
+        run_script(source, SCOPE, QUICK)

@@ -97,6 +97,13 @@ class PostgresqlTransaction:
         found = self.rows(sql, params)
         return found[0] if found else None
 
+    def named_rows(self, sql: str, params: Params | None = None) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """See `Transaction`."""
+        with self._cursor(sql, params) as cursor, in_our_words(self._place):
+            if cursor.description is None:
+                return (), []
+            return tuple(one.name for one in cursor.description), cursor.fetchall()
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """See `Transaction`."""

@@ -90,6 +90,11 @@ class SqliteTransaction:
         found = self.rows(sql, params)
         return found[0] if found else None
 
+    def named_rows(self, sql: str, params: Params | None = None) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+        """See `Transaction`."""
+        with contextlib.closing(self._cursor(sql, params)) as cursor, in_our_words(self._place):
+            return tuple(str(one[0]) for one in cursor.description or ()), cursor.fetchall()
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """See `Transaction`."""

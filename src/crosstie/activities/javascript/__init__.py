@@ -1,13 +1,15 @@
-"""JavaScript code: one script with the variables of the event, the options and the log."""
+"""JavaScript code: one script with variables, options, rows and the log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from crosstie.activities.javascript.asking import Asking
 from crosstie.db.database import Transaction, instant_text
 from crosstie.errors import ScriptError
 from crosstie.script.engine import ScriptLimits, ScriptResult, check_syntax, run_script
@@ -18,7 +20,7 @@ from crosstie.workflow.durations import WrittenDuration, parse_duration
 class JavaScript(Activity):
     """Runs a script. What it receives goes on unchanged; `vars` that it sets go to the following activities."""
 
-    summary: ClassVar[str] = "runs a script that sees and sets variables and options, and writes to the log"
+    summary: ClassVar[str] = "runs a script that sees and sets variables and options, reads and writes rows"
     min_inputs: ClassVar[int] = 0
 
     type: Literal["javascript"]
@@ -45,18 +47,30 @@ class JavaScript(Activity):
         return {OK: inputs[0] if inputs else None}
 
     def run(self, context: Context) -> Done:
-        """Runs the script. Its log lines are shown at once; its options are set in the commit that ends the task."""
-        result = run_script(self.code, context.scope(), ScriptLimits(time=self.time_limit))
-        for line in result.logs:
-            {"info": context.log.info, "warning": context.log.warning}.get(line.level, context.log.error)(line.text)
-        if result.error is not None:
-            raise ScriptError(f"The script ended itself: {result.error}")
+        """Runs the script. Its log lines are shown at once; its variables and options, and what it writes, take effect
+        in the commit that ends the task. After a kill it is executed again as if for the first time."""
+        asking = Asking(context)
+        try:
+            result = run_script(self.code, context.scope(), ScriptLimits(time=self.time_limit), asking)
+            if result.error is not None:
+                raise ScriptError(f"The script ended itself: {result.error}")
+            asking.finish()
+        finally:
+            asking.close()
         context.vars.clear()
-        return Done(
-            tables={OK: context.inputs[0] if context.inputs else None},
-            vars=dict(result.vars),
-            effect=lambda transaction: _set_options(transaction, context, result),
-        )
+        context.instance.clear()
+        context.instance.update(result.instance_vars)
+
+        def effect(transaction: Transaction) -> Done:
+            _set_options(transaction, context, result)
+            changed = sum(write(transaction) for write in asking.effects)
+            return done(counts={"written": changed} if asking.effects else {})
+
+        def done(counts: Mapping[str, int]) -> Done:
+            table = context.inputs[0] if context.inputs else None
+            return Done(tables={OK: table}, vars=dict(result.vars), counts=counts)
+
+        return replace(done(counts={}), effect=effect)
 
 
 def _set_options(transaction: Transaction, context: Context, result: ScriptResult) -> None:
