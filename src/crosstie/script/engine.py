@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any, TypeVar
 
@@ -31,8 +31,6 @@ Calls = Callable[[str, list[Any]], object]
 
 _PLACE = re.compile(r"<input>:(\d+):(\d+)")
 _ASKS = re.compile("formatDate|parseDate")
-_NAME = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
-_NAMED_VALUES = ("undefined", "null", "true", "false", "this")
 _EXCERPT = 80
 _HARNESS_LINE = 100_000
 _ARMINGS = 1000
@@ -49,6 +47,7 @@ class ScriptLimits:
 
 # Filter values and templates are evaluated while somebody waits; 10 CPU seconds is far beyond any sensible one.
 EXPRESSION_LIMITS = ScriptLimits(time=timedelta(seconds=10))
+_TRIAL_LIMITS = ScriptLimits(time=timedelta(seconds=0.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,18 +166,28 @@ def check_syntax(source: str) -> None:
             raise ScriptError(f"{message}{_at(source, line, column)}", line=line, column=column) from error
 
 
-def unknown_name(source: str) -> str:
-    """The name that the source consists of, when it is nothing but a name that no script knows, else ''."""
-    name = source.strip()
-    if not _NAME.fullmatch(name) or name in _NAMED_VALUES:
+@lru_cache(maxsize=512)
+def unknown_name(source: str, known: tuple[str, ...] = ()) -> str:
+    """The first word of an expression that no script knows, nor is among `known`, else ''.
+
+    The expression is tried with values that stand for anything, so that a word behind a condition that is not met, or
+    in what takes too long, is not found; none is found that is not there."""
+    given = ", ".join(json.dumps(one) for one in (source, list(known)))
+    try:
+        found = evaluate(f"({_trial()})({given})", ScriptScope(now=datetime(1970, 1, 1, tzinfo=UTC)), _TRIAL_LIMITS)
+    except ScriptError:
         return ""
-    scope = ScriptScope(now=datetime(1970, 1, 1, tzinfo=UTC))
-    return name if evaluate(f"typeof {name}", scope) == "undefined" else ""
+    return str(found)
 
 
 def _refuse_nul(source: str) -> None:
     if "\x00" in source:
         raise ScriptError("The script contains a NUL character.", line=source[: source.index("\x00")].count("\n") + 1)
+
+
+@cache
+def _trial() -> str:
+    return resources.files("crosstie.script").joinpath("trial.js").read_text(encoding="utf-8")
 
 
 @cache

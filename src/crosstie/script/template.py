@@ -1,12 +1,19 @@
-"""Texts with JavaScript between `<%=` and `%>`; the rest is literal."""
+"""Texts with JavaScript between `<%=` and `%>`; the rest is literal.
+
+A key of an activity that is a template has the type `Templated`: then validation refuses what is no JavaScript and what
+no script knows. When the task runs, `Template(activity.key).render(context.scope())` is the text.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
 
 from crosstie.errors import ScriptError
-from crosstie.script.engine import EXPRESSION_LIMITS, ScriptLimits, ScriptScope, check_syntax, evaluate
+from crosstie.script.engine import EXPRESSION_LIMITS, ScriptLimits, ScriptScope, check_syntax, evaluate, unknown_name
 from crosstie.script.values import Value, number_text
 
 _OPEN, _CLOSE = "<%=", "%>"
@@ -40,6 +47,18 @@ class Template:
         """Whether the whole text is exactly one expression, so that it has a value of its own type."""
         return len(self._parts) == 1 and isinstance(self._parts[0], _Expression)
 
+    def refuse_unknown(self, known: tuple[str, ...] = ()) -> None:
+        """Raises ScriptError for a word that no script knows, nor is among `known`."""
+        for part in self._parts:
+            name = unknown_name(part.source, known) if isinstance(part, _Expression) else ""
+            if name and isinstance(part, _Expression):
+                raise ScriptError(
+                    f"In <%={part.source}%> there is no “{name}”.",
+                    hint=f"A variable is written vars.{name}, text in quotes.",
+                    line=part.line,
+                    column=part.column,
+                )
+
     def render(self, scope: ScriptScope, limits: ScriptLimits = EXPRESSION_LIMITS) -> str:
         """The text with each expression's value in it; dates as `yyyy/MM/dd hh:mm:ss` in the scope's zone, null as ''.
 
@@ -54,6 +73,24 @@ class Template:
         """The value of a template that is exactly one expression, else the rendered text."""
         only = self._parts[0] if self.is_expression else ""
         return self.render(scope, limits) if isinstance(only, str) else _evaluate(only, scope, limits)
+
+
+def read_template(text: str, known: tuple[str, ...] = ()) -> Template:
+    """The template, for validation: raises ScriptError also for a word that no script knows, nor is among `known`."""
+    template = Template(text)
+    template.refuse_unknown(known)
+    return template
+
+
+def _valid(text: str) -> str:
+    try:
+        read_template(text)
+    except ScriptError as error:
+        raise ValueError(f"{error.message} {error.hint}".strip()) from error
+    return text
+
+
+Templated = Annotated[str, AfterValidator(_valid), WithJsonSchema({"type": "string"})]
 
 
 def value_text(value: Value, zone: tzinfo) -> str:

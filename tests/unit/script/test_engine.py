@@ -242,10 +242,36 @@ def test_syntax_is_checked_without_running_anything() -> None:
     assert (caught.value.line, caught.value.column) == (2, 9)
 
 
-def test_a_name_that_no_script_knows_is_told_from_one_that_it_does() -> None:
-    assert unknown_name(" Smith ") == "Smith"
-    for known in ("vars", "logInfo", "Date", "Infinity", "true", "'Smith'", "vars.Smith", "3"):
-        assert unknown_name(known) == ""
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (" Smith ", "Smith"),
+        ("vars.count + recCount", "recCount"),
+        ("vars.name.trim().split(',')[0] + nome", "nome"),
+        ("getOptoin('x')", "getOptoin"),
+        ("vars.a > 1 && b", "b"),
+        ("`${instance.label} ${lable}`", "lable"),
+        ("new Dat()", "Dat"),
+        ("[1, 2].map(function (x) { return x + y })", "y"),
+    ],
+)
+def test_a_word_that_no_script_knows_is_found(source: str, name: str) -> None:
+    assert unknown_name(source) == name
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "vars", "logInfo", "Date", "Infinity", "true", "'Smith'", "vars.Smith", "3", "undefined", "this", "arguments",
+        "vars.a.b.c.d('x')[0] + instance.vars.n * task.id", "x = 1; x + 1", "let y = 2; y", "var z = vars.a; z + z",
+        "[1, 2].map((n) => n * 2).join()", "function f(a) { return a } f(1)", "while (vars.more) {}", "throw vars.x",
+        "formatDate(new Date(), 'yyyy') + parseDate(vars.x).getTime()", "({a: 1, b}) => b", "known + 1",
+        "for (const one of vars.list) one; for (const key in vars) key", "const {a, ...rest} = vars; a + rest",
+        "events.length && event.recCount > 0 ? sql.query('x').length : rows", "/a/.test(vars.b)", "1 +",
+    ],
+)  # fmt: skip
+def test_nothing_unknown_is_found_where_there_is_none(source: str) -> None:
+    assert unknown_name(source, ("known",)) == ""
 
 
 def test_a_script_that_asks_python_is_limited_too() -> None:

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from crosstie.errors import ScriptError
 from crosstie.script.engine import ScriptScope
-from crosstie.script.template import Template
+from crosstie.script.template import Template, Templated, read_template
 
 SCOPE = ScriptScope(
     now=datetime(2026, 1, 1, 23, 30, tzinfo=UTC),
@@ -84,3 +85,45 @@ def test_a_value_is_never_read_as_template_or_script_again() -> None:
 def test_text_without_brackets_is_literal(text: str) -> None:
     assert Template(text).is_literal
     assert Template(text).render(SCOPE) == text
+
+
+def test_a_word_that_no_script_knows_is_refused_at_its_place() -> None:
+    with pytest.raises(ScriptError) as caught:
+        read_template("ab\nc <%= vars.x %> <%= recCount + 1 %>")
+    assert (caught.value.line, caught.value.column) == (2, 20)
+    assert str(caught.value) == (
+        "In <%= recCount + 1 %> there is no “recCount”.\nA variable is written vars.recCount, text in quotes."
+    )
+    assert read_template("<%= date %>", ("date",)).text == "<%= date %>"
+
+
+class _Keys(BaseModel):
+    subject: Templated = "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Hello <%= nome %>", "In <%= nome %> there is no “nome”. A variable is written vars.nome, text in quotes."),
+        ("Hello <%= vars.x", "The expression that begins with <%= has no %>."),
+        ("Hello <%= 1 + %>", "SyntaxError"),
+    ],
+)
+def test_a_key_that_is_a_template_is_checked_when_it_is_read(text: str, told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        _Keys(subject=text)
+    assert told in str(caught.value)
+    assert _Keys(subject="Hello <%= vars.x %>").subject == "Hello <%= vars.x %>"
+
+
+_NASTY = st.text(st.sampled_from("'\"`;<>%=()[]{}$\\/*-:@ \n\tabcé😀Ωvars.x0"), max_size=40) | st.sampled_from(
+    ["<%= 1 %>", "%> x <%=", "'); drop table x; --", "${1+1}", "</script>", "\u2028\u2029", "__proto__", "\\u0027"]
+)
+
+
+@given(given=_NASTY)
+@settings(max_examples=100, deadline=None)
+def test_a_value_comes_through_a_template_unchanged_whatever_it_is(given: str) -> None:
+    scope = ScriptScope(now=SCOPE.now, vars={"x": given}, instance_vars={"y": given}, names={"z": given})
+    assert Template("a<%= vars.x %>b<%=instance.vars.y%>c<%= z %>").render(scope) == f"a{given}b{given}c{given}"
+    assert Template("<%= vars.x %>").value(scope) == given

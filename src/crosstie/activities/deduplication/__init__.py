@@ -158,7 +158,9 @@ class Deduplication(Activity):
             return Done(tables={OK: _as_shaped(source, read)}, counts={"kept": source.rows, "double": 0})
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(now=context.now(), zone=context.zone, vars=dict(context.vars)),
+            binding=Binding(
+                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
+            ),
         )
         purpose = f"{context.activity} numbers its rows"
         source = numbered(context.db, source, context.private_name("numbered"), purpose)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from crosstie.errors import ConfigError, CrosstieError, ScriptError
-from crosstie.script.template import Template
+from crosstie.script.template import Template, read_template
 from crosstie.workflow.activity import Context
 
 _WILD = re.compile(r"[*?\[]")
@@ -68,7 +68,7 @@ def refuse_escape(name: str) -> None:
 def name_mistake(text: str) -> str:
     """What is wrong with a name or its templates, '' when nothing is."""
     try:
-        template = Template(text)
+        template = read_template(text, ("date", "time"))
         refuse_escape(re.sub(r"<%=.*?%>", "x", text, flags=re.DOTALL) if not template.is_literal else text)
     except (ScriptError, ConfigError) as error:
         return f"{error.message} {error.hint}".strip()

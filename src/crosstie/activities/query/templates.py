@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from crosstie.errors import MappingError, ScriptError
 from crosstie.script.engine import ScriptScope
-from crosstie.script.template import Template
+from crosstie.script.template import Template, read_template
 
 # A text in quotes may have templates in it, and these quotes of their own.
 _PIECES = re.compile(r"(?P<text>'(?:<%=.*?%>|[^']|'')*')|(?P<template><%.*?%>)|\"(?:[^\"]|\"\")*\"|<%", re.DOTALL)
@@ -21,7 +21,7 @@ class Templates:
 
     def replace(self, text: str) -> str:
         """The expression with a variable for each template; a text in quotes that has one is replaced as a whole.
-        Raises MappingError for what is no JavaScript."""
+        Raises MappingError for what is no JavaScript, or names what is not there."""
         return _PIECES.sub(self._replaced, text) if "<%" in text else text
 
     def _replaced(self, match: re.Match[str]) -> str:
@@ -33,7 +33,7 @@ class Templates:
         elif match["template"] is None and not written.startswith("<%"):
             return written
         try:
-            template = Template(written)
+            template = read_template(written)
         except ScriptError as error:
             raise MappingError(f"{error.message} {error.hint}".strip()) from error
         name = f"template_{len(self.found) + 1}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from crosstie.errors import ScriptError
-from crosstie.script.template import Template
+from crosstie.script.template import Template, read_template
 
 _PIECES = re.compile(
     r"""
@@ -18,7 +18,7 @@ _PIECES = re.compile(
     | (?P<body>(?<!\w)(?P<tag>\$(?:[A-Za-z_]\w*)?\$).*?(?P=tag))
     | (?P<quoted>"(?:[^"]|"")*"|`[^`]*`|\[[A-Za-z_][^\]]*\])
     | (?P<comment>--[^\n]*|/\*.*?\*/)
-    | \$\(\s*(?:(?P<path>instance/vars|vars)/@?(?P<name>\w+)|(?P<inbound>inbound))\s*\)
+    | \$\(\s*(?:(?P<path>instance/vars|(?:event/)?vars)/@?(?P<name>\w+)|(?P<inbound>inbound))\s*\)
     | (?P<template><%=.*?%>)
     | (?P<end>;)
     | ::
@@ -133,7 +133,7 @@ def _pieces(reading: Reading, found: re.Match[str]) -> list[str | Variable | Inb
     if found["comment"] is not None:
         return [" "]
     if found["name"] is not None:
-        return [Variable(path=found["path"], name=found["name"])]
+        return [Variable(path=found["path"].removeprefix("event/"), name=found["name"])]
     if found["inbound"] is not None:
         return [Inbound()]
     if found["template"] is not None:
@@ -155,7 +155,7 @@ def _pieces(reading: Reading, found: re.Match[str]) -> list[str | Variable | Inb
 
 def _template(reading: Reading, written: str) -> list[str | Variable | Inbound | Template]:
     try:
-        return [Template(written)]
+        return [read_template(written)]
     except ScriptError as error:
         reading.mistakes.append(f"{error.message} {error.hint}".strip())
         return []

@@ -10,7 +10,7 @@ MARK = "ct__"
 VARIABLE = "ctvar_"
 _PIECES = re.compile(
     r"""(?P<text>'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/)"""
-    r"""|\$\(\s*(?P<path>instance/vars|vars)/@(?P<name>\w+)\s*\)"""
+    r"""|\$\(\s*(?P<path>instance/vars|(?:event/)?vars)/@?(?P<name>\w+)\s*\)"""
     r"""|(?P<word>(?<![\w.$@])[A-Za-z_]\w*)(?=\s*\()""",
     re.DOTALL,
 )
@@ -54,7 +54,7 @@ def mark(text: str) -> Marked:
             insertions.append((length, len(MARK)))
         else:
             parts.append(f":{VARIABLE}{len(variables)} ")
-            variables.append((found["path"], found["name"]))
+            variables.append((found["path"].removeprefix("event/"), found["name"]))
             insertions.append((length, len(parts[-1]) - len(found[0])))
         length += len(parts[-1])
         end = found.end()
