@@ -216,12 +216,15 @@ def _call(
             _limit_time(context, limits.time)
         else:
             context.set_time_limit(limits.time.total_seconds())
+    began = time.process_time()
     try:
         answer: dict[str, Any] = _understood(lambda: json.loads(harness(given, source)))
     except quickjs.JSException as error:
         bridge.raise_failure()
         raise _stopped(str(error), source, limits) from error
     bridge.raise_failure()
+    if timedelta(0) < limits.time < timedelta(seconds=time.process_time() - began):
+        raise _stopped("interrupted", source, limits)  # a promise catches even that, and the script had ended then
     failure = _understood(lambda: answer["failure"])
     if failure is not None and (wants_value or answer.get("ended") is None):
         raise _understood(lambda: _failed(failure, source, limits))
