@@ -112,6 +112,60 @@ activities:
     next: done
 """
 
+WATCHED = """\
+workflow: watched-import
+activities:
+  contacts:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    road: pages
+    index: {field: SystemModstamp}
+    fields: [LastName, Email, {field: Score__c, as: score}]
+    filter:
+      all:
+        - {field: Score__c, is: at least, value: "50"}
+    leavers: left
+  write:
+    type: update_data
+    into: recipient
+    identify: {Id: crm_id}
+    set: {crm_id: Id, last_name: LastName, email: lower(Email), score: score}
+  known:
+    type: query
+    from: recipient
+    where: crm_id is not null
+    add: {crm_id: crm_id, key: id}
+  again:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    fields: [Title, Department]
+    population: {ids: crm_id, keep: [key]}
+    rejects: refused
+  look-up:
+    type: update_data
+    into: looked_up
+    identify: {Id: crm_id}
+    set: {crm_id: Id, title: Title, department: Department}
+    ties: false
+  done: {type: end}
+  left:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {crm_id: Id, field: "'left'"}
+    ties: false
+    next: done
+  refused:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {crm_id: crm_id, field: errorField, message: errorMessage}
+    ties: false
+    next: done
+"""
+
 _TABLES = (
     "create table recipient (id {serial}, crm_id varchar(18) unique, first_name varchar(80), last_name varchar(80),"
     " email varchar(120), birth_date date, last_activity date, created_on date, modified_at timestamp,"
@@ -184,6 +238,40 @@ def incremental(setting: Setting) -> datetime:
     return setting.sandbox.advance(timedelta(minutes=3))
 
 
+def watched(setting: Setting) -> datetime:
+    """After a first import: records that left the filter, changed, came or were deleted, and a row whose id nobody
+    knows."""
+    _ready(setting)
+    setting.sql("create table looked_up (crm_id varchar(18) primary key, title varchar(128), department varchar(80))")
+    values = [{"LastName": f"Watched {number}", "Score__c": 60} for number in range(8)]
+    ids = setting.sandbox.insert("Contact", values)
+    setting.run(setting.sandbox.advance(timedelta(minutes=30)))
+    for place, changed in enumerate(({"Score__c": 10}, {"Score__c": None}, {"Score__c": 70}, {"Title": "Changed"})):
+        setting.sandbox.control("update", id=ids[place], values=changed)
+    setting.sandbox.control("delete", ids=ids[4:5])
+    setting.sandbox.insert("Contact", [{"LastName": "Watched too", "Score__c": 99}])
+    setting.sql("insert into recipient (last_name, crm_id) values ('Nobody', '0035g00000zzzzzAAA')")
+    return setting.sandbox.advance(timedelta(minutes=30))
+
+
+def watched_import(backend: Backend) -> Path:
+    """An import that looks for leavers, and one that asks for records by their ids."""
+    return Path(
+        name="leavers-and-population",
+        backend=backend,
+        workflow="watched-import",
+        definition=WATCHED,
+        prepare=watched,
+        people={
+            "people: recipient": "select crm_id, last_name, email, score from recipient",
+            "people: looked up": "select crm_id, title, department from looked_up",
+            "people: refused": "select crm_id, field, message from refused",
+            "people: written": "select operation, crm_id from written",
+        },
+        page_rows=1_000,
+    )
+
+
 def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = False) -> Path:
     """The canonical import: automatic index, rejects, conversions, enrichment, deduplication, update."""
     return Path(
@@ -210,7 +298,7 @@ MATRIX = tuple(
     for backend in BACKENDS
     for road in ("bulk", "pages")
     for kind in ("incremental", "first")
-)
-"""Every database, road and kind of import."""
+) + tuple(watched_import(backend) for backend in BACKENDS)
+"""Every database, road and kind of import, and an import whose population is calculated or left."""
 
 BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)

@@ -68,6 +68,10 @@ def settled(database: str, people: Mapping[str, str]) -> Settled:
                 " from crosstie.import_window where status <> 'abandoned' order by id"
             ),
             "tails": _tails(db, transaction),
+            "matches": [
+                sorted(transaction.rows(f"select remote_id, has_left from crosstie.{table}"))
+                for (table,) in transaction.rows("select table_name from crosstie.matches order by option_name")
+            ],
             "unaccepted": transaction.rows(
                 f"select option_name, remote_id, {_COUNTED} from crosstie.unaccepted order by 1, 2"
             ),
