@@ -30,7 +30,7 @@ demo: $(STAMP)
 	$(BIN)/python demo/demo.py
 
 test: $(STAMP)
-	$(BIN)/pytest -n 3
+	$(BIN)/pytest -n 3 --dist worksteal
 
 soak: $(STAMP)
 	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity tests/contract/reconciling tests/e2e/processes tests/e2e/serve tests/contract/faults
