@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +15,20 @@ import click
 
 from crosstie.cli import failures
 from crosstie.cli.confirming import confirmed
-from crosstie.cli.output import emit_json, json_option, table, text
+from crosstie.cli.output import emit_json, json_line, json_option, table, text
 from crosstie.cli.progress import Display, facts
 from crosstie.cli.session import Session, pass_session
+from crosstie.errors import ConfigError
 
 if TYPE_CHECKING:
+    from crosstie.app import App
     from crosstie.sync.windows import Window
     from crosstie.workflow.runner import RunReport
     from crosstie.workflow.state import Run, Task
     from crosstie.workflow.watcher import Message
+
+# How long a message of a followed run waits to be shown at most.
+_LOOK_SECONDS = 0.5
 
 
 @click.command()
@@ -134,20 +140,32 @@ def _report(report: RunReport, windows: Sequence[Window]) -> dict[str, object]:
     show_default=True,
     help="With RUN: the least level.",
 )
+@click.option(
+    "--follow",
+    is_flag=True,
+    help="Print the messages of RUN, or of the newest run of --workflow, as they come, until it ends.",
+)
 @json_option
 @pass_session
-def log(session: Session, number: int | None, workflow: str, activity: str, level: str, as_json: bool) -> None:
+def log(
+    session: Session, number: int | None, workflow: str, activity: str, level: str, follow: bool, as_json: bool
+) -> None:
     """Shows what happened in a RUN, or the newest runs."""
+    if follow and number is None and not workflow:
+        raise click.UsageError("--follow needs a RUN, or --workflow NAME for its newest run.")
     with session.app() as app:
         if workflow:
             app.workflows.get(workflow)
+        if follow:
+            _follow(app, number, workflow, _least(level), activity, as_json=as_json)
+            return
         if number is None:
             _show_runs(app.runs.list(workflow), as_json=as_json)
             return
         one = app.runs.get(number)
         tasks = app.runs.tasks(number)
         windows = app.runs.windows(number)
-        levels = ("info", "warning", "error")[("info", "warning", "error").index(level) :]
+        levels = _least(level)
         messages = [
             message
             for message in app.runs.messages(number)
@@ -164,6 +182,40 @@ def log(session: Session, number: int | None, workflow: str, activity: str, leve
         )
         return
     _show_run(one, tasks, windows, messages)
+
+
+def _least(level: str) -> tuple[str, ...]:
+    """That level and the graver ones."""
+    return ("info", "warning", "error")[("info", "warning", "error").index(level) :]
+
+
+def _follow(
+    app: App, number: int | None, workflow: str, levels: Sequence[str], activity: str, *, as_json: bool
+) -> None:
+    """One line for each message, at once; how the run ended is said on standard error, so that lines stay lines."""
+    from crosstie.app.following import follow
+
+    if number is None:
+        newest = app.runs.list(workflow, 1)
+        if not newest:
+            raise ConfigError(
+                f"Workflow {workflow} has not run yet.", hint=f"Begin with: crosstie run {workflow}, or workflow start"
+            )
+        number = newest[0].id
+    for message in follow(app.db, app.runs.get(number), lambda: time.sleep(_LOOK_SECONDS)):
+        if message.level not in levels or activity not in ("", message.activity):
+            continue
+        click.echo(json_line({"run": message.run, **_message(message)}) if as_json else _line(message))
+        sys.stdout.flush()
+    last = app.runs.get(number)
+    left = last.status in ("running", "waiting")
+    told = "nobody carries it on; its process has ended" if left else str(last.status)
+    click.echo(f"run {number}: {told}", err=True)
+
+
+def _line(message: Message) -> str:
+    mark = {"warning": "!", "error": "✗"}.get(message.level, "·")
+    return f"{message.at:%H:%M:%S} {mark} {message.activity}: {message.text}"
 
 
 def _show_runs(runs: Sequence[Run], *, as_json: bool) -> None:
@@ -215,8 +267,7 @@ def _show_run(one: Run, tasks: Sequence[Task], windows: Sequence[Window], messag
     if messages:
         click.echo()
     for message in messages:
-        mark = {"warning": "!", "error": "✗"}.get(message.level, "·")
-        click.echo(f"{message.at:%H:%M:%S} {mark} {message.activity}: {message.text}")
+        click.echo(_line(message))
 
 
 def _run(one: Run) -> dict[str, object]:

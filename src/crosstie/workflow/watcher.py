@@ -57,7 +57,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A line of the log."""
+    """A line of the log; `id` is 0 before it is kept."""
 
     at: datetime
     workflow: str
@@ -67,6 +67,7 @@ class Message:
     level: str
     text: str
     details: Mapping[str, object]
+    id: int = 0
 
 
 def add_message(
@@ -98,11 +99,12 @@ def add_message(
     )
 
 
-def messages(transaction: Transaction, run: int) -> tuple[Message, ...]:
-    """The log of a run, oldest first."""
+def messages(transaction: Transaction, run: int, after: int = 0) -> tuple[Message, ...]:
+    """The log of a run, oldest first; only what has a greater number than `after`."""
     rows = transaction.rows(
-        "select at, workflow, run, task, activity, level, text, details from crosstie.log where run = :run order by id",
-        {"run": run},
+        "select at, workflow, run, task, activity, level, text, details, id from crosstie.log"
+        " where run = :run and id > :after order by id",
+        {"run": run, "after": after},
     )
     return tuple(
         Message(
@@ -114,6 +116,7 @@ def messages(transaction: Transaction, run: int) -> tuple[Message, ...]:
             level=str(row[5]),
             text=str(row[6]),
             details=json.loads(str(row[7] or "{}")),
+            id=int(row[8]),
         )
         for row in rows
     )
