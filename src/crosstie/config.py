@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -46,6 +47,41 @@ def split_columns(written: str | list[str]) -> tuple[str, tuple[str, ...]] | Non
     return tables.pop(), tuple(column for _, _, column in parts)
 
 
+class SmtpKeys(BaseModel):
+    """The section `[smtp]`: how mail leaves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    host: str = Field(description="the mail server", min_length=1)
+    from_: str = Field(alias="from", description="the address that mails come from", min_length=3)
+    port: int = Field(0, ge=0, le=65535, description="by default 587, with tls 465, with none 25")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
+    user: str = Field("", description="who signs in; the password is in CROSSTIE_SMTP_PASSWORD")
+    ca_file: str = Field("", description="certificates to trust beside the system's, relative to this folder")
+
+    @model_validator(mode="after")
+    def _safe(self) -> SmtpKeys:
+        if self.security == "none" and self.user and self.host not in ("localhost", "127.0.0.1", "::1"):
+            raise ValueError(f"the password would travel to {self.host} unencrypted: use security starttls or tls")
+        if "@" not in self.from_:
+            raise ValueError(f"“{self.from_}” is no address that mails can come from")
+        return self
+
+    @property
+    def port_in_use(self) -> int:
+        """The port, by default that of the kind of security."""
+        return self.port or {"starttls": 587, "tls": 465}.get(self.security, 25)
+
+
+class WebhookKeys(BaseModel):
+    """The section `[webhook]`: where messages may be posted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    hosts: list[str] = Field(default=[], description="the hosts that may be called; any where there is no list")
+    ca_file: str = Field(default="", description="certificates to trust beside the system's, relative to this folder")
+
+
 class ConfigFile(BaseModel):
     """The keys of `crosstie.toml`; the description of each is what `docs/configuration.md` must say of it."""
 
@@ -67,6 +103,10 @@ class ConfigFile(BaseModel):
         "files",
         description="the folder within which workflows read and write files, relative to this folder",
         min_length=1,
+    )
+    smtp: SmtpKeys | None = Field(None, description="how mail leaves: host, from, port, security, user, ca_file")
+    webhook: WebhookKeys = Field(
+        default_factory=WebhookKeys, description="where messages may be posted: hosts, ca_file"
     )
     link: list[LinkKeys] = Field(
         [], description="links between tables that are not foreign keys: [[link]] with from, to, name and back"
@@ -102,6 +142,10 @@ class Config:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     links: tuple[LinkKeys, ...] = ()
     files: str = "files"
+    smtp: SmtpKeys | None = None
+    smtp_password: str = field(repr=False, default="")
+    webhook: WebhookKeys = field(default_factory=WebhookKeys)
+    webhook_secret: str = field(repr=False, default="")
 
     @property
     def files_folder(self) -> Path:
@@ -141,6 +185,10 @@ def read_config(project: Path | None, environment: Mapping[str, str], *, cwd: Pa
         zone=ZoneInfo(written.time_zone),
         links=tuple(written.link),
         files=written.files_folder,
+        smtp=written.smtp,
+        smtp_password=environment.get("CROSSTIE_SMTP_PASSWORD", ""),
+        webhook=written.webhook,
+        webhook_secret=environment.get("CROSSTIE_WEBHOOK_SECRET", ""),
     )
 
 

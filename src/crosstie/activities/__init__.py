@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crosstie.activities.alert import Alert
 from crosstie.activities.and_join import AndJoin
 from crosstie.activities.change_dimension import ChangeDimension
 from crosstie.activities.crm_import import CrmImport
@@ -45,6 +46,7 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "javascript": JavaScript,
     "sql_code": SqlCode,
     "file_extract": FileExtract,
+    "alert": Alert,
     "end": End,
     "union": Union,
     "intersection": Intersection,

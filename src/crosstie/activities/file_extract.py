@@ -59,12 +59,12 @@ class FileExtract(Activity):
     exists: Literal["replace", "fail"] = Field("replace", description="when there is such a file already")
     empty: Literal["write", "skip"] = Field("write", description="when there are no rows: write the file, or none")
 
-    @field_validator("columns", mode="before")
+    @field_validator("columns", mode="before", json_schema_input_type=dict[str, str] | list[str] | None)
     @classmethod
     def _named(cls, value: Any) -> Any:
         return {one: one for one in value} if isinstance(value, list) else value
 
-    @field_validator("order", mode="before")
+    @field_validator("order", mode="before", json_schema_input_type=OrderLine | tuple[OrderLine, ...])
     @classmethod
     def _ordered(cls, value: Any) -> Any:
         return [value] if isinstance(value, dict) else value

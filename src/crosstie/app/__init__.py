@@ -13,6 +13,7 @@ from crosstie.app import adoption
 from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
 from crosstie.app.control import PATIENCE, Control
+from crosstie.app.courier import Courier
 from crosstie.app.folders import Folders
 from crosstie.app.lists import Lists
 from crosstie.app.options import Option, Options
@@ -46,6 +47,7 @@ class _Rooms:
     rejects: Rejects
     queries: Queries
     lists: Lists
+    courier: Courier
 
 
 class App:
@@ -91,7 +93,8 @@ class App:
                 zone=self.config.zone,
             )
 
-        workflows = Workflows(db, site, now, around)
+        courier = Courier(db, self.config, now)
+        workflows = Workflows(db, site, now, around, courier.during_run)
         return _Rooms(
             accounts=accounts,
             schemas=Schemas(store, accounts, site),
@@ -103,6 +106,7 @@ class App:
             rejects=Rejects(db, now),
             queries=Queries(db=db, site=site, workflows=workflows, now=now, zone=self.config.zone),
             lists=Lists(db, now),
+            courier=courier,
         )
 
     @property
@@ -144,6 +148,11 @@ class App:
     def lists(self) -> Lists:
         """Populations that workflows keep under a name."""
         return self._rooms.lists
+
+    @property
+    def courier(self) -> Courier:
+        """What workflows and supervisors are to be told, on its way."""
+        return self._rooms.courier
 
     @property
     def options(self) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,8 +42,14 @@ class Workflows:
     """`app.workflows`. Validation looks at the database, never at a CRM."""
 
     def __init__(
-        self, db: Database, site: Site, now: Callable[[], datetime], around: Callable[[Watcher], Surroundings]
+        self,
+        db: Database,
+        site: Site,
+        now: Callable[[], datetime],
+        around: Callable[[Watcher], Surroundings],
+        delivering: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._delivering = delivering
         self._db = db
         self._site = site
         self._now = now
@@ -173,7 +180,9 @@ class Workflows:
     def serve(self, name: str, watcher: Watcher) -> bool:
         """Carries on what `serve` has begun of a workflow until nothing is left to do now; False when another process
         holds it. Raises TaskError when a task suspended it."""
-        return serve_workflow(self._around(watcher), name, lambda: self.load(name))
+        return serve_workflow(
+            self._around(watcher), name, lambda: self.load(name), settings=lambda: self.settings(name)
+        )
 
     def run(
         self,
@@ -193,14 +202,15 @@ class Workflows:
             definition, version = applied.definition, applied.version
         else:
             definition, version = self.load(target)
-        return run_workflow(
-            self._around(watcher or Silent()),
-            definition,
-            version,
-            restart=restart,
-            simulate=simulate,
-            accept_edit=accept_edit,
-        )
+        with self._delivering():
+            return run_workflow(
+                self._around(watcher or Silent()),
+                definition,
+                version,
+                restart=restart,
+                simulate=simulate,
+                accept_edit=accept_edit,
+            )
 
     def reconcile(
         self,

@@ -37,7 +37,7 @@ def serve(session: Session, workers: int, no_console: bool, only: str | None, wi
     from crosstie.app.serving import Service
     from crosstie.workflow.clock import SystemClock
 
-    with session.app() as app, _asked_to_end() as ended:
+    with session.app() as app, _asked_to_end() as ended, app.courier.at_work():
         _say(f"serving {app.db.place}")
         service = Service(
             db=app.db,

@@ -27,6 +27,7 @@ from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
 from crosstie.workflow.instances import WorkflowStatus
+from crosstie.workflow.notices import Notice, notify
 from crosstie.workflow.state import TAKEN_OVER, Event, RunStatus, Task, TaskStatus
 from crosstie.workflow.watcher import TaskLog, Watcher, add_message
 
@@ -549,9 +550,25 @@ class Passage:
                 state.give_back_events(transaction, task.id)
                 state.end_run(transaction, self.run, RunStatus.FAILED, now, error.message)
             self._suspend(transaction, error.message)
+            self._tell_supervisors(transaction, ready.activity, error, aborted=policy == "abort")
             self.over = True
         self.failure = TaskError(error, workflow=self.definition.name, run=self.run, activity=ready.activity)
         self.failure.__cause__ = error
+
+    def _tell_supervisors(
+        self, transaction: Transaction, activity: str, error: CrosstieError, *, aborted: bool
+    ) -> None:
+        """Nobody is told of a simulation."""
+        if self.simulated:
+            return
+        notice = Notice(
+            event="aborted" if aborted else "suspended",
+            message=str(error),
+            run=self.run,
+            activity=activity,
+            code=error.code,
+        )
+        notify(transaction, self.definition.settings, notice, self.around.clock.now())
 
     def _suspend(self, transaction: Transaction, message: str) -> None:
         """A started workflow whose run failed fires no schedule and begins no task until a person resumes it."""

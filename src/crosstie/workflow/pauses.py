@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
 from crosstie.workflow import actions, instances, state
 from crosstie.workflow.instances import Instance, WorkflowStatus
+from crosstie.workflow.notices import Event, Notice, notify
 from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.state import RunStatus
 from crosstie.workflow.watcher import add_message
@@ -32,8 +33,10 @@ def look_after(db: Database, instance: Instance, settings: WorkflowSettings, now
         if found is None or (found.status, found.status_at) != (instance.status, since):
             return ""
         text = ""
+        event: Event = "paused for long"
         if settings.stop_paused and now - since >= settings.stop_paused:
             text = _stop(transaction, instance, settings.stop_paused, now)
+            event = "stopped"
         elif settings.report_paused and _is_time(transaction, instance.workflow, since + settings.report_paused, now):
             text = (
                 f"{instance.workflow} is {instance.status} since {since:%Y-%m-%d %H:%M} UTC"
@@ -43,6 +46,7 @@ def look_after(db: Database, instance: Instance, settings: WorkflowSettings, now
             )
         if text:
             _say(transaction, instance.workflow, now, text)
+            notify(transaction, settings, Notice(event=event, message=text), now)
         return text
 
 

@@ -23,7 +23,9 @@ from crosstie.workflow.definition import Definition
 from crosstie.workflow.edits import refuse_edit
 from crosstie.workflow.holding import HOLD_LOST, Hold
 from crosstie.workflow.instances import Action, WorkflowStatus
+from crosstie.workflow.notices import Notice, notify
 from crosstie.workflow.passage import Passage, Ready, Surroundings
+from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
 from crosstie.workflow.sweeping import sweep
 
@@ -88,10 +90,17 @@ def run_workflow(
         return _report(surroundings, run, resumed, time.monotonic() - began)
 
 
-def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tuple[Definition, int]]) -> bool:
+def serve_workflow(
+    surroundings: Surroundings,
+    name: str,
+    load: Callable[[], tuple[Definition, int]],
+    *,
+    settings: Callable[[], WorkflowSettings] | None = None,
+) -> bool:
     """Carries on the served runs of a workflow until all wait for later, or are over; also those that are begun
     meanwhile. Does nothing when another process holds the workflow; whether it was ours. Raises TaskError when a task
-    suspended the workflow, ConfigError when its definition cannot run any more: it is suspended then too."""
+    suspended the workflow, ConfigError when its definition cannot run any more: it is suspended then too, and the
+    supervisors that its `settings` name are told."""
     with surroundings.db.hold(Hold(surroundings.db, name).name) as held:
         if not held:
             return False
@@ -100,24 +109,25 @@ def serve_workflow(surroundings: Surroundings, name: str, load: Callable[[], tup
             runner.go()
         except CrosstieError as error:
             if isinstance(error, ConfigError):
-                _suspend(surroundings, name, error.message)
+                _suspend(surroundings, name, error.message, settings)
             raise
         except Exception as error:
-            _suspend(surroundings, name, f"Crosstie failed unexpectedly ({type(error).__name__}).")
+            _suspend(surroundings, name, f"Crosstie failed unexpectedly ({type(error).__name__}).", settings)
             raise
         runner.raise_failure()
         return True
 
 
-def _suspend(around: Surroundings, name: str, message: str) -> None:
+def _suspend(around: Surroundings, name: str, message: str, settings: Callable[[], WorkflowSettings] | None) -> None:
     """What cannot be carried on is not tried for ever: a person has to look."""
     now = around.clock.now()
+    told = _readable(settings)
     with around.db.transaction(f"{name} is suspended") as transaction:
         instances.lock_status(transaction, name)
         for run in state.served_runs(transaction, name):
             state.end_epoch(transaction, run.id)
             state.end_run(transaction, run.id, RunStatus.FAILED, now, message)
-        instances.move_status(
+        moved = instances.move_status(
             transaction,
             name,
             WorkflowStatus.FAILED,
@@ -126,6 +136,16 @@ def _suspend(around: Surroundings, name: str, message: str) -> None:
             message,
             out_of=(WorkflowStatus.STARTED, WorkflowStatus.PAUSED),
         )
+        if moved and told is not None:
+            notify(transaction, told, Notice(event="suspended", message=message), now)
+
+
+def _readable(settings: Callable[[], WorkflowSettings] | None) -> WorkflowSettings | None:
+    """The settings of a workflow, None where its definition cannot even be read that far."""
+    try:
+        return settings() if settings is not None else None
+    except ConfigError:
+        return None
 
 
 def _refuse_edit(around: Surroundings, definition: Definition, version: int) -> None:

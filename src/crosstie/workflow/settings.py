@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from crosstie.notify.addresses import is_address, webhook_mistake
 from crosstie.workflow.activity import OnError
 from crosstie.workflow.durations import WrittenDuration, parse_duration
 
@@ -58,6 +59,6 @@ class WorkflowSettings(BaseModel):
     @classmethod
     def _reachable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for one in value:
-            if not one.startswith("https://") and "@" not in one.strip("@"):
+            if not is_address(one) and webhook_mistake(one):
                 raise ValueError(f"“{one}” is neither an e-mail address nor an https address")
         return value

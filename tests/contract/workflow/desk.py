@@ -125,7 +125,11 @@ class Desk:
     def serve(self, name: str = "flow") -> int:
         """Carries a workflow on, here and now; the exit code."""
         try:
-            return 0 if serve_workflow(self.around(), name, lambda: self.load(name)) else 4
+            return (
+                0
+                if serve_workflow(self.around(), name, lambda: self.load(name), settings=lambda: self.settings(name))
+                else 4
+            )
         except CrosstieError as error:
             self.failures.append(error)
             return 1

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from crosstie.activities.file_load.keys import FileColumn, as_columns
+from crosstie.activities.file_load.keys import FileColumn, Kind, as_columns
 from crosstie.activities.files.formats import Compression, Format, delimiter_of, encoding_of
 from crosstie.activities.files.names import FileError, FilesFolder, name_mistake
 from crosstie.errors import ConfigError, MappingError
@@ -64,12 +64,12 @@ class FileLoad(Activity):
     file_as: str = Field("", description="a column that holds the name of the file")
     key: tuple[str, ...] = Field((), description="columns that together are unique; refused when they are not")
 
-    @field_validator("columns", mode="before")
+    @field_validator("columns", mode="before", json_schema_input_type=dict[str, Kind | FileColumn] | list[str] | None)
     @classmethod
     def _columns(cls, value: Any) -> Any:
         return as_columns(value)
 
-    @field_validator("nulls", "key", mode="before")
+    @field_validator("nulls", "key", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _listed(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Telling people and other systems: mails and webhooks, by an outbox in the database."""
