@@ -6,8 +6,12 @@ import shutil
 import threading
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from crosstie.workflow.watcher import Message
 
 _BAR = 20
 _REDRAW_SECONDS = 0.1
@@ -34,7 +38,7 @@ class Display:
         with self._lock:
             self._line(f"{workflow}  run {run}{', going on where it stopped' if resumed else ''}")
 
-    def activity_begun(self, activity: str, kind: str) -> None:
+    def activity_begun(self, run: int, task: int, activity: str, kind: str) -> None:
         """The activity's name appears as soon as it works."""
         with self._lock:
             self._begun[activity], self._drawn[activity] = time.monotonic(), 0.0
@@ -59,17 +63,17 @@ class Display:
             else:
                 self._line(f"  {activity:<{self._width}}  {told}")
 
-    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+    def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
         """The activity's counts, with the rate of what it read."""
         with self._lock:
             self._line(f"  {activity:<{self._width}}  {facts(counts) or 'done'}  ({duration(seconds)})")
 
-    def message(self, level: str, activity: str, text: str) -> None:
+    def message(self, message: Message) -> None:
         """A warning or an error as it happens; the error that ends a run is said by the command itself."""
         with self._lock:
-            if level == "warning" or self._verbose:
-                mark = {"warning": "!", "error": "✗"}.get(level, "·")
-                self._line(f"  {mark} {activity}: {text}")
+            if message.level == "warning" or self._verbose:
+                mark = {"warning": "!", "error": "✗"}.get(message.level, "·")
+                self._line(f"  {mark} {message.activity}: {message.text}")
 
     def _line(self, text: str) -> None:
         if self._open_line:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from crosstie.cli.failures import WAITING, Stopped
 from crosstie.cli.progress import duration, facts
 from crosstie.cli.runs import terminated_like_interrupted
 from crosstie.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from crosstie.workflow.watcher import Message
 
 
 @click.command()
@@ -108,20 +112,21 @@ class _Lines:
         """Names the run."""
         _say(f"{self._workflow}: run {run} is carried on")
 
-    def activity_begun(self, activity: str, kind: str) -> None:
+    def activity_begun(self, run: int, task: int, activity: str, kind: str) -> None:
         """Says nothing: its end is said."""
 
     def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
         """Says nothing: its end is said."""
 
-    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+    def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
         """What it did."""
         _say(f"{self._workflow}: {activity}  {facts(counts) or 'done'}  ({duration(seconds)})")
 
-    def message(self, level: str, activity: str, text: str) -> None:
+    def message(self, message: Message) -> None:
         """Warnings and errors; the rest is in `crosstie log`."""
-        if level != "info":
-            _say(f"{self._workflow}: {'!' if level == 'warning' else '✗'} {activity}: {text}")
+        if message.level != "info":
+            mark = "!" if message.level == "warning" else "✗"
+            _say(f"{self._workflow}: {mark} {message.activity}: {message.text}")
 
 
 def _say(text: str) -> None:

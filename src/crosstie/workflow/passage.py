@@ -28,8 +28,9 @@ from crosstie.workflow.definition import Definition
 from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
 from crosstie.workflow.instances import WorkflowStatus
 from crosstie.workflow.notices import Notice, notify
+from crosstie.workflow.sql_log import LoggedDatabase, effect_of, step_of
 from crosstie.workflow.state import TAKEN_OVER, Event, RunStatus, Task, TaskStatus
-from crosstie.workflow.watcher import TaskLog, Watcher, add_message
+from crosstie.workflow.watcher import Message, TaskLog, Watcher, keep_message
 
 MAX_REJECT_WARNINGS = 100
 
@@ -227,7 +228,7 @@ class Passage:
             else:
                 task = replace(ready.task, woken=ready.woken)
                 state.wake_task(transaction, task.id, ready.woken or Woken(by="time"))
-        self.around.watcher.activity_begun(ready.activity, activity.type)
+        self.around.watcher.activity_begun(self.run, task.id, ready.activity, activity.type)
         log = self._log(task.id, ready.activity)
         try:
             context = self._context(ready, task, log)
@@ -241,7 +242,7 @@ class Passage:
         except CrosstieError as error:
             self._ended_badly(ready, task, log, error)
             return
-        self.around.watcher.activity_ended(ready.activity, counts, time.monotonic() - began)
+        self.around.watcher.activity_ended(self.run, task.id, ready.activity, counts, time.monotonic() - began)
 
     def _ended_badly(self, ready: Ready, task: Task, log: TaskLog, error: CrosstieError) -> None:
         """Records a failure. What the database does not take any more is said without: the run is taken up as after a
@@ -276,7 +277,9 @@ class Passage:
             yield transaction
 
     def _tell_retries(self, log: TaskLog) -> None:
-        """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often."""
+        """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often.
+        And what could not be said before."""
+        log.flush()
         for why, count in self.meter.retries().items():
             log.info(f"Tried again {'once' if count == 1 else f'{count:,} times'}: {why}", retries=count)
 
@@ -287,6 +290,7 @@ class Passage:
             instance = instances.find_instance(transaction, self.definition.name)
         shared = dict(instance.vars) if instance else {}
         zone = self.definition.zone(name, self.around.zone)
+        db = LoggedDatabase(self.db, self.hold, log) if self.definition.settings.sql_log else self.held
         return Context(
             workflow=self.definition.name,
             run=self.run,
@@ -298,7 +302,7 @@ class Passage:
             vars=variables,
             instance=shared,
             zone=zone,
-            db=self.held,
+            db=db,
             site=self.around.site,
             log=log,
             now=self.around.clock.now,
@@ -312,7 +316,7 @@ class Passage:
             state=task.state,
             woken=task.woken,
             begun_at=task.started_at,
-            step=self._step,
+            step=lambda purpose: step_of(db, self._step(purpose)),
             keep=lambda transaction, values: state.keep_state(transaction, task.id, values),
         )
 
@@ -408,7 +412,8 @@ class Passage:
             inbox.lock_rejects(transaction, self.definition.name)
             after = done.after
             if done.effect is not None and not self.simulated:
-                done = done.effect(transaction) or done
+                with effect_of(context.db, transaction) as own:
+                    done = done.effect(own) or done
                 done = replace(done, after=done.after or after)
             now = self.around.clock.now()
             if not self.simulated:
@@ -462,9 +467,7 @@ class Passage:
     def _warn(
         self, transaction: Transaction, activity: str, task: int | None, text: str, details: Mapping[str, object]
     ) -> None:
-        self.around.watcher.message("warning", activity, text)
-        add_message(
-            transaction,
+        message = Message(
             at=self.around.clock.now(),
             workflow=self.definition.name,
             run=self.run,
@@ -474,6 +477,8 @@ class Passage:
             text=text,
             details=details,
         )
+        self.around.watcher.message(message)
+        keep_message(transaction, message)
 
     def _meter(self, transaction: Transaction) -> None:
         with self.meter.guard:

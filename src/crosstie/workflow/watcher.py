@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -12,52 +13,9 @@ from crosstie.db.database import Database, Transaction, instant_text, parse_inst
 from crosstie.workflow.clock import Clock
 
 
-class Watcher(Protocol):
-    """Told of what happens in a run, on the runner's thread or a loader's. Must be quick and must not raise."""
-
-    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
-        """A run begins, or goes on where it stopped."""
-        ...
-
-    def activity_begun(self, activity: str, kind: str) -> None:
-        """An activity begins to work."""
-        ...
-
-    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
-        """So many rows are loaded, of so many expected (None: unknown), with so many API calls in the run."""
-        ...
-
-    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
-        """An activity ended well."""
-        ...
-
-    def message(self, level: str, activity: str, text: str) -> None:
-        """A log message: info, warning or error."""
-        ...
-
-
-class Silent:
-    """A watcher that shows nothing."""
-
-    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
-        """Shows nothing."""
-
-    def activity_begun(self, activity: str, kind: str) -> None:
-        """Shows nothing."""
-
-    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
-        """Shows nothing."""
-
-    def activity_ended(self, activity: str, counts: Mapping[str, int], seconds: float) -> None:
-        """Shows nothing."""
-
-    def message(self, level: str, activity: str, text: str) -> None:
-        """Shows nothing."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A line of the log; `id` is 0 before it is kept."""
+    """A line of the log: `level` is info, warning or error, `id` 0 before it is kept."""
 
     at: datetime
     workflow: str
@@ -68,6 +26,49 @@ class Message:
     text: str
     details: Mapping[str, object]
     id: int = 0
+
+
+class Watcher(Protocol):
+    """Told of what happens in a run, on the runner's thread or a loader's. Must be quick and must not raise."""
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """A run begins, or goes on where it stopped."""
+        ...
+
+    def activity_begun(self, run: int, task: int, activity: str, kind: str) -> None:
+        """An activity begins to work."""
+        ...
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """So many rows are loaded, of so many expected (None: unknown), with so many API calls in the run."""
+        ...
+
+    def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """An activity ended well."""
+        ...
+
+    def message(self, message: Message) -> None:
+        """A line of the log."""
+        ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
+        """Shows nothing."""
+
+    def activity_begun(self, run: int, task: int, activity: str, kind: str) -> None:
+        """Shows nothing."""
+
+    def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
+        """Shows nothing."""
+
+    def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """Shows nothing."""
+
+    def message(self, message: Message) -> None:
+        """Shows nothing."""
 
 
 def add_message(
@@ -96,6 +97,21 @@ def add_message(
             "text": text,
             "details": json.dumps(dict(details), ensure_ascii=False, default=str),
         },
+    )
+
+
+def keep_message(transaction: Transaction, message: Message) -> None:
+    """Keeps a line of a run's log."""
+    add_message(
+        transaction,
+        at=message.at,
+        workflow=message.workflow,
+        run=message.run,
+        task=message.task,
+        activity=message.activity,
+        level=message.level,
+        text=message.text,
+        details=message.details,
     )
 
 
@@ -133,6 +149,8 @@ class TaskLog:
     run: int
     task: int | None
     activity: str
+    _later: list[Message] = field(default_factory=list)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def info(self, text: str, **details: object) -> None:
         """Something to know."""
@@ -146,17 +164,40 @@ class TaskLog:
         """Something that failed."""
         self._say("error", text, details)
 
+    def later(self, text: str, details: Mapping[str, object]) -> None:
+        """Something to know that cannot be kept now: `flush` or `flush_into` does."""
+        message = self._message("info", text, details)
+        with self._guard:
+            self._later.append(message)
+
+    def flush(self) -> None:
+        """Keeps what was said by `later`."""
+        if self._later:
+            with self.db.transaction("log") as transaction:
+                self.flush_into(transaction)
+
+    def flush_into(self, transaction: Transaction) -> None:
+        """Keeps what was said by `later` as part of a transaction."""
+        with self._guard:
+            said, self._later = self._later, []
+        for message in said:
+            self.watcher.message(message)
+            keep_message(transaction, message)
+
+    def _message(self, level: str, text: str, details: Mapping[str, object]) -> Message:
+        return Message(
+            at=self.clock.now(),
+            workflow=self.workflow,
+            run=self.run,
+            task=self.task,
+            activity=self.activity,
+            level=level,
+            text=text,
+            details=details,
+        )
+
     def _say(self, level: str, text: str, details: Mapping[str, object]) -> None:
-        self.watcher.message(level, self.activity, text)
+        message = self._message(level, text, details)
+        self.watcher.message(message)
         with self.db.transaction("log") as transaction:
-            add_message(
-                transaction,
-                at=self.clock.now(),
-                workflow=self.workflow,
-                run=self.run,
-                task=self.task,
-                activity=self.activity,
-                level=level,
-                text=text,
-                details=details,
-            )
+            keep_message(transaction, message)

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from crosstie.cli.progress import Display, bar, duration, loaded
+from crosstie.workflow.watcher import Message
+
+
+def said(level: str, activity: str, text: str) -> Message:
+    return Message(
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+        workflow="contact-import",
+        run=42,
+        task=7,
+        activity=activity,
+        level=level,
+        text=text,
+        details={},
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,11 +43,11 @@ def test_bar_is_full_when_more_came_than_expected() -> None:
 def test_plain_output_is_a_line_per_activity_and_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     display = Display(living=False, verbose=False)
     display.run_begun(42, "contact-import", False)
-    display.activity_begun("contacts", "crm_import")
+    display.activity_begun(42, 7, "contacts", "crm_import")
     display.rows("contacts", 1000, 2000, 3)
-    display.message("info", "contacts", "bulk query, for 2,000 rows are expected")
-    display.message("warning", "contacts", "Rejected Contact 003")
-    display.activity_ended("contacts", {"rows": 48_210, "rejected": 1}, 0.25)
+    display.message(said("info", "contacts", "bulk query, for 2,000 rows are expected"))
+    display.message(said("warning", "contacts", "Rejected Contact 003"))
+    display.activity_ended(42, 7, "contacts", {"rows": 48_210, "rejected": 1}, 0.25)
 
     assert capsys.readouterr().out.splitlines() == [
         "contact-import  run 42",
@@ -42,9 +58,9 @@ def test_plain_output_is_a_line_per_activity_and_warnings(capsys: pytest.Capture
 
 def test_living_output_draws_over_its_own_line(capsys: pytest.CaptureFixture[str]) -> None:
     display = Display(living=True, verbose=True)
-    display.activity_begun("contacts", "crm_import")
+    display.activity_begun(42, 7, "contacts", "crm_import")
     display.rows("contacts", 10, 20, 1)
-    display.activity_ended("contacts", {}, 0.0)
+    display.activity_ended(42, 7, "contacts", {}, 0.0)
 
     shown = capsys.readouterr().out
     assert shown.count("\n") == 1
