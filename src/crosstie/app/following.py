@@ -23,7 +23,8 @@ def follow(db: Database, run: Run, wait: Callable[[], None]) -> Iterator[Message
     while True:
         with db.reading() as transaction:
             now = state.find_run(transaction, run.id)
-        alone = 0 if now is None or now.served or db.holder(Hold(db, run.workflow).name) else alone + 1
+            kept = now is not None and (now.served or _belongs(transaction, run.id))
+        alone = 0 if kept or db.holder(Hold(db, run.workflow).name) else alone + 1
         over = now is None or not is_at_work(now) or alone >= _LOOKS_WITHOUT_HOLD
         after = 0 if over else max(seen, default=0) - _LOOKS_BACK
         with db.reading() as transaction:
@@ -33,6 +34,12 @@ def follow(db: Database, run: Run, wait: Callable[[], None]) -> Iterator[Message
         if over:
             return
         wait()
+
+
+def _belongs(transaction: Transaction, run: int) -> bool:
+    """Whether another run carries it on."""
+    found = transaction.row("select parent_task from crosstie.run where id = :run", {"run": run})
+    return found is not None and found[0] is not None
 
 
 def is_at_work(run: Run) -> bool:

@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all errors end
-        code = failures.report(error, session.project)
+        code = failures.report(error, session.project, json_log=session.json_log)
     _end(code if isinstance(code, int) else 0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from crosstie.cli.structured import say_failure
 from crosstie.errors import BrakeError, ConfigError, CrosstieError, TaskError
 
 DONE = 0
@@ -29,25 +30,32 @@ class Stopped(Exception):
         self.code = code
 
 
-def report(error: BaseException, project: Path | None = None) -> int:
+def report(error: BaseException, project: Path | None = None, *, json_log: bool = False) -> int:
     """Says on standard error what happened and what to do; the exit code. Never a traceback."""
+
+    def tell(text: str) -> None:
+        if json_log:
+            say_failure(error, text)
+        else:
+            _say(text)
+
     match error:
         case Stopped():
             return error.code
         case KeyboardInterrupt() | click.Abort():
-            _say("Interrupted. What was finished is kept; the same command goes on from there.")
+            tell("Interrupted. What was finished is kept; the same command goes on from there.")
             return INTERRUPTED
         case click.ClickException():
             error.show()
             return MISTAKE if error.exit_code == FAILED else error.exit_code
         case CrosstieError():
-            _say(describe(error))
+            tell(describe(error))
             return exit_code(error)
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _say(f"The disk is full: {error.filename or 'the output'} cannot be written. Make room and run it again.")
+            tell(f"The disk is full: {error.filename or 'the output'} cannot be written. Make room and run it again.")
             return FAILED
         case _:
-            _say(_unexpected(error, project))
+            tell(_unexpected(error, project))
             return FAILED
 
 

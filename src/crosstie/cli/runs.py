@@ -18,6 +18,7 @@ from crosstie.cli.confirming import confirmed
 from crosstie.cli.output import emit_json, json_line, json_option, table, text
 from crosstie.cli.progress import Display, facts
 from crosstie.cli.session import Session, pass_session
+from crosstie.cli.structured import JsonLines, log_format_option
 from crosstie.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from crosstie.sync.windows import Window
     from crosstie.workflow.runner import RunReport
     from crosstie.workflow.state import Run, Task
-    from crosstie.workflow.watcher import Message
+    from crosstie.workflow.watcher import Message, Watcher
 
 # How long a message of a followed run waits to be shown at most.
 _LOOK_SECONDS = 0.5
@@ -37,18 +38,25 @@ _LOOK_SECONDS = 0.5
 @click.option("--simulate", is_flag=True, help="Execute nothing that acts on more than work tables.")
 @click.option("--accept-edit", is_flag=True, help="Go on although the activity at which it stopped was edited since.")
 @click.option("-v", "--verbose", is_flag=True, help="Also say what is merely to know.")
+@log_format_option
 @json_option
 @pass_session
 def run(
-    session: Session, target: str, restart: bool, simulate: bool, accept_edit: bool, verbose: bool, as_json: bool
+    session: Session,
+    target: str,
+    restart: bool,
+    simulate: bool,
+    accept_edit: bool,
+    verbose: bool,
+    log_format: str,
+    as_json: bool,
 ) -> None:
     """Runs a workflow, from a FILE or by NAME.
 
     A definition file is applied first.
     A run that failed or was interrupted is gone on with; what it finished is not done again."""
-    from crosstie.workflow.watcher import Silent
-
-    watcher = Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
+    session.json_log = log_format == "json"
+    watcher = _watcher(session.json_log, as_json, verbose)
     with session.app() as app, terminated_like_interrupted():
         report = confirmed(
             lambda accept: app.workflows.run(
@@ -68,6 +76,14 @@ def run(
         )
     if report.rejects:
         raise failures.Stopped(failures.DONE_WITH_REJECTS)
+
+
+def _watcher(json_log: bool, as_json: bool, verbose: bool) -> Watcher:
+    from crosstie.workflow.watcher import Silent
+
+    if json_log:
+        return JsonLines()
+    return Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
 
 
 def _how(report: RunReport, simulated: bool) -> str:

@@ -20,6 +20,7 @@ from crosstie.cli.failures import WAITING, Stopped
 from crosstie.cli.progress import duration, facts
 from crosstie.cli.runs import terminated_like_interrupted
 from crosstie.cli.session import Session, pass_session
+from crosstie.cli.structured import JsonLines, log_format_option, say_notice
 
 if TYPE_CHECKING:
     from crosstie.workflow.watcher import Message
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
 @click.option("--no-console", is_flag=True, help="Serve no console. There is none yet; say it to mean it later, too.")
 @click.option("--only", metavar="NAME", help="Carry on one workflow here, and end when nothing is left to do.")
 @click.option("--with-parent", is_flag=True, help="With --only: end too when standard input is closed.")
+@log_format_option
 @pass_session
-def serve(session: Session, workers: int, no_console: bool, only: str | None, with_parent: bool) -> None:
+def serve(
+    session: Session, workers: int, no_console: bool, only: str | None, with_parent: bool, log_format: str
+) -> None:
     """Fires schedules and carries on started workflows, until Ctrl-C or a polite kill.
 
     Any number of these may work on one database. When it ends, what it was at is gone on with by the next one."""
+    session.json_log = log_format == "json"
+    say = say_notice if session.json_log else _say
     if only is not None:
         _carry_on(session, only, with_parent=with_parent)
         return
@@ -42,26 +48,27 @@ def serve(session: Session, workers: int, no_console: bool, only: str | None, wi
     from crosstie.workflow.clock import SystemClock
 
     with session.app() as app, _asked_to_end() as ended, app.courier.at_work():
-        _say(f"serving {app.db.place}")
+        say(f"serving {app.db.place}")
         service = Service(
             db=app.db,
             workflows=app.workflows,
             control=app.control,
             clock=SystemClock(),
-            spawn=lambda name: _Process(app.config.project, name),
+            spawn=lambda name: _Process(app.config.project, name, log_format),
             workers=workers,
-            say=_say,
+            say=say,
         )
         service.run(ended.wait)
-        _say("ended; what was at work is gone on with by the next crosstie serve")
+        say("ended; what was at work is gone on with by the next crosstie serve")
 
 
 def _carry_on(session: Session, name: str, *, with_parent: bool) -> None:
     with session.app() as app, terminated_like_interrupted():
         if with_parent:
             threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-        if not app.workflows.serve(name, _Lines(name)):
-            _say(f"{name} is held by {app.db.holder(f'workflow {name}') or 'another process'}")
+        if not app.workflows.serve(name, JsonLines() if session.json_log else _Lines(name)):
+            say = say_notice if session.json_log else _say
+            say(f"{name} is held by {app.db.holder(f'workflow {name}') or 'another process'}")
             raise Stopped(WAITING)
 
 
@@ -75,9 +82,10 @@ def _end_with_parent() -> None:
 class _Process:
     """A process of ours that carries one workflow on; it ends with us."""
 
-    def __init__(self, project: Path, name: str) -> None:
+    def __init__(self, project: Path, name: str, log_format: str) -> None:
+        serve = ("serve", "--only", name, "--with-parent", "--log-format", log_format)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "crosstie", "--project", str(project), "serve", "--only", name, "--with-parent"],
+            [sys.executable, "-m", "crosstie", "--project", str(project), *serve],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in the terminal is for us; we end it in order
         )

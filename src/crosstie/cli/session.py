@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crosstie.cli.structured import say_notice
+
 if TYPE_CHECKING:
     from crosstie.app import App
 
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """One command line; `project` as given by --project, known once the arguments are read."""
+    """One command line; `project` as given by --project, known once the arguments are read. `json_log`: what goes to
+    standard error is JSON."""
 
     project: Path | None = None
+    json_log: bool = False
 
     @contextmanager
     def app(self) -> Iterator[App]:
@@ -27,7 +31,9 @@ class Session:
 
         with App.open(self.project) as app:
             warning = app.adoption_warning()
-            if warning:
+            if warning and self.json_log:
+                say_notice(f"! {warning}")
+            elif warning:
                 click.echo(f"! {warning}", err=True)
             yield app
 

@@ -63,7 +63,9 @@ def test_every_statement_is_logged_without_values(database: Database, monkeypatc
     deleted = seen["SQL: delete from person where n = :who"]
     assert (deleted.activity, deleted.details["rows"], deleted.task is not None) == ("a", 1, True)
     assert [message.details["rows"] for message in found if message.text.startswith("SQL: select n from")] == [3]
-    assert [message.details["rows"] for message in found if message.text.startswith("SQL: insert into cros")] == [3]
+    assert [message.details["rows"] for message in found if message.text.startswith("SQL: insert into crosstie.")] == [
+        3
+    ]
     assert all(isinstance(message.details["seconds"], float) for message in found)
     assert SECRET not in repr(found)
 
