@@ -44,7 +44,7 @@ class Watching(Hooked):
 
     acts: dict[str, list[Callable[[], None]]] = field(default_factory=dict)
 
-    def activity_begun(self, activity: str, kind: str) -> None:
+    def activity_begun(self, run: int, task: int, activity: str, kind: str) -> None:
         for act in self.acts.pop(activity, []):
             act()
 
