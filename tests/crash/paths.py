@@ -166,6 +166,48 @@ activities:
     next: done
 """
 
+SCRIPTED = """\
+workflow: scripted-import
+activities:
+  contacts:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    road: pages
+    index: {field: SystemModstamp}
+    fields: [LastName]
+  told:
+    type: javascript
+    code: |
+      logInfo(`${vars.crmOptionName} from ${vars.crmStartImport} to ${vars.crmEndDate}`);
+      setOption("SEEN", vars.crmEndDate);
+  known:
+    type: query
+    from: recipient
+    where: crm_id is not null
+    add: {crm_id: crm_id, key: id}
+  again:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    fields: [Title, Department]
+    population: {ids: crm_id, keep: [key]}
+    rejects: refused
+  look-up:
+    type: update_data
+    into: looked_up
+    identify: {Id: crm_id}
+    set: {crm_id: Id, title: Title, department: Department}
+  done: {type: end}
+  refused:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {crm_id: crm_id, field: errorField, message: errorMessage}
+    ties: false
+    next: done
+"""
+
 _TABLES = (
     "create table recipient (id {serial}, crm_id varchar(18) unique, first_name varchar(80), last_name varchar(80),"
     " email varchar(120), birth_date date, last_activity date, created_on date, modified_at timestamp,"
@@ -272,6 +314,33 @@ def watched_import(backend: Backend) -> Path:
     )
 
 
+def scripted(setting: Setting) -> datetime:
+    """Rows of people's, some of them with ids of the CRM's, one with an id that nobody knows."""
+    _ready(setting)
+    setting.sql("create table looked_up (crm_id varchar(18) primary key, title varchar(128), department varchar(80))")
+    ids = setting.sandbox.insert("Contact", [{"LastName": f"Known {number}", "Title": "T"} for number in range(5)])
+    for record_id in (*ids, "0035g00000zzzzzAAA"):
+        setting.sql(f"insert into recipient (last_name, crm_id) values ('Known', '{record_id}')")
+    return setting.sandbox.advance(timedelta(minutes=30))
+
+
+def scripted_import(backend: Backend) -> Path:
+    """The reference workflows of a script behind an import, and of a population by ids."""
+    return Path(
+        name="script-and-population",
+        backend=backend,
+        workflow="scripted-import",
+        definition=SCRIPTED,
+        prepare=scripted,
+        people={
+            "people: looked up": "select crm_id, title, department from looked_up",
+            "people: refused": "select crm_id, field, message from refused",
+            "people: written": "select operation, crm_id from written",
+        },
+        page_rows=1_000,
+    )
+
+
 def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = False) -> Path:
     """The canonical import: automatic index, rejects, conversions, enrichment, deduplication, update."""
     return Path(
@@ -289,16 +358,19 @@ def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = F
 
 
 BACKENDS: tuple[Backend, ...] = ("sqlite", "postgresql")
-CANONICAL = tuple(contact_import(backend, "bulk", "incremental") for backend in BACKENDS)
+CANONICAL = (
+    *(contact_import(backend, "bulk", "incremental") for backend in BACKENDS),
+    *(scripted_import(backend) for backend in BACKENDS),
+)
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
-tail, late rows, a reject mended and a new one."""
+tail, late rows, a reject mended and a new one; and the other reference workflows that send nothing to the CRM."""
 
 MATRIX = tuple(
     contact_import(backend, road, kind)
     for backend in BACKENDS
     for road in ("bulk", "pages")
     for kind in ("incremental", "first")
-) + tuple(watched_import(backend) for backend in BACKENDS)
+) + tuple(made(backend) for made in (watched_import, scripted_import) for backend in BACKENDS)
 """Every database, road and kind of import, and an import whose population is calculated or left."""
 
 BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)
