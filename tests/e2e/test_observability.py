@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,12 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def lines_of(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Each line as it comes."""
+    for line in stream:
+        yield json.loads(line)
+
+
 def test_a_run_says_json_lines_and_its_log_can_be_followed(local: Project) -> None:
     failed = local.crosstie("run", "tidy.yaml", "--log-format", "json", expect=1)
     said = lines(failed.err)
@@ -52,3 +60,17 @@ def test_a_run_says_json_lines_and_its_log_can_be_followed(local: Project) -> No
     assert lines(followed.out)[0]["text"] == sql["text"]
     assert "run 1: failed" in followed.err
     assert "--follow needs" in local.crosstie("log", "--follow", expect=2).err
+
+
+def test_serve_says_where_its_metrics_are_and_serves_them(local: Project) -> None:
+    local.crosstie("workflow", "apply", "tidy.yaml")
+    with local.started("serve", "--metrics", "0", "--log-format", "json") as service:
+        assert service.stderr is not None
+        said = next(line for line in lines_of(service.stderr) if line["text"].startswith("metrics at "))
+        with urllib.request.urlopen(said["text"].removeprefix("metrics at "), timeout=60) as answer:
+            shown = answer.read().decode()
+        service.terminate()
+        assert service.wait(timeout=60) == 0
+
+    assert said["text"].startswith("metrics at http://127.0.0.1:")
+    assert "crosstie_up 1.0" in shown

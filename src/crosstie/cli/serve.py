@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from crosstie.cli.session import Session, pass_session
 from crosstie.cli.structured import JsonLines, log_format_option, say_notice
 
 if TYPE_CHECKING:
+    from crosstie.app import App
     from crosstie.workflow.watcher import Message
 
 
@@ -31,10 +32,21 @@ if TYPE_CHECKING:
 @click.option("--no-console", is_flag=True, help="Serve no console. There is none yet; say it to mean it later, too.")
 @click.option("--only", metavar="NAME", help="Carry on one workflow here, and end when nothing is left to do.")
 @click.option("--with-parent", is_flag=True, help="With --only: end too when standard input is closed.")
+@click.option("--metrics", type=click.IntRange(0, 65_535), metavar="PORT", help="Serve metrics for Prometheus there.")
+@click.option(
+    "--metrics-address", default="127.0.0.1", show_default=True, help="The address at which metrics are served."
+)
 @log_format_option
 @pass_session
 def serve(
-    session: Session, workers: int, no_console: bool, only: str | None, with_parent: bool, log_format: str
+    session: Session,
+    workers: int,
+    no_console: bool,
+    only: str | None,
+    with_parent: bool,
+    metrics: int | None,
+    metrics_address: str,
+    log_format: str,
 ) -> None:
     """Fires schedules and carries on started workflows, until Ctrl-C or a polite kill.
 
@@ -58,8 +70,22 @@ def serve(
             workers=workers,
             say=say,
         )
-        service.run(ended.wait)
+        with _measured(app, metrics, metrics_address, say):
+            service.run(ended.wait)
         say("ended; what was at work is gone on with by the next crosstie serve")
+
+
+@contextmanager
+def _measured(app: App, port: int | None, address: str, say: Callable[[str], None]) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    from crosstie.app.metrics import Metrics, served
+    from crosstie.workflow.clock import SystemClock
+
+    with served(Metrics(app.db, SystemClock().now), port, address) as chosen:
+        say(f"metrics at http://{address}:{chosen}/metrics")
+        yield
 
 
 def _carry_on(session: Session, name: str, *, with_parent: bool) -> None:
