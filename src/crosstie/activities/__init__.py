@@ -24,6 +24,7 @@ from crosstie.activities.scheduler import Scheduler
 from crosstie.activities.split import Split
 from crosstie.activities.sql_code import SqlCode
 from crosstie.activities.start import Start
+from crosstie.activities.sub_workflow import SubWorkflow
 from crosstie.activities.test import Test
 from crosstie.activities.union import Union
 from crosstie.activities.update_data import UpdateData
@@ -59,4 +60,5 @@ ACTIVITIES: dict[str, type[Activity]] = {
     "jump": Jump,
     "wait": Wait,
     "external_signal": ExternalSignal,
+    "sub_workflow": SubWorkflow,
 }

@@ -25,6 +25,10 @@ class End(Activity):
         False, description="whether every other task of the run is stopped when it is reached, also those that wait"
     )
 
+    def is_end(self) -> bool:
+        """It is."""
+        return True
+
     def outputs(self, inputs: tuple[Shape, ...], site: Site) -> Mapping[str, Shape | None]:
         """Nothing leaves."""
         return {}

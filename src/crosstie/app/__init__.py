@@ -91,6 +91,7 @@ class App:
                 connect=accounts.connect,
                 watcher=watcher,
                 zone=self.config.zone,
+                definitions=lambda name: workflows.load(name),
             )
 
         courier = Courier(db, self.config, now)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstie.app.versions import newest_version
 from crosstie.config import LinkKeys, split_columns
 from crosstie.db.database import Database
 from crosstie.db.foreign_keys import foreign_keys
@@ -16,6 +17,7 @@ from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys
 from crosstie.schema.store import Collected, Schema, SchemaStore
 from crosstie.workflow import lists as stored
 from crosstie.workflow.activity import Shape
+from crosstie.workflow.definition import Definition, called_workflows, read_definition
 
 if TYPE_CHECKING:
     from crosstie.app.accounts import Accounts
@@ -163,6 +165,24 @@ class DatabaseSite:
             keys = foreign_keys(transaction)
         relations = (*self._declared, *of_foreign_keys(keys), *of_references(self._store.list()))
         return links_of(table, relations, self._db.reflect)
+
+    def workflow(self, name: str) -> Definition | None:
+        """See `Site`."""
+        from crosstie.activities import ACTIVITIES
+
+        with self._db.reading() as transaction:
+            newest = newest_version(transaction, name)
+        if newest is None:
+            return None
+        return read_definition(f"{name} (version {newest.version})", newest.text, ACTIVITIES, self)
+
+    def called_by(self, name: str) -> tuple[str, ...]:
+        """See `Site`."""
+        from crosstie.activities import ACTIVITIES
+
+        with self._db.reading() as transaction:
+            newest = newest_version(transaction, name)
+        return called_workflows(newest.text, ACTIVITIES) if newest is not None else ()
 
     def lists(self) -> tuple[str, ...]:
         """The names of the lists."""

@@ -130,13 +130,18 @@ def begin_anew(transaction: Transaction, workflow: str) -> None:
     )
 
 
-def pending(transaction: Transaction, run: int) -> tuple[tuple[int, str], ...]:
-    """The deliveries of a run that do not count for good yet, with their activity."""
+def pending(transaction: Transaction, run: int) -> tuple[tuple[int, str, str], ...]:
+    """The deliveries of a run that do not count for good yet, with their workflow and activity."""
     rows = transaction.rows(
-        f"select id, activity from crosstie.delivery where run = :run and status = '{_PENDING}' order by id",
+        f"select id, workflow, activity from crosstie.delivery where run = :run and status = '{_PENDING}' order by id",
         {"run": run},
     )
-    return tuple((int(row[0]), str(row[1])) for row in rows)
+    return tuple((int(row[0]), str(row[1]), str(row[2])) for row in rows)
+
+
+def hand_over(transaction: Transaction, delivery: int, run: int) -> None:
+    """What it fed has ended well in its own run, and goes on in that one."""
+    transaction.execute("update crosstie.delivery set run = :run where id = :id", {"run": run, "id": delivery})
 
 
 def confirm(transaction: Transaction, delivery: int) -> None:

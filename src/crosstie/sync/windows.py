@@ -347,6 +347,13 @@ def abandon(transaction: Transaction, run: int, now: datetime) -> None:
     )
 
 
+def hand_over(transaction: Transaction, window: Window, run: int) -> None:
+    """An open window belongs to another run from now on: what it fed has ended well in its own, and goes on there."""
+    transaction.execute(
+        "update crosstie.import_window set run = :run where id = :id and status = 'open'", {"run": run, "id": window.id}
+    )
+
+
 def abandon_one(transaction: Transaction, window: Window, now: datetime) -> None:
     """Closes one open window without moving anything."""
     transaction.execute(

@@ -84,7 +84,9 @@ def _wake(transaction: Transaction, request: Request) -> int | None:
     woken = Woken(
         by="signal" if called else "person", vars=request.details, complete=request.action is Action.LAST_SIGNAL
     )
-    runs = state.unfinished_runs(transaction, request.workflow)
+    runs = state.hearing_runs(transaction, request.workflow)
+    if request.activity:
+        runs = tuple(run for run in runs if run.workflow == request.workflow)
     if called and any(_is_busy(task) for run in runs for task in _listeners(transaction, run.id, request.activity)):
         return None
     count = 0
@@ -96,8 +98,9 @@ def _wake(transaction: Transaction, request: Request) -> int | None:
                 task for task in state.waiting_tasks(transaction, run.id) if request.activity in ("", task.activity)
             ]
         asked = [task for task in tasks if state.ask_to_wake(transaction, task.id, woken)]
-        if asked and run.served and run.status is RunStatus.WAITING:
-            state.reopen_run(transaction, run.id)
+        carried = state.ancestry(transaction, run.id)[-1]
+        if asked and carried.served and carried.status is RunStatus.WAITING:
+            state.reopen_run(transaction, carried.id)
         count += len(asked)
     return count
 
@@ -116,7 +119,8 @@ def listening(transaction: Transaction, workflow: str, activity: str) -> bool:
     """Whether a task of that activity listens to signals now."""
     return any(
         not (task.woken is not None and task.woken.complete)
-        for run in state.unfinished_runs(transaction, workflow)
+        for run in state.hearing_runs(transaction, workflow)
+        if run.workflow == workflow
         for task in _listeners(transaction, run.id, activity)
     )
 

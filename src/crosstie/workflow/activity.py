@@ -26,6 +26,7 @@ from crosstie.workflow.zones import zone_named
 if TYPE_CHECKING:
     from crosstie.crm.connector import Connector
     from crosstie.script.engine import ScriptScope
+    from crosstie.workflow.definition import Definition
 
 OK = "ok"
 REJECTS = "rejects"
@@ -110,6 +111,15 @@ class Site(Protocol):
         """The links of a table of people's, in both directions."""
         ...
 
+    def workflow(self, name: str) -> Definition | None:
+        """The newest version of an applied workflow, None where there is none of that name. Raises DefinitionError when
+        it cannot run as things are."""
+        ...
+
+    def called_by(self, name: str) -> tuple[str, ...]:
+        """The names of the workflows that the newest version of a workflow runs as its own part."""
+        ...
+
     def lists(self) -> tuple[str, ...]:
         """The names of the lists."""
         ...
@@ -156,12 +166,42 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Woken:
-    """Why a waiting task is executed again: its time has come, a signal named it, or a person asked for it now.
+    """Why a waiting task is executed again: its time has come, a signal named it, a person asked for it now, or the run
+    that belongs to it has ended.
     `vars` came with the signal; `complete` when that was the last one that the task hears."""
 
-    by: Literal["time", "signal", "person"]
+    by: Literal["time", "signal", "person", "run"]
     vars: Mapping[str, Scalar] = value_of(default_factory=dict)
     complete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubRun:
+    """How a run that belongs to a task is getting on: `at work` or waiting, `failed` so that it can be gone on with,
+    `ended` with what it brings back, or `gone` for good without. `table` is the population of the transition that was
+    asked about, None when that was not activated."""
+
+    status: Literal["at work", "failed", "ended", "gone"]
+    message: str = ""
+    code: str = ""
+    table: WorkTable | None = None
+    vars: Mapping[str, Scalar] = value_of(default_factory=dict)
+
+
+class SubRuns(Protocol):
+    """Runs of other workflows that belong to a task: carried on, stopped and gone on with together with its run."""
+
+    def begin(self, workflow: str, variables: Mapping[str, Scalar], table: WorkTable | None) -> int:
+        """Begins a run, and keeps its number in the task's state. `table` comes in where the workflow takes one."""
+        ...
+
+    def look(self, run: int, result: tuple[str, str] | None) -> SubRun:
+        """How that run is getting on; `result` names the activity and transition whose population it brings back."""
+        ...
+
+    def resume(self, run: int) -> None:
+        """Has a failed run gone on with."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -202,6 +242,7 @@ class Context:
     begun_at: datetime
     step: Callable[[str], AbstractContextManager[Transaction]]
     keep: Callable[[Transaction, Mapping[str, Scalar]], None]
+    sub_runs: SubRuns
 
     @property
     def input(self) -> WorkTable:
@@ -294,6 +335,18 @@ class Activity(BaseModel):
 
     def joins(self) -> bool:
         """Whether it waits for all of its inbound transitions, instead of being executed for each."""
+        return False
+
+    def runs(self) -> tuple[str, ...]:
+        """The names of the workflows that it runs as its own part."""
+        return ()
+
+    def takes_in(self) -> bool:
+        """Whether it hands on, as the beginning of a workflow that is run by another one, the population given."""
+        return False
+
+    def is_end(self) -> bool:
+        """Whether it is a mark for the end of a branch."""
         return False
 
     def timetable(self) -> Schedule | None:

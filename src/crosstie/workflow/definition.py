@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from crosstie.errors import CrosstieError
+from crosstie.errors import CrosstieError, DefinitionError
 from crosstie.workflow.activity import ERRORS, OK, REJECTS, Activity, Shape, Site
 from crosstie.workflow.explaining import explain
 from crosstie.workflow.settings import WorkflowSettings
@@ -27,12 +27,14 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A readable workflow. `activities` keep the order of the file; `edges` are (activity, transition) → targets."""
+    """A readable workflow. `activities` keep the order of the file; `edges` are (activity, transition) → targets, and
+    `shapes` what is known of the population behind each, None where there is none."""
 
     settings: WorkflowSettings
     activities: Mapping[str, Activity]
     edges: Mapping[tuple[str, str], tuple[str, ...]]
     text: str = field(repr=False)
+    shapes: Mapping[tuple[str, str], Shape | None] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -67,6 +69,17 @@ class Definition:
         return tuple(
             sorted(self.sources(activity), key=lambda edge: first.index(edge) if edge in first else len(first))
         )
+
+    def begun_by(self) -> tuple[str, ...]:
+        """The activities at which a run begins that no schedule begins, in the order of the file."""
+        return tuple(name for name in self.initial() if self.activities[name].timetable() is None)
+
+    def results(self) -> tuple[tuple[str, str], ...]:
+        """The (activity, transition) pairs with a population that lead to an end mark; where none does, those that
+        lead nowhere. Rejects and errors are no results."""
+        known = [edge for edge, shape in self.shapes.items() if shape is not None and edge[1] not in (REJECTS, ERRORS)]
+        marked = [edge for edge in known if any(self.activities[one].is_end() for one in self.targets(*edge))]
+        return tuple(marked or [edge for edge in known if not self.targets(*edge)])
 
     def reachable(self, activity: str) -> frozenset[str]:
         """The activity and all that can follow it."""
@@ -105,9 +118,28 @@ def read_definition(source_name: str, text: str, catalogue: Mapping[str, type[Ac
         text=text,
     )
     _check_graph(source, definition, _written(top))
-    _check_activities(source, definition, site, _written(top))
+    _check_recursion(source, definition, site)
+    shapes = _check_activities(source, definition, site, _written(top))
     source.refuse_if_mistaken()
-    return definition
+    return replace(definition, shapes=shapes)
+
+
+def called_workflows(text: str, catalogue: Mapping[str, type[Activity]]) -> tuple[str, ...]:
+    """The names of the workflows that a definition runs as its own part, whether it can run or not."""
+    try:
+        activities = _top(parse("called", text)).get("activities")
+    except DefinitionError:
+        return ()
+    found: list[str] = []
+    for keys in activities.values() if isinstance(activities, dict) else ():
+        model = catalogue.get(str(keys.get("type"))) if isinstance(keys, dict) else None
+        if model is None:
+            continue
+        try:
+            found += model.model_validate(keys).runs()
+        except ValidationError:
+            continue
+    return tuple(found)
 
 
 def workflow_name(source_name: str, text: str) -> str:
@@ -336,10 +368,28 @@ def _branch(definition: Definition, name: str) -> frozenset[str]:
     return frozenset(seen - {name})
 
 
-def _check_activities(source: Source, definition: Definition, site: Site, written: tuple[str, ...]) -> None:
+def _check_recursion(source: Source, definition: Definition, site: Site) -> None:
+    """Refuses what would run itself, over however many workflows, before anything is asked of those."""
+    for name, activity in definition.activities.items():
+        ways: list[tuple[str, ...]] = [(called,) for called in activity.runs()]
+        seen: set[str] = set()
+        while ways:
+            way = ways.pop()
+            if way[-1] == definition.name:
+                told = " → ".join((definition.name, *way))
+                source.mistake(("activities", name, "workflow"), f"it would run itself without end: {told}")
+                source.refuse_if_mistaken()
+            if way[-1] not in seen:
+                seen.add(way[-1])
+                ways += [(*way, called) for called in site.called_by(way[-1])]
+
+
+def _check_activities(
+    source: Source, definition: Definition, site: Site, written: tuple[str, ...]
+) -> dict[Edge, Shape | None]:
     """Walks the graph from its beginnings; each activity is checked once all it takes from was, or with what is known
     when a loop leads back to it. What a mistake hides is unknown downstream: there only what needs no inbound shape is
-    checked, so that no mistake follows from another one."""
+    checked, so that no mistake follows from another one. Gives the shapes behind transitions, as far as known."""
     complete = len(definition.activities) == len(written)
     shapes: dict[Edge, Shape | None] = {}
     unknown: set[Edge] = set()
@@ -364,6 +414,7 @@ def _check_activities(source: Source, definition: Definition, site: Site, writte
             leaving = [edge for edge in definition.edges if edge[0] == name]
             if not sure or source.is_mistaken(("activities", name)):
                 unknown.update(edge for edge in leaving if edge not in shapes)
+    return shapes
 
 
 def _check_blindly(source: Source, activity: Activity, name: str, site: Site) -> None:

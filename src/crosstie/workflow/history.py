@@ -35,7 +35,9 @@ def purge(db: Database, workflow: str, before: datetime) -> Purged:
                 f"select id from crosstie.run where workflow = :workflow and status not in ({living})"
                 " and ended_at < :before and id < (select max(id) from crosstie.run where workflow = :workflow)"
                 " and not exists (select 1 from crosstie.import_window w where w.run = crosstie.run.id"
-                f" and w.status = 'open') order by id limit {_PAGE}",
+                f" and w.status = 'open') and (parent_task is null or parent_task not in (select t.id from"
+                f" crosstie.task t join crosstie.run p on p.id = t.run where p.status in ({living})))"
+                f" order by id limit {_PAGE}",
                 given,
             )
             listed = ", ".join(str(int(row[0])) for row in found)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from crosstie.crm.connector import Connector
@@ -23,6 +24,7 @@ from crosstie.sync import deliveries, windows
 from crosstie.sync.matches import confirm_matches
 from crosstie.workflow import files, inbox, instances, state
 from crosstie.workflow.activity import ERRORS, Context, Done, Reject, Scalar, Site, Waiting, Woken
+from crosstie.workflow.belonging import TaskSubRuns, is_over
 from crosstie.workflow.clock import Clock
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.holding import HOLD_LOST, HeldDatabase, Hold
@@ -35,10 +37,15 @@ from crosstie.workflow.watcher import Message, TaskLog, Watcher, keep_message
 MAX_REJECT_WARNINGS = 100
 
 
+def no_definitions(name: str) -> tuple[Definition, int]:
+    """For surroundings without applied workflows. Raises ConfigError."""
+    raise ConfigError(f"There is no workflow {name}.", hint="Apply it first.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a runner works with. `connect` opens the connector of an external account by name; `zone` is the project's
-    time zone, for workflows that name none."""
+    time zone, for workflows that name none; `definitions` gives the newest version of an applied workflow."""
 
     db: Database
     site: Site
@@ -46,6 +53,7 @@ class Surroundings:
     connect: Callable[[str], Connector]
     watcher: Watcher
     zone: ZoneInfo
+    definitions: Callable[[str], tuple[Definition, int]] = no_definitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +93,29 @@ class _Meter:
         return found
 
 
-class Passage:
-    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why."""
+_RUN_ENDED = Woken(by="run")
 
-    def __init__(self, surroundings: Surroundings, definition: Definition, version: int, run: int) -> None:
+
+class Passage:
+    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why. A run that
+    belongs to another one, that of the passage `parent`, is held by the hold of that one's workflow."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        definition: Definition,
+        version: int,
+        run: int,
+        parent: Passage | None = None,
+    ) -> None:
         self.around = surroundings
         self.db = surroundings.db
-        self.hold = Hold(surroundings.db, definition.name)
+        self.parent = parent
+        self.children: list[Passage] = []
+        if parent is not None:
+            parent.children.append(self)
+        self.holder: str = parent.holder if parent is not None else definition.name
+        self.hold = Hold(surroundings.db, self.holder)
         self.held: Database = HeldDatabase(surroundings.db, self.hold)
         self.definition = definition
         self.run = run
@@ -167,6 +191,11 @@ class Passage:
                 for task in waiting
                 if task.woken is not None or (task.due_at is not None and task.due_at <= now)
             ]
+            due += [
+                Ready(activity=task.activity, events=state.events_of(transaction, task.id), task=task, woken=_RUN_ENDED)
+                for task in waiting
+                if all(one.task is not task for one in due) and self._sub_run_ended(transaction, task)
+            ]
         found: list[Ready] = []
         joins: dict[str, list[Event]] = {}
         for event in pending:
@@ -180,6 +209,32 @@ class Passage:
             if len(chosen) == len(self.definition.inbound(target)):
                 found.append(Ready(activity=target, events=chosen))
         return sorted([*found, *due], key=lambda one: max(event.id for event in one.events))
+
+    def _sub_run_ended(self, transaction: Transaction, task: Task) -> bool:
+        """Whether it waits for a run that belongs to it, and need not any more."""
+        number = task.state.get(state.SUB_RUN)
+        if not isinstance(number, int):
+            return False
+        found = state.find_run(transaction, number)
+        return found is None or is_over(found.status)
+
+    def waiting_sub_runs(self) -> tuple[tuple[int, str], ...]:
+        """The runs that belong to this one and are to be carried on, with their workflows."""
+        if not any(activity.runs() for activity in self.definition.activities.values()):
+            return ()
+        with self.db.reading() as transaction:
+            return tuple(
+                (run.id, run.workflow)
+                for run in state.sub_runs(transaction, self.run)
+                if run.status is not RunStatus.FAILED
+            )
+
+    def look_again(self, run: int, due: datetime | None) -> None:
+        """The task that waits for a run which rests until then is looked at again when that is due."""
+        for task in self.waiting():
+            if task.state.get(state.SUB_RUN) == run:
+                with self._step(f"{task.activity} waits") as transaction:
+                    state.set_due(transaction, task.id, due)
 
     def _joined(self, target: str, events: Sequence[Event]) -> tuple[Event, ...]:
         """The oldest event of each inbound transition, the main set first."""
@@ -318,6 +373,16 @@ class Passage:
             begun_at=task.started_at,
             step=lambda purpose: step_of(db, self._step(purpose)),
             keep=lambda transaction, values: state.keep_state(transaction, task.id, values),
+            sub_runs=TaskSubRuns(
+                db=self.db,
+                run=self.run,
+                task=task.id,
+                activity=name,
+                simulated=self.simulated,
+                definitions=self.around.definitions,
+                step=self._step,
+                now=self.around.clock.now,
+            ),
         )
 
     def _merged(self, events: Sequence[Event], log: TaskLog) -> dict[str, Scalar]:
@@ -500,16 +565,23 @@ class Passage:
         last = {task.activity: task.status for task in state.tasks(transaction, self.run)}
         now = self.around.clock.now()
 
-        def ended_well(activity: str) -> bool:
-            fed = self.definition.reachable(activity) if activity in self.definition.activities else frozenset[str]()
+        def ended_well(workflow: str, activity: str) -> bool:
+            fed = self._fed_by(workflow, activity)
             finished = all(last.get(name, TaskStatus.FINISHED) is TaskStatus.FINISHED for name in fed)
             return finished and not pending & fed
 
-        for delivery, activity in delivered:
-            if ended_well(activity):
+        for delivery, workflow, activity in delivered:
+            if not ended_well(workflow, activity):
+                continue
+            if self.parent is not None:
+                deliveries.hand_over(transaction, delivery, self.parent.run)
+            else:
                 deliveries.confirm(transaction, delivery)
         for window in open_windows:
-            if not ended_well(window.activity):
+            if not ended_well(window.workflow, window.activity):
+                continue
+            if self.parent is not None:  # what it brings back is still to be used
+                windows.hand_over(transaction, window, self.parent.run)
                 continue
             moved = windows.confirm(transaction, window, now)
             confirm_matches(transaction, window)
@@ -522,6 +594,14 @@ class Passage:
                     " not moved.",
                     {},
                 )
+
+    def _fed_by(self, workflow: str, activity: str) -> frozenset[str]:
+        """What a window or delivery of this run has fed: of another workflow's it is all that sub-workflows lead to."""
+        activities = self.definition.activities
+        if workflow == self.definition.name:
+            return self.definition.reachable(activity) if activity in activities else frozenset()
+        calling = [name for name, one in activities.items() if one.runs()]
+        return frozenset().union(*(self.definition.reachable(name) for name in calling))
 
     def _failed(self, ready: Ready, task: Task, error: CrosstieError) -> None:
         """A run-time error takes the Error transition where there is one; else what is set for errors is done."""
@@ -633,11 +713,26 @@ class Passage:
 
     def _end(self, transaction: Transaction, status: RunStatus, message: str = "") -> None:
         now = self.around.clock.now()
+        for child in self.children:
+            child.give_up()
+        for run in state.sub_runs(transaction, self.run):
+            state.stop_run(transaction, run.id, now, RunStatus.STOPPED, message or "the run to which it belongs ended")
         windows.abandon(transaction, self.run, now)
         deliveries.abandon(transaction, self.run)
         state.end_tasks(transaction, self.run, now)
         state.end_run(transaction, self.run, status, now, message)
         self.over = True
+
+    def belongs_to(self, other: Passage) -> bool:
+        """Whether its run belongs to that one, over however many."""
+        return self.parent is not None and (self.parent is other or self.parent.belongs_to(other))
+
+    def give_up(self) -> None:
+        """The run to which this one belongs has ended: nothing more of it is executed or written."""
+        self.hold.end()
+        self.over = True
+        for child in self.children:
+            child.give_up()
 
     def pause(self) -> bool:
         """Lets go of a run because it was paused, unless a served one's workflow was resumed meanwhile. Whether."""

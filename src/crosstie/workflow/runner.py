@@ -259,15 +259,16 @@ class _Runner:
         return next((passage.hold for passage in self.passages.values()), self.hold)
 
     def raise_failure(self) -> None:
-        """Raises the failure of the first run that has one."""
+        """Raises the failure of the first run that has one; that of a run that belongs to another one is its task's."""
         for passage in self.passages.values():
-            if passage.failure is not None:
+            if passage.failure is not None and passage.parent is None:
                 raise passage.failure
 
     def _carry_on(self) -> None:
         while True:
             self._apply_requests()
             self._take_served()
+            self._take_sub_runs()
             if self._start_ready():
                 continue
             if self._at_work:
@@ -297,19 +298,41 @@ class _Runner:
             if not waiting and not passage.drop_joins():
                 passage.finish()
         resting = self._living()
-        if not resting:
+        if len(resting) < len(living):  # another run may have waited for one that ended
             return True
         if any(not passage.waiting() for passage in resting):
             return True
         now = self.around.clock.now()
         soon = min(dues, default=None)
         if not self.waits and (soon is None or soon > now + _STAYS_FOR):
-            for passage in resting:
-                passage.rest(RunStatus.WAITING)
+            for passage in reversed(resting):
+                self._rest(passage)
             return False
         left = (soon - now).total_seconds() if soon else _POLL_SECONDS
         time.sleep(min(max(left, 0.01), _POLL_SECONDS))
         return True
+
+    def _rest(self, passage: Passage) -> None:
+        """Lets go of a run until something of it is due; the one to which it belongs has to be looked at then."""
+        if passage.parent is not None:
+            dues = [task.due_at for task in passage.waiting() if task.due_at is not None]
+            passage.parent.look_again(passage.run, min(dues, default=None))
+        passage.rest(RunStatus.WAITING)
+
+    def _take_sub_runs(self) -> None:
+        """Takes what belongs to the runs of this hold; lets go of it where such a run has failed."""
+        if self._pausing:
+            return
+        for passage in self._living():
+            if passage.parent is not None and passage.parent.over:
+                if not any(work.passage is passage for work in self._at_work.values()):
+                    passage.rest(RunStatus.INTERRUPTED, f"run {passage.parent.run}, to which it belongs, stopped")
+                continue
+            for run, workflow in passage.waiting_sub_runs():
+                if run not in self.passages:
+                    definition, version = self.around.definitions(workflow)
+                    self.around.watcher.run_begun(run, workflow, False)
+                    self.passages[run] = Passage(self.around, definition, version, run, passage)
 
     def _take_served(self) -> None:
         if self.load is None or self._pausing:
@@ -329,10 +352,12 @@ class _Runner:
             return False
         moved = False
         for passage in self._living():
+            if passage.parent is not None and passage.parent.over:
+                continue
             for ready in passage.ready():
                 activity = passage.definition.activities[ready.activity]
                 overlap = activity.overlap or activity.default_overlap
-                if overlap != "allow" and ready.task is None and self._is_busy(ready.activity):
+                if overlap != "allow" and ready.task is None and self._is_busy(passage, ready.activity):
                     if overlap == "skip":
                         passage.skip(ready, "not executed: it is still at work, and is set to skip")
                         moved = True
@@ -342,11 +367,14 @@ class _Runner:
                 self._start(passage, ready)
         return moved
 
-    def _is_busy(self, activity: str) -> bool:
-        """Whether a task of that activity is at work or waits, in any run of this hold."""
-        if any(work.ready.activity == activity for work in self._at_work.values()):
+    def _is_busy(self, passage: Passage, activity: str) -> bool:
+        """Whether a task of that activity is at work or waits, in any run of that workflow in this hold."""
+        name = passage.definition.name
+        works = self._at_work.values()
+        if any((work.passage.definition.name, work.ready.activity) == (name, activity) for work in works):
             return True
-        return any(task.activity == activity for passage in self._living() for task in passage.waiting())
+        same = [one for one in self._living() if one.definition.name == name]
+        return any(task.activity == activity for one in same for task in one.waiting())
 
     def _start(self, passage: Passage, ready: Ready) -> None:
         self._numbers += 1
@@ -418,7 +446,7 @@ class _Runner:
         for passage in living:
             passage.hold.end()
         with self._interrupting(frozenset(passage.run for passage in living)):
-            for passage in living:
+            for passage in reversed(living):  # what belongs to another run before that
                 passage.interrupt(status, message)
         for passage in living:
             passage.close()
@@ -453,9 +481,10 @@ class _Runner:
             thread.join()
 
     def _interrupt(self, passage: Passage) -> None:
-        """Cancels the statements of a run that is over."""
+        """Cancels the statements of a run that is over, and of those that belong to it and are over too."""
         for work in self._at_work.values():
-            if work.passage is passage and work.thread.ident is not None:
+            ended = work.passage is passage or (work.passage.over and work.passage.belongs_to(passage))
+            if ended and work.thread.ident is not None:
                 self.db.interrupt(work.thread.ident)
 
 

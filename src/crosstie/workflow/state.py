@@ -48,13 +48,17 @@ class TaskStatus(StrEnum):
     ABORTED = "aborted"
 
 
+SUB_RUN = "subRun"
+"""Under this name the state of a waiting task has the number of the run for whose end it waits."""
+
 RESUMABLE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED, RunStatus.FAILED, RunStatus.INTERRUPTED)
 _RESUMABLE = ", ".join(f"'{status}'" for status in RESUMABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One passage through a workflow's graph."""
+    """One passage through a workflow's graph. One with a `parent_task` belongs to the run of that task, and is carried
+    on and ended with it."""
 
     id: int
     workflow: str
@@ -67,6 +71,7 @@ class Run:
     message: str
     served: bool = False
     simulated: bool = False
+    parent_task: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +164,8 @@ def _read_woken(text: str) -> Woken | None:
 
 
 _RUN = (
-    "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message, served, simulated"
-    " from crosstie.run"
+    "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message, served, simulated,"
+    " parent_task from crosstie.run"
 )
 _TASK = (
     "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message, due_at,"
@@ -182,6 +187,7 @@ def _run(row: Sequence[object]) -> Run:
         message=str(row[8] or ""),
         served=bool(row[9]),
         simulated=bool(row[10]),
+        parent_task=None if row[11] is None else int(str(row[11])),
     )
 
 
@@ -226,8 +232,10 @@ def find_run(transaction: Transaction, run: int) -> Run | None:
 
 
 def latest_run(transaction: Transaction, workflow: str) -> Run | None:
-    """The newest run of a workflow."""
-    row = transaction.row(f"{_RUN} where workflow = :workflow order by id desc limit 1", {"workflow": workflow})
+    """The newest run of a workflow, those left out that belong to another run."""
+    row = transaction.row(
+        f"{_RUN} where workflow = :workflow and parent_task is null order by id desc limit 1", {"workflow": workflow}
+    )
     return _run(row) if row else None
 
 
@@ -253,7 +261,8 @@ def events(transaction: Transaction, run: int) -> tuple[Event, ...]:
 def unfinished_run(transaction: Transaction, workflow: str) -> Run | None:
     """The newest run of a workflow that belongs to `crosstie run`, unless it is over."""
     row = transaction.row(
-        f"{_RUN} where workflow = :workflow and served = 0 order by id desc limit 1", {"workflow": workflow}
+        f"{_RUN} where workflow = :workflow and served = 0 and parent_task is null order by id desc limit 1",
+        {"workflow": workflow},
     )
     found = _run(row) if row else None
     return found if found is not None and found.status in RESUMABLE else None
@@ -270,11 +279,51 @@ def served_runs(transaction: Transaction, workflow: str = "") -> tuple[Run, ...]
 
 
 def unfinished_runs(transaction: Transaction, workflow: str) -> tuple[Run, ...]:
-    """All runs of a workflow that are not over, oldest first."""
+    """All runs of a workflow that are not over, oldest first; those left out that belong to another run."""
+    rows = transaction.rows(
+        f"{_RUN} where workflow = :workflow and parent_task is null and status in ({_RESUMABLE}) order by id",
+        {"workflow": workflow},
+    )
+    return tuple(_run(row) for row in rows)
+
+
+def sub_runs(transaction: Transaction, run: int) -> tuple[Run, ...]:
+    """The runs that belong to tasks of a run and are not over, oldest first."""
+    rows = transaction.rows(
+        f"{_RUN} where parent_task in (select id from crosstie.task where run = :run) and status in ({_RESUMABLE})"
+        " order by id",
+        {"run": run},
+    )
+    return tuple(_run(row) for row in rows)
+
+
+def hearing_runs(transaction: Transaction, workflow: str) -> tuple[Run, ...]:
+    """All runs of a workflow that are not over, also those that belong to others, and all that belong to them."""
     rows = transaction.rows(
         f"{_RUN} where workflow = :workflow and status in ({_RESUMABLE}) order by id", {"workflow": workflow}
     )
-    return tuple(_run(row) for row in rows)
+    found = {run.id: run for run in map(_run, rows)}
+    waiting = list(found)
+    while waiting:
+        for run in sub_runs(transaction, waiting.pop()):
+            if run.id not in found:
+                found[run.id] = run
+                waiting.append(run.id)
+    return tuple(found.values())
+
+
+def ancestry(transaction: Transaction, run: int) -> tuple[Run, ...]:
+    """The run, the one to which it belongs, and so on; nothing where it is gone."""
+    found: list[Run] = []
+    number: int | None = run
+    while number is not None:
+        one = find_run(transaction, number)
+        if one is None:
+            break
+        found.append(one)
+        task = find_task(transaction, one.parent_task) if one.parent_task is not None else None
+        number = task.run if task is not None else None
+    return tuple(found)
 
 
 def reopen_run(transaction: Transaction, run: int) -> None:
@@ -286,7 +335,10 @@ def reopen_run(transaction: Transaction, run: int) -> None:
 
 
 def stop_run(transaction: Transaction, run: int, now: datetime, status: RunStatus, message: str) -> None:
-    """Ends a run for good, whoever is at work on it: nothing that was begun in it can be published any more."""
+    """Ends a run for good, with those that belong to it, whoever is at work on them: nothing that was begun in it can
+    be published any more."""
+    for child in sub_runs(transaction, run):
+        stop_run(transaction, child.id, now, status, message)
     end_epoch(transaction, run)
     windows.abandon(transaction, run, now)
     deliveries.abandon(transaction, run)
@@ -493,6 +545,14 @@ def set_waiting(transaction: Transaction, task: int, waiting: Waiting) -> None:
             "state": vars_text(waiting.state),
             "note": waiting.reason,
         },
+    )
+
+
+def set_due(transaction: Transaction, task: int, due: datetime | None) -> None:
+    """Changes when a waiting task is to be looked at again."""
+    transaction.execute(
+        "update crosstie.task set due_at = :due where id = :task and status = 'waiting'",
+        {"task": task, "due": instant_text(due) if due else None},
     )
 
 

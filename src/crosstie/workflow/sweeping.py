@@ -26,11 +26,12 @@ def sweep(db: Database, mine: frozenset[int] = frozenset()) -> None:
 
 
 def living_tables(transaction: Transaction) -> frozenset[str]:
-    """Work tables that a resumable run, or the display of the newest run of each workflow, still names; all of the
-    newest run's where they are kept."""
+    """Work tables that a resumable run, one that belongs to it, or the display of the newest run of each workflow still
+    names; all of the newest run's where they are kept."""
     rows = transaction.rows(
         "select e.description from crosstie.event e join crosstie.run r on r.id = e.run where e.table_name <> '' and ("
-        f" r.status in ({_LIVING}) or ((e.target = '' or r.kept = 1) and"
+        f" r.status in ({_LIVING}) or r.parent_task in (select t.id from crosstie.task t join crosstie.run p"
+        f" on p.id = t.run where p.status in ({_LIVING})) or ((e.target = '' or r.kept = 1) and"
         " r.id in (select max(id) from crosstie.run group by workflow)))"
     )
     names: set[str] = set()

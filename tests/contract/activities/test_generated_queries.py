@@ -260,7 +260,7 @@ def test_each_row_is_put_out_until_a_run_ends_well(world: World, steps: list[tup
         assert {row[0] for row in world.read(ended.tables["ok"])} == wanted - put_out
         with world.db.transaction("test") as transaction:
             if well:
-                for one, _ in deliveries.pending(transaction, run):
+                for one, _, _ in deliveries.pending(transaction, run):
                     deliveries.confirm(transaction, one)
                 put_out |= wanted
             else:

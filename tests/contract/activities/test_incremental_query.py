@@ -42,7 +42,7 @@ def codes(world: World, ended: Ended) -> list[str]:
 def delivered(world: World, run: int = 1) -> None:
     """All that the run fed has ended well."""
     with world.db.transaction("test") as transaction:
-        for one, _ in deliveries.pending(transaction, run):
+        for one, _, _ in deliveries.pending(transaction, run):
             deliveries.confirm(transaction, one)
 
 

@@ -21,7 +21,8 @@ from crosstie.model import Column, ColumnType, Lineage, RemoteObject, Table, Wor
 from crosstie.schema.links import TableLink, links_of, of_foreign_keys
 from crosstie.script.engine import ScriptScope
 from crosstie.workflow import lists as stored
-from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Scalar, Shape, Woken
+from crosstie.workflow.activity import Activity, Context, Done, Problem, Reject, Scalar, Shape, SubRun, Woken
+from crosstie.workflow.definition import Definition
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 TEXT, INTEGER, INSTANT = ColumnType.TEXT, ColumnType.INTEGER, ColumnType.INSTANT
@@ -91,6 +92,12 @@ class Tables:
         with self.db.reading() as transaction:
             return links_of(table, of_foreign_keys(foreign_keys(transaction)), self.db.reflect)
 
+    def workflow(self, name: str) -> Definition | None:
+        return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
+        return ()
+
     def lists(self) -> tuple[str, ...]:
         with self.db.reading() as transaction:
             return tuple(one.name for one in stored.lists(transaction))
@@ -102,6 +109,19 @@ class Tables:
 
     def files_folder(self) -> Path:
         return self.folder
+
+
+class NoSubRuns:
+    """No activity under test runs other workflows: that takes a runner."""
+
+    def begin(self, workflow: str, variables: Mapping[str, Scalar], table: WorkTable | None) -> int:
+        raise AssertionError(workflow)
+
+    def look(self, run: int, result: tuple[str, str] | None) -> SubRun:
+        raise AssertionError(run)
+
+    def resume(self, run: int) -> None:
+        raise AssertionError(run)
 
 
 @dataclass(kw_only=True)
@@ -239,6 +259,7 @@ class World:
             woken=woken,
             step=self.db.transaction,
             keep=lambda transaction, values: kept.update(values),
+            sub_runs=NoSubRuns(),
         )
 
     def _publish(self, done: Done, log: Lines, *, killed: bool = False) -> Ended:

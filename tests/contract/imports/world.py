@@ -24,7 +24,7 @@ from crosstie.schema.links import TableLink
 from crosstie.sync import windows
 from crosstie.workflow import state
 from crosstie.workflow.activity import OK, Activity, Context, Done, Shape, Site
-from crosstie.workflow.definition import read_definition
+from crosstie.workflow.definition import Definition, read_definition
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
 from crosstie.workflow.watcher import Message, Silent, messages
 from tests.sandboxes import Sandbox
@@ -91,6 +91,12 @@ class DescribedSite:
         return self.objects.get(name)
 
     def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
+
+    def workflow(self, name: str) -> Definition | None:
+        return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
         return ()
 
     def lists(self) -> tuple[str, ...]:

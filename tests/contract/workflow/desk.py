@@ -11,10 +11,10 @@ from crosstie.activities.scheduler import Scheduler
 from crosstie.app.control import Control
 from crosstie.app.serving import Service
 from crosstie.db.database import Database, instant_text
-from crosstie.errors import ConfigError, CrosstieError
+from crosstie.errors import ConfigError, CrosstieError, DefinitionError
 from crosstie.workflow import firing, instances, state
 from crosstie.workflow.activity import Activity
-from crosstie.workflow.definition import Definition, read_definition, read_settings
+from crosstie.workflow.definition import Definition, called_workflows, read_definition, read_settings
 from crosstie.workflow.instances import Instance
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow, serve_workflow
 from crosstie.workflow.settings import WorkflowSettings
@@ -40,6 +40,27 @@ class Ended:
 
     def kill(self) -> None:
         raise AssertionError("it has ended")
+
+
+@dataclass
+class Applied(EmptySite):
+    """Validation that knows the workflows of a desk."""
+
+    desk: Desk
+
+    def workflow(self, name: str) -> Definition | None:
+        try:
+            return self.desk.load(name)[0]
+        except DefinitionError:
+            raise
+        except ConfigError:
+            return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
+        try:
+            return called_workflows(self.desk.get(name)[1], self.desk.kinds)
+        except ConfigError:
+            return ()
 
 
 @dataclass
@@ -102,7 +123,7 @@ class Desk:
     def load(self, name: str) -> tuple[Definition, int]:
         """See `Definitions`."""
         version, text = self.get(name)
-        return read_definition("flow.yaml", text, self.kinds, EmptySite()), version
+        return read_definition("flow.yaml", text, self.kinds, Applied(self)), version
 
     def settings(self, name: str) -> WorkflowSettings:
         """See `Definitions`."""
@@ -112,11 +133,12 @@ class Desk:
         """What a runner works with."""
         return Surroundings(
             db=self.db,
-            site=EmptySite(),
+            site=Applied(self),
             clock=self.clock,
             connect=no_connector,
             watcher=Silent(),
             zone=ZoneInfo("UTC"),
+            definitions=self.load,
         )
 
     def _spawn(self, name: str) -> Ended:

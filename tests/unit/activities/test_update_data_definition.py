@@ -12,6 +12,7 @@ from crosstie.activities.update_data import UpdateData
 from crosstie.model import Column, ColumnType, Link, RemoteObject, Table
 from crosstie.schema.links import TableLink
 from crosstie.workflow.activity import OK, REJECTS, Shape
+from crosstie.workflow.definition import Definition
 
 TEXT, INTEGER = ColumnType.TEXT, ColumnType.INTEGER
 RECIPIENT = Table(
@@ -63,6 +64,12 @@ class Tables:
         return None
 
     def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
+
+    def workflow(self, name: str) -> Definition | None:
+        return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
         return ()
 
     def lists(self) -> tuple[str, ...]:

@@ -72,6 +72,12 @@ class EmptySite:
     def links(self, table: str) -> tuple[TableLink, ...]:
         return ()
 
+    def workflow(self, name: str) -> Definition | None:
+        return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
+        return ()
+
     def lists(self) -> tuple[str, ...]:
         return ()
 

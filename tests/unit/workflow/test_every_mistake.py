@@ -11,7 +11,7 @@ from crosstie.errors import DefinitionError
 from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject, Table
 from crosstie.schema.links import TableLink
 from crosstie.workflow.activity import Shape
-from crosstie.workflow.definition import read_definition
+from crosstie.workflow.definition import Definition, read_definition
 
 TEXT = ColumnType.TEXT
 RECIPIENT = Table(
@@ -69,6 +69,12 @@ class OneTable:
         return CONTACT if name == "Contact" else None
 
     def links(self, table: str) -> tuple[TableLink, ...]:
+        return ()
+
+    def workflow(self, name: str) -> Definition | None:
+        return None
+
+    def called_by(self, name: str) -> tuple[str, ...]:
         return ()
 
     def lists(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from crosstie.script.engine import evaluate
 from crosstie.script.filters import build_condition
 from crosstie.script.template import Template
 from crosstie.sync import windows
+from crosstie.workflow import state
 from crosstie.workflow.activity import Context, Shape
 
 if TYPE_CHECKING:
@@ -252,7 +253,8 @@ def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
         for one in windows.windows_of(transaction, context.run):
             _refuse_shared(one, wanted)
         existing = windows.open_window(transaction, wanted.option)
-        if existing is not None and existing.run == context.run:
+        family = {run.id for run in state.ancestry(transaction, context.run)} | {context.run}
+        if existing is not None and existing.run in family:
             _refuse_other_org(existing, wanted.org)
             if existing.fingerprint == wanted.fingerprint:
                 return existing

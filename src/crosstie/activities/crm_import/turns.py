@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from crosstie.db.database import Transaction
 from crosstie.sync.windows import WindowTaken
 from crosstie.workflow import state
 from crosstie.workflow.activity import Context, Done, Overlap, Waiting
@@ -18,13 +19,13 @@ def wait_for_turn(overlap: Overlap, context: Context, taken: WindowTaken) -> Don
     """Waits for the run that has the window, or leaves this read out where the activity is set to skip. Raises what was
     given when nobody carries that run on: a person has to decide about it."""
     with context.db.reading() as transaction:
-        mine, other = state.find_run(transaction, context.run), state.find_run(transaction, taken.window.run)
+        mine, other = _carried(transaction, context.run), _carried(transaction, taken.window.run)
     carried_on = (
         mine is not None
         and other is not None
         and mine.served
         and other.served
-        and other.workflow == context.workflow
+        and other.workflow == mine.workflow
         and other.status in (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.INTERRUPTED)
     )
     if other is None or not carried_on:
@@ -36,6 +37,11 @@ def wait_for_turn(overlap: Overlap, context: Context, taken: WindowTaken) -> Don
         until=context.now() + _pause(context, other),
         reason=f"waits for run {other.id}, which has the window of option {taken.window.option} open",
     )
+
+
+def _carried(transaction: Transaction, run: int) -> Run | None:
+    """The run with which that one is carried on: itself, unless it belongs to another one."""
+    return next(reversed(state.ancestry(transaction, run)), None)
 
 
 def _pause(context: Context, other: Run) -> timedelta:
