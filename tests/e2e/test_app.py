@@ -22,9 +22,14 @@ def test_a_workflow_runs_from_python(project_on_both: Project) -> None:
         again = app.workflows.run("contact-import")
         log = app.runs.messages(run.run)
         names = [one.name for one in app.options.list()]
+        with app.db.reading() as transaction:
+            usage = transaction.rows(
+                "select account, api_calls from crosstie.api_usage where run = :run", {"run": run.run}
+            )
 
     assert run.rows("write") == project.count("recipient")
     assert run.api_calls > 0
+    assert [tuple(row) for row in usage] == [("salesforce", run.api_calls)]
     assert again.counts["write"].get("updated", 0) == 0
     assert any("SystemModstamp" in message.text for message in log)
     assert names == ["LASTIMPORT_contact-import_contacts"]

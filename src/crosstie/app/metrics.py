@@ -135,7 +135,7 @@ class _Calls:
 
     def __init__(self) -> None:
         self._newest = 0
-        self._known: dict[int, int] = {}
+        self._known: dict[tuple[int, str], int] = {}
         self._made: dict[tuple[str, ...], float] = defaultdict(float)
 
     def look(self, transaction: Transaction, *, count: bool = True) -> None:
@@ -144,19 +144,22 @@ class _Calls:
             newest = transaction.row("select coalesce(max(id), 0) from crosstie.run")
             self._newest = int(newest[0]) if newest else 0
         living = "'running', 'waiting', 'paused', 'failed', 'interrupted'"
-        runs = transaction.rows(
-            f"select id, workflow, api_calls from crosstie.run where id > :floor or status in ({living})",
+        used = transaction.rows(
+            "select r.id, r.workflow, u.account, u.api_calls from crosstie.run r"
+            " join crosstie.api_usage u on u.run = r.id"
+            f" where r.id > :floor or r.status in ({living})",
             {"floor": max(self._newest - _LOOKS_BACK, 0)},
         )
-        for number, workflow, calls in runs:
+        for run, workflow, account, calls in used:
             if count:
-                self._made[(str(workflow),)] += max(int(calls) - self._known.get(int(number), 0), 0)
-        self._newest = max([self._newest, *(int(row[0]) for row in runs)])
-        self._known = {int(row[0]): int(row[2]) for row in runs}
+                new = int(calls) - self._known.get((int(run), str(account)), 0)
+                self._made[str(workflow), str(account)] += new
+        self._newest = max([self._newest, *(int(row[0]) for row in used)])
+        self._known = {(int(row[0]), str(row[2])): int(row[3]) for row in used}
 
     def metric(self) -> Metric:
-        """Calls by workflow."""
-        return _counter("crosstie_api_calls", "Calls of CRM interfaces", ("workflow",), self._made)
+        """Calls by workflow and account."""
+        return _counter("crosstie_api_calls", "Calls of CRM interfaces", ("workflow", "account"), self._made)
 
 
 def _gauges(transaction: Transaction, now: datetime) -> Iterator[Metric]:

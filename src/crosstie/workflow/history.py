@@ -51,6 +51,7 @@ def purge(db: Database, workflow: str, before: datetime) -> Purged:
                 return Purged(runs=runs, messages=messages)
             messages += transaction.execute(f"delete from crosstie.log where run in ({listed})")
             transaction.execute(f"delete from crosstie.event where run in ({listed})")
+            transaction.execute(f"delete from crosstie.api_usage where run in ({listed})")
             transaction.execute(f"delete from crosstie.task where run in ({listed})")
             transaction.execute(f"delete from crosstie.reject where run in ({listed}) and status <> 'open'")
             runs += transaction.execute(f"delete from crosstie.run where id in ({listed})")

@@ -74,6 +74,7 @@ class _Meter:
     open: dict[str, Connector] = field(default_factory=dict)
     calls: int = 0
     rows: int = 0
+    by_account: dict[str, int] = field(default_factory=dict)
     told: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def now(self) -> tuple[int, int]:
@@ -550,6 +551,12 @@ class Passage:
             calls, rows = self.meter.now()
             state.add_usage(transaction, self.run, calls - self.meter.calls, rows - self.meter.rows)
             self.meter.calls, self.meter.rows = calls, rows
+            for account, connector in self.meter.open.items():
+                made = connector.usage.calls
+                if made > self.meter.by_account.get(account, 0):
+                    new = made - self.meter.by_account.get(account, 0)
+                    state.add_account_usage(transaction, self.run, account, new)
+                    self.meter.by_account[account] = made
 
     def _confirm_windows(self, transaction: Transaction) -> None:
         """Confirms each open window of this run whose import, and all that it fed, has ended well, and likewise what

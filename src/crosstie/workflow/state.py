@@ -456,6 +456,15 @@ def add_usage(transaction: Transaction, run: int, calls: int, rows: int) -> None
     )
 
 
+def add_account_usage(transaction: Transaction, run: int, account: str, calls: int) -> None:
+    """Adds API calls to what the run used of an account."""
+    transaction.execute(
+        "insert into crosstie.api_usage (run, account, api_calls) values (:run, :account, :calls)"
+        " on conflict (run, account) do update set api_calls = crosstie.api_usage.api_calls + :calls",
+        {"run": run, "account": account, "calls": calls},
+    )
+
+
 def pending_events(transaction: Transaction, run: int) -> tuple[Event, ...]:
     """The events of a run that no task has taken yet, oldest first."""
     rows = transaction.rows(f"{_EVENT} where run = :run and task is null and target <> '' order by id", {"run": run})

@@ -54,7 +54,10 @@ def test_counters_begin_at_nought_and_count_what_ends(database: Database, monkey
         desk.run()
         first = desk.runs()[-1]
         with database.transaction("test") as transaction:
-            state.add_usage(transaction, first.id, 7, 100)
+            state.add_account_usage(transaction, first.id, "salesforce", 7)
+        scrape()
+        with database.transaction("test") as transaction:
+            state.add_account_usage(transaction, first.id, "salesforce", 2)
         after = scrape()
         again = scrape()
 
@@ -64,7 +67,7 @@ def test_counters_begin_at_nought_and_count_what_ends(database: Database, monkey
     assert after['crosstie_rows_total{outcome="inserted",type="act",workflow="flow"}'] == 3
     assert after['crosstie_tasks_total{status="finished",type="act",workflow="flow"}'] == 2
     assert after['crosstie_task_seconds_total{status="finished",type="act",workflow="flow"}'] == 2
-    assert after['crosstie_api_calls_total{workflow="flow"}'] == 7
+    assert after['crosstie_api_calls_total{account="salesforce",workflow="flow"}'] == 9
     assert after['crosstie_rejects_open{workflow="flow"}'] == 2
     assert after['crosstie_last_success_timestamp_seconds{workflow="flow"}'] == desk.clock.at.timestamp()
     assert again == after
