@@ -1,0 +1,79 @@
+"""What a task does after its commit is done before anything that follows begins, and made up for after a kill."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from crosstie import App
+from crosstie.accounts import create_key_file
+from crosstie.db import open_database
+from crosstie.db.database import Database
+from crosstie.workflow.activity import OK, Context, Done
+from crosstie.workflow.files import FileRecord, record_file
+from tests.contract.workflow.test_dispatch import PLAY, START, run
+
+
+@pytest.fixture(autouse=True)
+def _play() -> None:
+    PLAY.acts.clear()
+    PLAY.calls.clear()
+
+
+def test_what_follows_begins_when_it_is_done(database: Database) -> None:
+    published = threading.Event()
+    seen: list[str] = []
+
+    def after() -> None:
+        # Longer than the runner is deaf, so that it has looked again meanwhile.
+        published.wait(0.7)
+        seen.append("after a")
+
+    def first(context: Context) -> Done:
+        return Done(tables={OK: None}, effect=lambda transaction: None, after=after)
+
+    PLAY.acts["a"] = first
+    PLAY.acts["b"] = lambda context: seen.append("b")
+    run(database, "  a: {type: act}\n  b: {type: act}\n")
+    assert seen == ["after a", "b"]
+
+
+def test_a_simulation_does_nothing_after_its_commits(database: Database) -> None:
+    seen: list[str] = []
+    PLAY.acts["a"] = lambda context: Done(tables={OK: None}, after=lambda: seen.append("after"))
+    run(database, "  a: {type: act}\n", simulate=True)
+    assert seen == []
+
+
+def test_a_file_that_a_kill_left_without_its_name_gets_it_when_the_next_run_begins(
+    tmp_path: Path, database_url: str
+) -> None:
+    (tmp_path / ".crosstie").mkdir()
+    create_key_file(tmp_path / ".crosstie" / "key")
+    (tmp_path / "crosstie.toml").write_text('files_folder = "exchange"\n')
+    (tmp_path / "exchange").mkdir()
+    (tmp_path / "exchange" / ".out.csv.1-1.part").write_text("id\n1\n")
+    open_database(database_url).close()
+    with App.open(tmp_path, database=database_url) as app:
+        with app.db.transaction("a killed run") as transaction:
+            record = FileRecord(
+                workflow="other",
+                activity="write",
+                run=1,
+                task=1,
+                direction="written",
+                name="out.csv",
+                size=5,
+                digest="",
+                rows=1,
+                moved_from=".out.csv.1-1.part",
+                moved_to="sub/out.csv",
+            )
+            record_file(transaction, record, START)
+        flow = tmp_path / "flow.yaml"
+        flow.write_text("workflow: flow\nactivities:\n  begin: {type: start}\n  done: {type: end}\n")
+        app.workflows.run(flow)
+    assert [one.name for one in (tmp_path / "exchange").iterdir()] == ["sub"]
+    assert (tmp_path / "exchange" / "sub" / "out.csv").read_text() == "id\n1\n"
