@@ -219,6 +219,7 @@ class _Runner:
         self.passages: dict[int, Passage] = {}
         self._at_work: dict[int, _Work] = {}
         self._ended: queue.SimpleQueue[tuple[int, BaseException | None]] = queue.SimpleQueue()
+        self._ended_since: dict[int, float] = {}
         self._numbers = 0
         self._pausing = False
 
@@ -273,6 +274,7 @@ class _Runner:
                 continue
             if self._at_work:
                 self._collect(_POLL_SECONDS)
+                self._leave_ended()
                 continue
             living = self._living()
             if not living:
@@ -411,6 +413,16 @@ class _Runner:
             self._interrupt(work.passage)
         if failure is not None and not work.passage.over:
             raise failure
+
+    def _leave_ended(self) -> None:
+        """Tasks of a run that an End has ended are waited for as long as cancelled ones; what they would still publish
+        is refused."""
+        now = time.monotonic()
+        for number, work in list(self._at_work.items()):
+            if work.passage.over and work.passage.failure is None:
+                self._interrupt(work.passage)
+                if now > self._ended_since.setdefault(number, now) + _PATIENCE_SECONDS:
+                    del self._at_work[number]
 
     def _warn_of_long_ones(self) -> None:
         for work in self._at_work.values():

@@ -143,11 +143,16 @@ def test_an_expiry_that_never_comes_is_a_mistake() -> None:
 
 
 def test_an_end_that_stops_the_others_ends_the_run_at_once(desk: Desk) -> None:
-    begun, release = threading.Event(), threading.Event()
+    begun, ended = threading.Event(), threading.Event()
+    endless = "with recursive n (i) as (select 1 union all select i + 1 from n) select count(*) from n where i < 0"
 
     def work(context: Context) -> None:
         begun.set()
-        release.wait(20)
+        try:
+            with desk.db.reading() as transaction:
+                transaction.rows(endless)
+        finally:
+            ended.set()
 
     PLAY.acts = {"long": work, "short": lambda _: begun.wait(20) * 0}
     desk.apply(
@@ -156,7 +161,7 @@ def test_an_end_that_stops_the_others_ends_the_run_at_once(desk: Desk) -> None:
     )
     desk.control.start("flow")
     desk.tick(2)
-    release.set()
+    assert ended.wait(20)
     run = desk.runs()[0]
     assert (run.status, run.message) == (RunStatus.STOPPED, "ended by over")
     assert statuses(desk.db, run.id) == {
