@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crosstie.activities.files.writing import Style
+
+_Columns = Annotated[dict[str, str], Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
 class FileExtract(Activity):
@@ -59,7 +61,7 @@ class FileExtract(Activity):
     exists: Literal["replace", "fail"] = Field("replace", description="when there is such a file already")
     empty: Literal["write", "skip"] = Field("write", description="when there are no rows: write the file, or none")
 
-    @field_validator("columns", mode="before", json_schema_input_type=dict[str, str] | list[str] | None)
+    @field_validator("columns", mode="before", json_schema_input_type=_Columns | None)
     @classmethod
     def _named(cls, value: Any) -> Any:
         return {one: one for one in value} if isinstance(value, list) else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictFloat, StrictInt
 
 from crosstie.errors import CrosstieError, DefinitionError, ScriptError
 from crosstie.model import find_column
@@ -38,7 +38,7 @@ class SubWorkflow(Activity):
 
     type: Literal["sub_workflow"]
     workflow: str = Field(description="the workflow, as it is applied when its run begins")
-    vars: dict[str, Templated | int | float] = Field(
+    vars: dict[str, Templated | StrictInt | StrictFloat] = Field(
         default_factory=dict, description="the variables that its run begins with, with templates: name: value"
     )
     result: str | None = Field(

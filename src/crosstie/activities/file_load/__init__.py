@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -22,6 +22,7 @@ REJECT_COLUMNS = (
     Column(name="errorMessage", type=ColumnType.TEXT, label="why"),
     Column(name="errorText", type=ColumnType.TEXT, label="the line, where it could not be read"),
 )
+_Columns = Annotated[dict[str, Kind | FileColumn], Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 
 
 class FileLoad(Activity):
@@ -64,7 +65,7 @@ class FileLoad(Activity):
     file_as: str = Field("", description="a column that holds the name of the file")
     key: tuple[str, ...] = Field((), description="columns that together are unique; refused when they are not")
 
-    @field_validator("columns", mode="before", json_schema_input_type=dict[str, Kind | FileColumn] | list[str] | None)
+    @field_validator("columns", mode="before", json_schema_input_type=_Columns | None)
     @classmethod
     def _columns(cls, value: Any) -> Any:
         return as_columns(value)
