@@ -217,7 +217,8 @@ class Cell:
         """Runs the import, or goes on with it. It is impatient where an answer is slow, and nowhere else, for a busy
         machine is slow too."""
         self.world.options["timeouts"] = SHORT if self.fault == "slow" else None
-        self.world.options["flow"] = "soap" if self.kind == "soap" else "client_credentials"
+        if self.kind == "soap":
+            self.world.options["flow"] = "soap"
         return self.world.run(self.text)
 
     def refused(self, pattern: str) -> TaskError:
