@@ -7,6 +7,7 @@ every transaction shows the epoch under which this process holds the run.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from crosstie.workflow.notices import Notice, notify
 from crosstie.workflow.sql_log import LoggedDatabase, effect_of, step_of
 from crosstie.workflow.state import TAKEN_OVER, Event, RunStatus, Task, TaskStatus
 from crosstie.workflow.watcher import Message, TaskLog, Watcher, keep_message
+
+_log = logging.getLogger(__name__)
 
 MAX_REJECT_WARNINGS = 100
 
@@ -468,10 +471,19 @@ class Passage:
         try:
             done = self._commit(ready, task, done, context, shared)
             if done.after is not None and not self.simulated:
-                done.after()
+                self._follow(ready.activity, done.after)
         finally:
             self._settling.discard(task.id)
         return done.counts
+
+    def _follow(self, activity: str, after: Callable[[], None]) -> None:
+        """Does what follows a commit. The task is published, whatever becomes of that."""
+        try:
+            after()
+        except CrosstieError as error:
+            if self.hold.is_lost():
+                raise
+            _log.warning("What follows the end of %s is made up for by the next run: %s", activity, error.message)
 
     def _commit(self, ready: Ready, task: Task, done: Done, context: Context, shared: Mapping[str, Scalar]) -> Done:
         with self._step(f"{ready.activity} is published") as transaction:
@@ -619,6 +631,8 @@ class Passage:
         policy = self.definition.activities[ready.activity].on_error or self.definition.settings.on_error
         main = ready.events[0]
         with self._step(f"{ready.activity} failed") as transaction:
+            if not state.is_running(transaction, task.id):
+                return  # only the answer to its last commit was lost: it is published, or waits
             state.end_task(
                 transaction, task.id, TaskStatus.FAILED, now, error_code=error.code, error_message=error.message
             )

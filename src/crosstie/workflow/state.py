@@ -618,6 +618,12 @@ def end_task(
     )
 
 
+def is_running(transaction: Transaction, task: int) -> bool:
+    """Whether a task is being executed: it has neither ended nor goes on waiting."""
+    row = transaction.row("select status from crosstie.task where id = :task", {"task": task})
+    return row is not None and row[0] == TaskStatus.RUNNING
+
+
 def give_back_events(transaction: Transaction, task: int) -> None:
     """Makes the events pending again that a task had consumed."""
     transaction.execute("update crosstie.event set task = null where task = :task", {"task": task})

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from crosstie import App
 from crosstie.accounts import create_key_file
 from crosstie.db import open_database
-from crosstie.db.database import Database
+from crosstie.db.database import Database, Transaction
+from crosstie.errors import DatabaseError
 from crosstie.workflow.activity import OK, Context, Done
 from crosstie.workflow.files import FileRecord, record_file
+from crosstie.workflow.state import RunStatus
 from tests.contract.workflow.test_dispatch import PLAY, START, run
 
 
@@ -38,6 +43,49 @@ def test_what_follows_begins_when_it_is_done(database: Database) -> None:
     PLAY.acts["b"] = lambda context: seen.append("b")
     run(database, "  a: {type: act}\n  b: {type: act}\n")
     assert seen == ["after a", "b"]
+
+
+def test_what_is_published_stays_so_when_what_follows_fails(database: Database) -> None:
+    seen: list[str] = []
+
+    def after() -> None:
+        raise DatabaseError("The database is busy.")
+
+    def first(context: Context) -> Done:
+        seen.append("a")
+        return Done(tables={OK: None}, after=after)
+
+    PLAY.acts["a"] = first
+    PLAY.acts["b"] = lambda context: seen.append("b")
+    assert run(database, "  a: {type: act}\n  b: {type: act}\n").status is RunStatus.DONE
+    assert seen == ["a", "b"]
+
+
+class Cut:
+    """A database whose connection breaks when a transaction of that purpose was committed, before it says so."""
+
+    def __init__(self, db: Database, purpose: str) -> None:
+        self._db = db
+        self._purpose = purpose
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._db, name)
+
+    @contextmanager
+    def transaction(self, purpose: str) -> Iterator[Transaction]:
+        with self._db.transaction(purpose) as transaction:
+            yield transaction
+        if purpose == self._purpose:
+            raise DatabaseError("The connection to the database was lost.")
+
+
+def test_a_task_whose_commit_lost_its_answer_is_not_executed_twice(database: Database) -> None:
+    seen: list[str] = []
+    PLAY.acts["a"] = lambda context: seen.append("a")
+    PLAY.acts["b"] = lambda context: seen.append("b")
+    report = run(cast(Database, Cut(database, "a is published")), "  a: {type: act}\n  b: {type: act}\n")
+    assert report.status is RunStatus.DONE
+    assert seen == ["a", "b"]
 
 
 def test_a_simulation_does_nothing_after_its_commits(database: Database) -> None:
