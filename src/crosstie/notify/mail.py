@@ -66,6 +66,13 @@ class MailSender:
             raise SendingError(
                 f"The mail server {server.host}:{server.port} cannot be used: {_said(error)}."
             ) from error
+        except UnicodeError:
+            # Not told from where: the error holds the text that could not be encoded, perhaps the password.
+            raise SendingError(
+                f"The mail server {server.host}:{server.port} cannot be used: its name, the user or the password has"
+                " characters that cannot be sent.",
+                hint=f"See [smtp] in crosstie.toml and the variable {PASSWORD_VARIABLE}: sign-in by SMTP is ASCII.",
+            ) from None
 
 
 def _refused(server: MailServer, recipient: str, code: int, text: bytes | str) -> SendingError:

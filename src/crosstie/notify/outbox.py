@@ -196,7 +196,7 @@ def _end(transaction: Transaction, letter: Letter, status: str, now: datetime) -
     """What was sent, or given up, need not be kept."""
     transaction.execute(
         "update crosstie.outbox set status = :status, ended_at = :now, message = '{}', attachment = null"
-        " where id = :id",
+        " where id = :id and status = 'waiting'",
         {"status": status, "now": instant_text(now), "id": letter.id},
     )
 
@@ -215,7 +215,7 @@ def _postpone(
     pause = min(_FIRST_PAUSE * 2 ** min(letter.attempts - 1, 10), _LONGEST_PAUSE)
     with db.transaction(f"a message to {letter.draft.place} was not sent") as transaction:
         transaction.execute(
-            "update crosstie.outbox set next_at = :next, trouble = :trouble where id = :id",
+            "update crosstie.outbox set next_at = :next, trouble = :trouble where id = :id and status = 'waiting'",
             {"next": instant_text(now + max(pause, error.retry_after or pause)), "trouble": text, "id": letter.id},
         )
         if given_up:

@@ -150,6 +150,7 @@ def test_a_server_that_is_away_is_tried_for_a_day(database: Database, mailbox: M
     ("changes", "told"),
     [
         ({"password": "wr0ng-one"}, "refused the sign-in of courier. See “user” in crosstie.toml"),
+        ({"password": "pässwörd"}, "has characters that cannot be sent"),
         ({"ca_file": None}, "its certificate is not trusted"),
         ({"security": "tls"}, "cannot be used"),
         ({"ca_file": Path("/nowhere")}, "cannot be used: No such file"),
@@ -165,6 +166,7 @@ def test_what_is_set_wrongly_is_told_without_the_password(
     ((_, text),) = office.log()
     assert told in text
     assert PASSWORD not in text and PASSWORD not in repr(server) and "wr0ng" not in text
+    assert "pässwörd" not in text
 
 
 def test_without_a_mail_server_the_way_out_is_told(database: Database) -> None:
