@@ -11,6 +11,8 @@ CrosstieError            message, hint, code, request_id, retry_after; `retryabl
     ProtocolError        an answer we do not understand: our bug or their change
   DatabaseError          retryable for deadlock, serialisation and a lock held too long
   ScriptError            JavaScript failed; line and column
+  FileError              a file that is not there, cannot be read or written, or is not what it was said to be
+  SendingError           a mail or webhook could not be sent; `final` when trying again is of no use
   BrakeError             the brake stopped the run, or a person must decide
   TaskError              raised by the runner only: wraps one above with workflow, run, activity
 
@@ -122,6 +124,20 @@ class ScriptError(CrosstieError):
         super().__init__(message, hint=hint)
         self.line = line
         self.column = column
+
+
+class FileError(CrosstieError):
+    """A file that is not there, cannot be read or written, or is not what it was said to be."""
+
+
+class SendingError(CrosstieError):
+    """A message could not be sent. `final` says that trying again is of no use."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str = "", retry_after: timedelta | None = None, final: bool = False
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, retry_after=retry_after)
+        self.final = final
 
 
 class BrakeError(CrosstieError):

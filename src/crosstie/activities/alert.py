@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from crosstie.activities.files.names import FileError
 from crosstie.db.database import Transaction, instant_text
 from crosstie.db.statements import quote_identifier
-from crosstie.errors import ConfigError, MappingError, ScriptError
+from crosstie.errors import ConfigError, FileError, MappingError, ScriptError
 from crosstie.model import Column, find_column
 from crosstie.notify.addresses import is_address, webhook_mistake
 from crosstie.notify.outbox import Draft, put

@@ -12,12 +12,12 @@ from pydantic import Field, field_validator
 
 from crosstie.activities.files.bytes import Identity, identify
 from crosstie.activities.files.formats import Format, compression_of, date_pieces, delimiter_of, encoding_of, format_of
-from crosstie.activities.files.names import FileError, FilesFolder, name_mistake, render
+from crosstie.activities.files.names import FilesFolder, name_mistake, render
 from crosstie.db.database import Transaction
 from crosstie.db.expressions import Binding, Expression, Scope
 from crosstie.db.merge.phrases import OrderLine, Phrases, Writer
 from crosstie.db.statements import quote_identifier
-from crosstie.errors import MappingError
+from crosstie.errors import FileError, MappingError
 from crosstie.model import Column
 from crosstie.workflow import files
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site

@@ -6,26 +6,17 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 
 from crosstie.config import Config
 from crosstie.db.database import Database, Transaction, instant_text
-from crosstie.errors import CrosstieError, DatabaseError
-from crosstie.notify.outbox import Sender, Sent, Trouble, send_waiting
+from crosstie.errors import CrosstieError
+from crosstie.notify.outbox import Sender, Sent, Trouble, Waiting, send_waiting, waiting
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 _ENDS_WITHIN_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """How many messages wait to be sent, and how many were given up."""
-
-    waiting: int
-    given_up: int
 
 
 class Courier:
@@ -50,12 +41,7 @@ class Courier:
     def waiting(self) -> Waiting:
         """What is in the outbox."""
         with self._db.reading() as transaction:
-            row = transaction.row(
-                "select coalesce(sum(case when status = 'waiting' then 1 else 0 end), 0),"
-                " coalesce(sum(case when status = 'given_up' then 1 else 0 end), 0) from crosstie.outbox"
-            )
-        assert row is not None, "an aggregate has a row"
-        return Waiting(waiting=int(row[0]), given_up=int(row[1]))
+            return waiting(transaction)
 
     @contextmanager
     def at_work(self, every: float = EVERY_SECONDS) -> Iterator[None]:
@@ -64,10 +50,7 @@ class Courier:
 
         def deliver() -> None:
             while not over.is_set():
-                try:
-                    self.send()
-                except DatabaseError as error:
-                    log.warning("Messages wait: %s", error.message)
+                self._try()
                 over.wait(every)
 
         thread = threading.Thread(target=deliver, name="courier", daemon=True)
@@ -85,15 +68,19 @@ class Courier:
             try:
                 yield
             except CrosstieError:
-                self._send_last()
+                self._try()
                 raise
-            self._send_last()
+            self._try()
 
-    def _send_last(self) -> None:
+    def _try(self) -> None:
+        """Sends what is due. A failure is told and ends neither the run nor the sending of later messages."""
         try:
             self.send()
-        except DatabaseError as error:
+        except CrosstieError as error:
             log.warning("Messages wait: %s", error.message)
+        except Exception as error:  # noqa: BLE001 - told, and the message is tried again when its claim is over
+            # Without its text, which may hold what was to be sent.
+            log.warning("A message could not be sent, which is a mistake of Crosstie: %s", type(error).__name__)
 
     def _is_something_due(self) -> bool:
         with self._db.reading() as transaction:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from crosstie.app.serving import services
 from crosstie.db.database import Database, Transaction
+from crosstie.notify.outbox import Waiting, waiting
 from crosstie.workflow import firing, instances, state
 from crosstie.workflow.firing import Planned
 from crosstie.workflow.holding import Hold
@@ -35,10 +36,11 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Everything, and the processes that serve it."""
+    """Everything, the processes that serve it, and the messages that are still to be sent."""
 
     at: datetime
     services: tuple[str, ...]
+    messages: Waiting
     workflows: tuple[Overview, ...]
 
 
@@ -46,6 +48,7 @@ def look(db: Database, now: Callable[[], datetime]) -> Status:
     """Looks at everything."""
     with db.reading() as transaction:
         found = instances.instances(transaction)
+        messages = waiting(transaction)
         rejects = {
             str(name): int(count)
             for name, count in transaction.rows(
@@ -57,6 +60,7 @@ def look(db: Database, now: Callable[[], datetime]) -> Status:
     return Status(
         at=now(),
         services=services(db),
+        messages=messages,
         workflows=tuple(
             Overview(
                 instance=one,

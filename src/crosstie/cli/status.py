@@ -36,6 +36,10 @@ def _show(found: Status) -> None:
         click.echo(f"served by {service}")
     if not found.services:
         click.echo("Nothing serves this database. Begin with: crosstie serve")
+    if found.messages.waiting:
+        click.echo(f"messages to be sent: {found.messages.waiting:,}")
+    if found.messages.given_up:
+        click.echo(f"messages given up: {found.messages.given_up:,} (the logs of their runs say why)")
     click.echo()
     table(
         ["workflow", "status", "since (UTC)", "next firing (UTC)", "last run", "ended", "open rejects"],
@@ -79,6 +83,7 @@ def _facts(found: Status) -> dict[str, object]:
     return {
         "at": found.at,
         "services": list(found.services),
+        "messages": {"waiting": found.messages.waiting, "given_up": found.messages.given_up},
         "workflows": [
             {
                 "workflow": one.instance.workflow,

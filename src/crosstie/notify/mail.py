@@ -12,7 +12,8 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Literal
 
-from crosstie.notify.outbox import Letter, SendingError
+from crosstie.errors import SendingError
+from crosstie.notify.outbox import Letter
 
 Security = Literal["starttls", "tls", "none"]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from crosstie.db.database import Database, Transaction, instant_text, parse_instant
-from crosstie.errors import CrosstieError
+from crosstie.errors import SendingError
 
 Kind = Literal["mail", "webhook"]
 
@@ -24,16 +24,6 @@ _CLAIM = timedelta(minutes=5)
 _FIRST_PAUSE = timedelta(minutes=1)
 _LONGEST_PAUSE = timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(days=1)
-
-
-class SendingError(CrosstieError):
-    """A message could not be sent. `final` says that trying again is of no use."""
-
-    def __init__(
-        self, message: str, *, hint: str = "", code: str = "", retry_after: timedelta | None = None, final: bool = False
-    ) -> None:
-        super().__init__(message, hint=hint, code=code, retry_after=retry_after)
-        self.final = final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +81,14 @@ class Sent:
     troubles: tuple[Trouble, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many messages wait to be sent, and how many were given up in the time that history is kept."""
+
+    waiting: int
+    given_up: int
+
+
 def place_of(kind: str, recipient: str) -> str:
     """The recipient, for people."""
     return recipient if kind == "mail" else f"https://{urlsplit(recipient).hostname or '?'}/…"
@@ -113,6 +111,16 @@ def put(transaction: Transaction, draft: Draft, now: datetime) -> None:
             "now": instant_text(now),
         },
     )
+
+
+def waiting(transaction: Transaction) -> Waiting:
+    """What is in the outbox."""
+    row = transaction.row(
+        "select coalesce(sum(case when status = 'waiting' then 1 else 0 end), 0),"
+        " coalesce(sum(case when status = 'given_up' then 1 else 0 end), 0) from crosstie.outbox"
+    )
+    assert row is not None, "an aggregate has a row"
+    return Waiting(waiting=int(row[0]), given_up=int(row[1]))
 
 
 def send_waiting(

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from crosstie.errors import SendingError
 from crosstie.notify.addresses import webhook_mistake
-from crosstie.notify.outbox import Letter, SendingError
+from crosstie.notify.outbox import Letter
 
 TIMEOUT_SECONDS = 30.0
 SECRET_VARIABLE = "CROSSTIE_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from crosstie.activities.alert import Alert
-from crosstie.activities.files.names import FileError
-from crosstie.errors import ConfigError
+from crosstie.errors import ConfigError, FileError
 from crosstie.model import WorkTable
 from tests.contract.activities.world import INTEGER, TEXT, World, columns
 

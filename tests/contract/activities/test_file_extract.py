@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from crosstie.activities.file_extract import FileExtract
 from crosstie.activities.file_load import FileLoad
-from crosstie.activities.files.names import FileError
 from crosstie.activities.files.writing import Style, csv_lines
 from crosstie.db.columns import arrow_schema
+from crosstie.errors import FileError
 from crosstie.model import Column, ColumnType, WorkTable
 from tests.contract.activities.world import INTEGER, TEXT, World, columns
 

@@ -14,8 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from crosstie.activities.file_load import FileLoad
-from crosstie.activities.files.names import FileError
-from crosstie.errors import ConfigError
+from crosstie.errors import ConfigError, FileError
 from tests.contract.activities.world import Ended, World
 
 PEOPLE = {"id": "integer", "name": {"type": "text", "length": 10}, "born": {"type": "date", "mandatory": True}}
@@ -188,6 +187,14 @@ def test_a_key_has_to_be_one(world: World) -> None:
         world.run(load(columns={"id": "integer"}, key="ID"))
 
 
+@pytest.mark.parametrize("folder", ["", "in/new/"])
+def test_a_pattern_names_the_files_of_one_folder_in_order(world: World, folder: str) -> None:
+    for name, number in (("b.csv", 2), ("a.csv", 1), (".c.csv", 3), ("deeper/d.csv", 4), ("a.txt", 5)):
+        put(world, f"id\n{number}\n", f"{folder}{name}")
+    ended = world.run(load(f"{folder}*.csv", columns={"id": "integer"}, file_as="file"))
+    assert rows(world, ended, "id", "file") == [("1", f"{folder}a.csv"), ("2", f"{folder}b.csv")]
+
+
 def test_columns_are_detected_from_a_sample(world: World) -> None:
     put(
         world,
@@ -212,6 +219,19 @@ def test_columns_are_detected_from_a_sample(world: World) -> None:
     found = load(columns=None, detect="sample.jsonl").specified(world.site)
     assert {name: (one.type, one.scale) for name, one in found.items() if one.type == "decimal"} == {
         "c": ("decimal", 2)
+    }
+
+
+def test_one_value_far_within_a_sample_decides_what_its_column_is(world: World) -> None:
+    rows = [f"{number},{number}.5,true,2026-01-31T10:00:00Z" for number in range(10_000, 14_000)]
+    rows[2_000] = "01234,1.12345,1,2026-01-31T10:00:00"
+    put(world, "zip,amount,flag,at\n" + "\n".join(rows) + "\n", "sample.csv")
+    found = load(columns=None, detect="sample.csv").specified(world.site)
+    assert {name: (one.type, one.scale) for name, one in found.items()} == {
+        "zip": ("text", found["zip"].scale),
+        "amount": ("decimal", 5),
+        "flag": ("text", found["flag"].scale),
+        "at": ("text", found["at"].scale),
     }
 
 

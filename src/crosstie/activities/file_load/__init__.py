@@ -9,8 +9,8 @@ from pydantic import Field, field_validator
 
 from crosstie.activities.file_load.keys import FileColumn, Kind, as_columns
 from crosstie.activities.files.formats import Compression, Format, delimiter_of, encoding_of
-from crosstie.activities.files.names import FileError, FilesFolder, name_mistake
-from crosstie.errors import ConfigError, MappingError
+from crosstie.activities.files.names import FilesFolder, name_mistake
+from crosstie.errors import ConfigError, FileError, MappingError
 from crosstie.model import Column, ColumnType, find_column
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,15 +17,18 @@ from crosstie.activities.file_load.keys import FileColumn, Kind
 from crosstie.activities.file_load.opening import csv_pieces, pieces, text_of
 from crosstie.activities.files.cells import Cells
 from crosstie.activities.files.formats import format_of
-from crosstie.activities.files.names import FileError, FilesFolder
+from crosstie.activities.files.names import FilesFolder
+from crosstie.errors import FileError
 from crosstie.model import Column, ColumnType
+from crosstie.schema.conversions.columns import having
 
 _PIECES = 4
 _MOST_SCALE = 15
 # Leading zeros belong to a text like a postal code or a telephone number.
-_NUMBER_TEXT = re.compile(r"[+-]?0[0-9]")
+_NUMBER_TEXT = r"^[+-]?0[0-9]"
 _TRIED: tuple[Kind, ...] = ("integer", "decimal", "boolean", "date", "instant")
-_WORD_BOOLEANS = re.compile(r"(?i:true|false)")
+_WORD_BOOLEAN = r"^(?i:true|false)$"
+_OFFSET = r"(Z|[+-][0-9:]{2,6})$"
 _UTC = ZoneInfo("UTC")
 
 
@@ -69,23 +71,12 @@ def _json_names(text: Iterator[bytes], path: Path) -> Sequence[str]:
 
 
 def _column(activity: FileLoad, arrays: list[pa.Array]) -> FileColumn:
-    values = pa.chunked_array(arrays, pa.string()).combine_chunks() if arrays else pa.nulls(0, pa.string())
-    if isinstance(values, pa.ChunkedArray):
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, pa.string())
-    present = pc.drop_null(values)
+    present = pc.drop_null(pa.chunked_array(arrays, pa.string()))
     if not len(present):
         return FileColumn()
-    texts = (
-        present.to_pylist()
-        if len(present) < 1000
-        else list(chain(present[:500].to_pylist(), present[-500:].to_pylist()))
-    )
+    texts = pc.utf8_trim_whitespace(present.combine_chunks())
     for kind in _TRIED:
-        if kind in ("integer", "decimal") and any(_NUMBER_TEXT.match(one.strip()) for one in texts):
-            continue
-        if kind == "boolean" and not all(_WORD_BOOLEANS.fullmatch(one.strip()) for one in texts):
-            continue
-        if kind == "instant" and not all(re.search(r"(Z|[+-][0-9:]{2,6})$", one.strip()) for one in texts):
+        if not _can_be(kind, texts):
             continue
         scale = _scale(texts, activity.decimal) if kind == "decimal" else 0
         cells = Cells(
@@ -94,13 +85,26 @@ def _column(activity: FileLoad, arrays: list[pa.Array]) -> FileColumn:
             decimal=activity.decimal,
             thousands=activity.thousands,
         )
-        if cells.read(present).bad is None:
+        if cells.read(texts).bad is None:
             return FileColumn(type=kind, scale=scale or 2)
     return FileColumn()
 
 
-def _scale(texts: Sequence[str], point: str) -> int:
-    return min(max((len(one.strip().partition(point)[2]) for one in texts), default=0), _MOST_SCALE)
+def _can_be(kind: Kind, texts: pa.Array) -> bool:
+    """Whether nothing is lost, or meant otherwise, when all of the texts are read as that type."""
+    match kind:
+        case "integer" | "decimal":
+            return not pc.any(having(texts, _NUMBER_TEXT)).as_py()
+        case "boolean":
+            return bool(pc.all(having(texts, _WORD_BOOLEAN)).as_py())
+        case "instant":
+            return bool(pc.all(having(texts, _OFFSET)).as_py())
+    return True
+
+
+def _scale(texts: pa.Array, point: str) -> int:
+    decimals = pc.replace_substring_regex(texts, pattern=rf"^[^{point}]*[{point}]?", replacement="")
+    return min(pc.max(pc.utf8_length(decimals)).as_py() or 0, _MOST_SCALE)
 
 
 def _of_parquet(path: Path) -> Mapping[str, FileColumn]:

@@ -13,11 +13,12 @@ from crosstie.activities.file_load import FileLoad, reject_columns
 from crosstie.activities.file_load.opening import pieces
 from crosstie.activities.files.bytes import Identity, identify
 from crosstie.activities.files.cells import Cells, Refused, RowReader
-from crosstie.activities.files.names import FileError, FilesFolder, render
+from crosstie.activities.files.names import FilesFolder, render
 from crosstie.activities.files.pieces import Malformed
 from crosstie.db.columns import arrow_schema
 from crosstie.db.database import Load, Transaction
 from crosstie.db.statements import quote_identifier
+from crosstie.errors import FileError
 from crosstie.model import Column, ColumnType
 from crosstie.workflow import files
 from crosstie.workflow.activity import OK, REJECTS, Context, Done, Reject, Shape

@@ -8,8 +8,8 @@ from pathlib import Path
 from crosstie.activities.file_load import FileLoad
 from crosstie.activities.files.bytes import as_utf8, ended, unpacked
 from crosstie.activities.files.formats import compression_of, format_of
-from crosstie.activities.files.names import FileError
 from crosstie.activities.files.pieces import CsvFormat, CsvPieces, Piece, json_lines, parquet
+from crosstie.errors import FileError
 
 
 def csv_pieces(activity: FileLoad, wanted: Sequence[str], name: str) -> CsvPieces:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from crosstie.activities.files.formats import Compression
-from crosstie.activities.files.names import FileError
+from crosstie.errors import FileError
 
 CHUNK_BYTES = 1024 * 1024
 _UTF8 = ("utf-8", "utf-8-sig")

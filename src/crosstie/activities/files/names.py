@@ -6,17 +6,13 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from crosstie.errors import ConfigError, CrosstieError, ScriptError
+from crosstie.errors import ConfigError, ScriptError
 from crosstie.script.template import Template, read_template
 from crosstie.workflow.activity import Context
 
 _WILD = re.compile(r"[*?\[]")
 # What is being written has a name that begins with a dot, which no pattern finds.
 _PARTS = 40
-
-
-class FileError(CrosstieError):
-    """A file that is not there, cannot be read or written, or is not what it was said to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class FilesFolder:
             raise ConfigError(f"“{pattern}”: *, ? and [ may stand in the file's name only, not in its folder's.")
         if not _WILD.search(given.name):
             return (pattern,) if self.path(pattern).is_file() else ()
-        folder = self.path(str(given.parent))
+        folder = self.path(str(given.parent)) if given.parent.parts else self.root
         if not folder.is_dir():
             return ()
         names = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".") and one.match(given.name))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosstie.activities.files.names import FileError
+from crosstie.errors import FileError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crosstie.activities.files.formats import Format, strftime_pattern
-from crosstie.activities.files.names import FileError
 from crosstie.db.columns import arrow_schema
+from crosstie.errors import FileError
 from crosstie.model import Column, ColumnType
 from crosstie.schema.conversions.zones import to_wall
 
