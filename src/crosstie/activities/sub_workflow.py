@@ -60,7 +60,8 @@ class SubWorkflow(Activity):
             return
         if definition is None:
             yield Problem(
-                path=("workflow",), message=f"there is no workflow “{self.workflow}”. Apply it first, then this one"
+                path=("workflow",),
+                message=f"there is no workflow “{self.workflow}”. Apply it first, or a folder that holds both",
             )
             return
         if not definition.begun_by():

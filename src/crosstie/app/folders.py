@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from crosstie.app.schemas import Draft
 from crosstie.app.versions import Version, difference, is_superseded, newest_versions, read_file, was_version
 from crosstie.app.workflows import Applied, Workflows
 from crosstie.db.audit import record
@@ -64,9 +65,11 @@ class Folders:
         every mistake of every file, BrakeError where a file is behind, unless `force`. Deletes nothing."""
         read: list[tuple[Path, Definition]] = []
         mistakes: list[str] = []
-        for file in self._files(folder):
+        files = self._files(folder)
+        drafts = dict(_drafts(files))
+        for file in files:
             try:
-                read.append((file, self._workflows.validate(file)))
+                read.append((file, self._workflows.validate(file, beside=drafts)))
             except ConfigError as error:
                 mistakes.append(str(error))
         mistakes += _doubles([(file, definition.name) for file, definition in read])
@@ -170,6 +173,16 @@ class Folders:
         if mistakes:
             raise ConfigError("\n".join(mistakes))
         return read
+
+
+def _drafts(files: Sequence[Path]) -> Iterator[tuple[str, Draft]]:
+    """The texts of the files that are workflows, by name: one may run another."""
+    for file in files:
+        try:
+            text = read_file(file)
+            yield workflow_name(str(file), text), Draft(str(file), text)
+        except ConfigError:
+            continue  # told when the file itself is validated
 
 
 def _doubles(named: Sequence[tuple[Path, str]]) -> list[str]:

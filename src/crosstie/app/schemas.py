@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +117,14 @@ def declared_relations(links: Sequence[LinkKeys]) -> tuple[Relation, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a workflow, and where it is from, for messages."""
+
+    source: str
+    text: str
+
+
 class DatabaseSite:
     """What validation may look at: the database and what is stored in it, never a CRM."""
 
@@ -127,7 +136,9 @@ class DatabaseSite:
         declared: Sequence[Relation] = (),
         *,
         files: Path = Path(),
+        drafts: Mapping[str, Draft] | None = None,
     ) -> None:
+        self._drafts = drafts or {}
         self._db = db
         self._files = files
         self._store = store
@@ -166,23 +177,30 @@ class DatabaseSite:
         relations = (*self._declared, *of_foreign_keys(keys), *of_references(self._store.list()))
         return links_of(table, relations, self._db.reflect)
 
+    def with_drafts(self, drafts: Mapping[str, Draft]) -> DatabaseSite:
+        """The same, with those workflows as they are to become."""
+        return DatabaseSite(self._db, self._store, self._accounts, self._declared, files=self._files, drafts=drafts)
+
     def workflow(self, name: str) -> Definition | None:
         """See `Site`."""
         from crosstie.activities import ACTIVITIES
 
-        with self._db.reading() as transaction:
-            newest = newest_version(transaction, name)
-        if newest is None:
-            return None
-        return read_definition(f"{name} (version {newest.version})", newest.text, ACTIVITIES, self)
+        found = self._newest(name)
+        return read_definition(found.source, found.text, ACTIVITIES, self) if found is not None else None
 
     def called_by(self, name: str) -> tuple[str, ...]:
         """See `Site`."""
         from crosstie.activities import ACTIVITIES
 
+        found = self._newest(name)
+        return called_workflows(found.text, ACTIVITIES) if found is not None else ()
+
+    def _newest(self, name: str) -> Draft | None:
+        if name in self._drafts:
+            return self._drafts[name]
         with self._db.reading() as transaction:
             newest = newest_version(transaction, name)
-        return called_workflows(newest.text, ACTIVITIES) if newest is not None else ()
+        return Draft(f"{name} (version {newest.version})", newest.text) if newest is not None else None
 
     def lists(self) -> tuple[str, ...]:
         """The names of the lists."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstie.app.schemas import DatabaseSite, Draft
 from crosstie.app.versions import Version, is_superseded, newest_version, newest_versions, read_file, superseded
 from crosstie.db.audit import record, who
 from crosstie.db.database import Database, Transaction, instant_text
@@ -17,7 +18,6 @@ from crosstie.errors import BrakeError, ConfigError
 from crosstie.sync import windows
 from crosstie.sync.windows import Window
 from crosstie.workflow import firing, instances, state
-from crosstie.workflow.activity import Site
 from crosstie.workflow.definition import Definition, read_definition, read_settings
 from crosstie.workflow.instances import WorkflowStatus
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow, serve_workflow
@@ -44,7 +44,7 @@ class Workflows:
     def __init__(
         self,
         db: Database,
-        site: Site,
+        site: DatabaseSite,
         now: Callable[[], datetime],
         around: Callable[[Watcher], Surroundings],
         delivering: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -55,15 +55,14 @@ class Workflows:
         self._now = now
         self._around = around
 
-    def validate(self, file: Path) -> Definition:
-        """Reads a definition file. Raises DefinitionError with every mistake, ConfigError when it cannot be read."""
-        return self._read(str(file), read_file(file))
+    def validate(self, file: Path, *, beside: Mapping[str, Draft] | None = None) -> Definition:
+        """Reads a definition file. `beside` are texts by the names of their workflows that are to be applied with it.
+        Raises DefinitionError with every mistake, ConfigError when it cannot be read."""
+        site = self._site.with_drafts(beside) if beside else self._site
+        return _read(str(file), read_file(file), site)
 
     def _read(self, source: str, text: str) -> Definition:
-        # Here, because the activities bring in everything that only a run needs.
-        from crosstie.activities import ACTIVITIES
-
-        return read_definition(source, text, ACTIVITIES, self._site)
+        return _read(source, text, self._site)
 
     def apply(self, file: Path, *, force: bool = False) -> Applied:
         """Validates the file and stores its text as the newest version, unless it is that already. Raises BrakeError
@@ -277,3 +276,10 @@ class Runs:
         of what it read, but there is no option that it could move."""
         with self._db.reading() as transaction:
             return tuple(one for one in windows.windows_of(transaction, number) if one.moves_option)
+
+
+def _read(source: str, text: str, site: DatabaseSite) -> Definition:
+    # Here, because the activities bring in everything that only a run needs.
+    from crosstie.activities import ACTIVITIES
+
+    return read_definition(source, text, ACTIVITIES, site)

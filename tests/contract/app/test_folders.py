@@ -193,3 +193,20 @@ def test_a_folder_without_workflows_is_a_mistake(app: App, tmp_path: Path) -> No
         app.folders.apply(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="no workflow file"):
         app.folders.apply(tmp_path / "project")
+
+
+CALLER = "workflow: {name}\nactivities:\n  part: {{type: sub_workflow, workflow: {called}}}\n"
+
+
+def test_new_workflows_of_a_folder_may_run_one_another(app: App, folder: Path) -> None:
+    (folder / "all.yaml").write_text(CALLER.format(name="all", called="one"), encoding="utf-8")
+    app.folders.apply(folder)
+    assert versions(app) == {"all": 1, "one": 1, "two": 1}
+
+
+def test_new_workflows_that_would_run_one_another_without_end_are_refused(app: App, folder: Path) -> None:
+    (folder / "here.yaml").write_text(CALLER.format(name="here", called="there"), encoding="utf-8")
+    (folder / "there.yaml").write_text(CALLER.format(name="there", called="here"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="here → there → here"):
+        app.folders.apply(folder)
+    assert versions(app) == {}
