@@ -25,7 +25,8 @@ class Purged:
 
 def purge(db: Database, workflow: str, before: datetime) -> Purged:
     """Removes the runs of a workflow that were over before an instant, with their tasks, events, messages and settled
-    rejects. Its newest run, and all that are not over, stay."""
+    rejects, and what is known of mails that were sent and files that were written or moved before it. Its newest run,
+    and all that are not over, stay."""
     runs = messages = 0
     living = ", ".join(f"'{status}'" for status in RESUMABLE)
     given: dict[str, object] = {"workflow": workflow, "before": instant_text(before)}
@@ -47,6 +48,17 @@ def purge(db: Database, workflow: str, before: datetime) -> Purged:
                 )
                 transaction.execute(
                     "delete from crosstie.request where workflow = :workflow and done_at < :before", given
+                )
+                transaction.execute(
+                    "delete from crosstie.outbox where workflow = :workflow and status <> 'waiting'"
+                    " and ended_at < :before",
+                    given,
+                )
+                # A loaded file that stayed where it is would be loaded again if it were forgotten.
+                transaction.execute(
+                    "delete from crosstie.file where workflow = :workflow and status = 'done' and at < :before"
+                    " and (direction = 'written' or from_name <> '')",
+                    given,
                 )
                 return Purged(runs=runs, messages=messages)
             messages += transaction.execute(f"delete from crosstie.log where run in ({listed})")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from crosstie.db.database import Database
 from crosstie.model import Column, ColumnType
+from crosstie.notify.outbox import Draft, put
+from crosstie.workflow.files import FileRecord, record_file
 from crosstie.workflow.state import RunStatus
 from tests.contract.workflow.desk import Desk
 from tests.contract.workflow.test_dispatch import PLAY, fail
@@ -74,6 +77,37 @@ def test_purge_removes_what_is_over_and_is_audited(desk: Desk) -> None:
     assert desk.control.purge("flow", timedelta()).runs == 1
     assert counts(desk) == {"run": 1, "task": 2, "event": 3}
     assert desk.audited()[-1] == ("purge", "", "1 runs, 0 messages removed")
+
+
+def test_mails_and_files_are_forgotten_but_not_those_that_would_be_loaded_again(desk: Desk) -> None:
+    desk.apply(CHAIN, top="keep_history: 3d")
+    desk.run()
+    record = FileRecord(
+        workflow="flow", activity="a", run=1, task=1, direction="loaded", name="", size=1, digest="d", rows=1
+    )
+    with desk.db.transaction("test") as transaction:
+        record_file(transaction, replace(record, name="marked.csv"), desk.clock.now())
+        record_file(transaction, replace(record, name="written.csv", direction="written"), desk.clock.now())
+        record_file(transaction, replace(record, name="to be moved", moved_from="x", moved_to="y"), desk.clock.now())
+        record_file(transaction, replace(record, name="moved.csv", moved_from="v", moved_to="w"), desk.clock.now())
+        transaction.execute("update crosstie.file set status = 'done' where name = 'moved.csv'")
+        for status in ("sent", "given_up", "waiting"):
+            draft = Draft(kind="mail", recipient=f"{status}@example.com", content={}, workflow="flow")
+            put(transaction, draft, desk.clock.now())
+            transaction.execute(
+                "update crosstie.outbox set status = :status, ended_at = made_at where recipient = :to",
+                {"status": status, "to": f"{status}@example.com"},
+            )
+    desk.tick(days=2)
+    assert kept(desk) == ({"marked.csv", "moved.csv", "to be moved", "written.csv"}, {"given_up", "sent", "waiting"})
+    desk.tick(days=2)
+    assert kept(desk) == ({"marked.csv", "to be moved"}, {"waiting"})
+
+
+def kept(desk: Desk) -> tuple[set[str], set[str]]:
+    with desk.db.reading() as transaction:
+        files = {name for (name,) in transaction.rows("select name from crosstie.file")}
+        return files, {status for (status,) in transaction.rows("select status from crosstie.outbox")}
 
 
 def test_more_than_a_page_of_history_is_removed(desk: Desk) -> None:
