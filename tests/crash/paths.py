@@ -35,7 +35,8 @@ class Path:
     the run that is killed takes place. `people`: queries whose rows must come out the same ({tie}: the tie table);
     `written` is the one of them that counts writes, which a run without change must leave as it is. `bulk`: whether a
     run makes a bulk job. `page_rows`: of a page of records, by either road. `rewind` sets the org back to the start
-    where more than its clock moved. `by_child`: SQLite loads by the loader child.
+    where more than its clock moved. `by_child`: SQLite loads by the loader child. `parts`: the files of workflows that
+    it runs as its own parts. `files`: what the folder of files holds at the start, by name.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Path:
     page_rows: int = 60
     rewind: Callable[[Sandbox], None] = lambda sandbox: None
     by_child: bool = False
+    parts: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.backend}-{self.name}"
@@ -208,6 +211,95 @@ activities:
     next: done
 """
 
+OUTSIDE = """\
+workflow: reaching-outside
+activities:
+  visitors:
+    type: file_load
+    file: visitors*.csv
+    columns: {code: text, name: text, score: integer}
+    missing: empty
+    afterwards: archive
+    file_as: came_from
+    rejects: refused
+  counted:
+    type: sql_code
+    code: |
+      update tally set executed = executed + 1, loaded = loaded + $(vars/@fileRows);
+      insert into looked_up (crm_id, title) select code, came_from from $(inbound)
+  graded: {type: sub_workflow, workflow: grading}
+  handed-out: {type: file_extract, file: out/graded.csv, empty: skip}
+  told:
+    type: alert
+    to: ann@example.com
+    subject: "<%= vars.recCount %> rows"
+    attach: true
+    webhook: https://hooks.example.com/visits
+    empty: skip
+  write:
+    type: update_data
+    into: recipient
+    identify: {code: crm_id}
+    set: {crm_id: code, last_name: name, first_name: grade, score: score}
+  done: {type: end}
+  refused:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {crm_id: code, field: errorColumn, message: errorMessage}
+    ties: false
+    next: done
+"""
+
+GRADING = """\
+workflow: grading
+activities:
+  begin: {type: start, takes: {code: text, name: text, score: integer}}
+  noted: {type: sql_code, code: "update tally set parts = parts + 1"}
+  graded: {type: edit_schema, add: {grade: "case when score > 20 then 'A' else 'B' end"}}
+  done: {type: end}
+"""
+
+_VISITORS = "code,name,score\n" + "".join(f"v{number},Visitor {number},{number}\n" for number in range(40))
+_FILES = {"visitors-1.csv": _VISITORS, "visitors-2.csv": "code,name,score\nw1,Zoë,41\nw2,Ono,many\n", "kept.txt": ""}
+
+CALLING = """\
+workflow: calling-import
+activities:
+  news: {type: sub_workflow, workflow: fetching, result: one-each}
+  write:
+    type: update_data
+    into: recipient
+    identify: {Id: crm_id}
+    set: {crm_id: Id, last_name: LastName, email: lower(Email)}
+  done: {type: end}
+"""
+
+FETCHING = """\
+workflow: fetching
+activities:
+  contacts:
+    type: crm_import
+    account: salesforce
+    object: Contact
+    road: pages
+    index: {field: SystemModstamp}
+    fields: [LastName, Email, Birthdate]
+    rejects: refused
+  one-each:
+    type: deduplication
+    by: [Id]
+    keep: {highest: SystemModstamp}
+  done: {type: end}
+  refused:
+    type: update_data
+    into: refused
+    operation: insert
+    set: {crm_id: Id, field: errorField, message: errorMessage}
+    ties: false
+    next: done
+"""
+
 _TABLES = (
     "create table recipient (id {serial}, crm_id varchar(18) unique, first_name varchar(80), last_name varchar(80),"
     " email varchar(120), birth_date date, last_activity date, created_on date, modified_at timestamp,"
@@ -341,6 +433,57 @@ def scripted_import(backend: Backend) -> Path:
     )
 
 
+def outside(setting: Setting) -> datetime:
+    """Two files to load, one of them with a row that is refused."""
+    _ready(setting)
+    setting.sql(
+        "create table looked_up (crm_id varchar(18) primary key, title varchar(128))",
+        "create table tally (executed integer, parts integer, loaded integer)",
+        "insert into tally values (0, 0, 0)",
+    )
+    return setting.sandbox.now()
+
+
+def reaching_outside(backend: Backend) -> Path:
+    """Files loaded and moved, SQL code, a part of its own, a file written, messages to send."""
+    return Path(
+        name="files-and-messages",
+        backend=backend,
+        workflow="reaching-outside",
+        definition=OUTSIDE,
+        parts=(GRADING,),
+        files=_FILES,
+        prepare=outside,
+        people={
+            "people: recipient": "select crm_id, last_name, first_name, score from recipient",
+            "people: looked up": "select crm_id, title from looked_up",
+            "people: refused": "select crm_id, field, message from refused",
+            "people: tally": "select executed, parts, loaded from tally",
+            "people: written": "select operation, crm_id from written",
+            "messages": "select kind, recipient, status, attachment from crosstie.outbox",
+            "files known": "select activity, direction, name, row_count, status, to_name from crosstie.file",
+        },
+    )
+
+
+def import_in_part(backend: Backend) -> Path:
+    """An import with automatic index in a workflow that another one runs, and what it brings is written there."""
+    return Path(
+        name="import-in-a-part",
+        backend=backend,
+        workflow="calling-import",
+        definition=CALLING,
+        parts=(FETCHING,),
+        prepare=incremental,
+        people={
+            "people: recipient": "select crm_id, last_name, email from recipient",
+            "people: refused": "select crm_id, field, message from refused",
+            "people: written": "select operation, crm_id from written",
+        },
+        page_rows=1_000,
+    )
+
+
 def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = False) -> Path:
     """The canonical import: automatic index, rejects, conversions, enrichment, deduplication, update."""
     return Path(
@@ -361,16 +504,24 @@ BACKENDS: tuple[Backend, ...] = ("sqlite", "postgresql")
 CANONICAL = (
     *(contact_import(backend, "bulk", "incremental") for backend in BACKENDS),
     *(scripted_import(backend) for backend in BACKENDS),
+    reaching_outside("sqlite"),
+    import_in_part("sqlite"),
 )
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
-tail, late rows, a reject mended and a new one; and the other reference workflows that send nothing to the CRM."""
+tail, late rows, a reject mended and a new one; the other reference workflows that send nothing to the CRM; and what
+reaches outside or runs as a part of another workflow, on SQLite."""
 
 MATRIX = tuple(
     contact_import(backend, road, kind)
     for backend in BACKENDS
     for road in ("bulk", "pages")
     for kind in ("incremental", "first")
-) + tuple(made(backend) for made in (watched_import, scripted_import) for backend in BACKENDS)
-"""Every database, road and kind of import, and an import whose population is calculated or left."""
+) + tuple(
+    made(backend)
+    for made in (watched_import, scripted_import, reaching_outside, import_in_part)
+    for backend in BACKENDS
+)
+"""Every database, road and kind of import, an import whose population is calculated or left, what reaches outside,
+and an import in a part of its workflow."""
 
 BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)

@@ -96,7 +96,7 @@ def _run(order: Order, config: Config, db: Database) -> RunReport:
     clock = StandingClock(datetime.fromisoformat(order.at))
     schemas = SchemaStore(db, clock.now)
     store = AccountStore(db, lambda: Vault.open(config), clock.now)
-    site = DatabaseSite(db, schemas, Accounts(store, lambda name: ()))
+    site = DatabaseSite(db, schemas, Accounts(store, lambda name: ()), files=config.files_folder)
 
     def connect(name: str) -> Connector:
         account = store.get(name)
@@ -114,6 +114,15 @@ def _run(order: Order, config: Config, db: Database) -> RunReport:
         )
 
     def around(watcher: Any) -> Surroundings:
-        return Surroundings(db=db, site=site, clock=clock, connect=connect, watcher=watcher, zone=config.zone)
+        return Surroundings(
+            db=db,
+            site=site,
+            clock=clock,
+            connect=connect,
+            watcher=watcher,
+            zone=config.zone,
+            definitions=lambda name: workflows.load(name),
+        )
 
-    return Workflows(db, site, clock.now, around).run(order.workflow)
+    workflows = Workflows(db, site, clock.now, around)
+    return workflows.run(order.workflow)

@@ -82,13 +82,15 @@ def settled(database: str, people: Mapping[str, str]) -> Settled:
             "ties": transaction.rows("select account, org, object, local_table, columns from crosstie.tie order by id"),
             "runs": [(run.workflow, str(run.status)) for run in state.runs(transaction)],
             "counts": {
-                task.activity: dict(task.counts)
-                for task in state.tasks(transaction, latest.id)
+                (run.workflow, task.activity): dict(task.counts)
+                for run in latest
+                for task in state.tasks(transaction, run.id)
                 if task.status is TaskStatus.FINISHED
             },
             "shown": sorted(
-                (event.source, event.transition, event.table.rows if event.table else 0)
-                for event in state.events(transaction, latest.id)
+                (run.workflow, event.source, event.transition, event.table.rows if event.table else 0)
+                for run in latest
+                for event in state.events(transaction, run.id)
                 if not event.target
             ),
         }
@@ -98,21 +100,30 @@ def settled(database: str, people: Mapping[str, str]) -> Settled:
 def standing(database: str) -> Standing:
     """Where the newest run stands."""
     with closing(open_database(database, create=False)) as db, db.reading() as transaction:
-        if not state.runs(transaction, limit=1):
+        runs = _whole(transaction)
+        if not runs:
             return Standing(run=0, done=False, window_settled=False, job="")
-        latest = _latest(transaction)
+        latest = runs[0]
         own = [one for one in windows.windows_of(transaction, latest.id) if one.status != "abandoned"]
         opened = [one for one in own if one.status is windows.WindowStatus.OPEN]
         return Standing(
-            run=len(state.runs(transaction)),
+            run=len(runs),
             done=latest.status is RunStatus.DONE,
             window_settled=bool(own) and not opened,
             job=opened[0].job if opened else "",
         )
 
 
-def _latest(transaction: Transaction) -> state.Run:
-    return state.runs(transaction, limit=1)[0]
+def _whole(transaction: Transaction) -> list[state.Run]:
+    """The runs that are no part of another one, the newest first."""
+    return [run for run in state.runs(transaction) if run.parent_task is None]
+
+
+def _latest(transaction: Transaction) -> list[state.Run]:
+    """The newest run, and those that are its parts."""
+    newest = _whole(transaction)[0]
+    tasks = {task.id for task in state.tasks(transaction, newest.id)}
+    return [newest, *(run for run in state.runs(transaction) if run.parent_task in tasks)]
 
 
 def _tails(db: Database, transaction: Transaction) -> list[tuple[object, ...]]:
@@ -127,21 +138,24 @@ def _tails(db: Database, transaction: Transaction) -> list[tuple[object, ...]]:
     return found
 
 
-def _problems(db: Database, transaction: Transaction, latest: state.Run) -> list[str]:
+def _problems(db: Database, transaction: Transaction, latest: list[state.Run]) -> list[str]:
     """Rubbish, tasks without an end, a damaged file, a log that cannot be read."""
     named = set(windows.tail_tables(transaction)) | set(sweeping.living_tables(transaction))
     told = [f"work table {name} is named by nobody" for name in db.work_tables() if name not in named]
     told += [f"work table {name} is gone" for name in sorted(named - set(db.work_tables()))]
-    last = {task.activity: task for task in state.tasks(transaction, latest.id)}
-    told += [
-        f"task {task.id} ({task.activity}) is still {task.status}"
-        for task in state.tasks(transaction, latest.id)
-        if task.status is TaskStatus.RUNNING or (task is last[task.activity] and task.status is not TaskStatus.FINISHED)
-    ]
+    for run in latest:
+        tasks = state.tasks(transaction, run.id)
+        last = {task.activity: task for task in tasks}
+        told += [
+            f"task {task.id} ({task.activity}) is still {task.status}"
+            for task in tasks
+            if task.status is TaskStatus.RUNNING
+            or (task is last[task.activity] and task.status is not TaskStatus.FINISHED)
+        ]
     for run in state.runs(transaction):
         lines = messages(transaction, run.id)
         told += [f"log: {line!r}" for line in lines if not line.text or "Traceback" in line.text]
-        told += [] if lines else [f"run {run.id} left no log"]
+        told += [] if lines or run.parent_task is not None else [f"run {run.id} left no log"]
     if db.dialect == "sqlite":
         told += [str(row[0]) for row in transaction.rows("pragma quick_check") if row[0] != "ok"]
     return told

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path as File
 
@@ -89,14 +89,14 @@ class Stage:
             return told
         over = stood.run == self._next_run and stood.done
         expected = self._references[over]
-        told += settled(database, self.path.people).differences(expected.once)
+        told += self._settled(database).differences(expected.once)
         told += self._jobs(killed, resumed, stood)
         self._at(self._start + LATER)
         more = self._passage(database)
         return [
             *told,
             *(f"one more run: {one}" for one in self._failure(more)),
-            *(f"one more run: {one}" for one in settled(database, self.path.people).differences(expected.again)),
+            *(f"one more run: {one}" for one in self._settled(database).differences(expected.again)),
         ]
 
     def _jobs(self, killed: Passage, resumed: Passage, stood: Standing) -> list[str]:
@@ -131,25 +131,29 @@ class Stage:
             list(app.schemas.collect(ACCOUNT, ["Contact"]))
         file = self._folder / "workflow.yaml"
         file.write_text(self.path.definition, encoding="utf-8")
+        parts = [self._folder / f"part-{number}.yaml" for number in range(len(self.path.parts))]
+        for part, text in zip(parts, self.path.parts, strict=True):
+            part.write_text(text, encoding="utf-8")
         applied: list[bool] = []
 
         def run(at: datetime) -> None:
-            self._apply(file)
+            self._apply(*parts, file)
             applied.append(True)
             told = self._failure(self._passage(self._template, at=at))
             assert not told, told
 
         start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=self._sql, run=run))
         if not applied:
-            self._apply(file)
+            self._apply(*parts, file)
         with App.open(self._folder, database=self._template) as app:
             app.accounts.edit(ACCOUNT, {})  # forgets the session: signing in is a point too
         self._no_session_left(self._template)
         return start
 
-    def _apply(self, file: File) -> None:
+    def _apply(self, *files: File) -> None:
         with App.open(self._folder, database=self._template) as app:
-            app.workflows.apply(file)
+            for file in files:
+                app.workflows.apply(file)
 
     def _reference(self, runs: int) -> Reference:
         """What so many runs at the start leave, and one more later."""
@@ -158,10 +162,10 @@ class Stage:
             for _ in range(runs):
                 told = self._failure(self._passage(database))
                 assert not told, told
-            once = settled(database, self.path.people)
+            once = self._settled(database)
             self._at(self._start + LATER)
             told = self._failure(self._passage(database))
-            again = settled(database, self.path.people)
+            again = self._settled(database)
         assert not told and not once.problems and not again.problems, (told, once.problems, again.problems)
         assert once.facts[self.path.written] == again.facts[self.path.written], "one more run wrote something"
         return Reference(once=once, again=again)
@@ -206,6 +210,15 @@ class Stage:
         if now == self._start:
             self.path.rewind(self._sandbox)
 
+    def _settled(self, database: str) -> Settled:
+        found = settled(database, self.path.people)
+        files = {str(one.relative_to(self._files)): one.read_text() for one in self._files.rglob("*") if one.is_file()}
+        return replace(found, facts={**found.facts, "files": files})
+
+    @property
+    def _files(self) -> File:
+        return self._folder / "files"
+
     def _new_database(self, name: str) -> str:
         url = f"sqlite:///{self._folder / name}.db"
         if self.path.backend == "postgresql":
@@ -216,7 +229,11 @@ class Stage:
 
     @contextmanager
     def _copy(self) -> Iterator[str]:
-        """A database as it was prepared, for one point."""
+        """A database and a folder of files as they were prepared, for one point."""
+        shutil.rmtree(self._files, ignore_errors=True)
+        self._files.mkdir()
+        for file, text in self.path.files.items():
+            (self._files / file).write_text(text, encoding="utf-8")
         if self.path.backend == "postgresql":
             name = f"crash_point_{next(_numbers)}"
             yield self._server.create_database(name, template=self._template.rpartition("/")[2])

@@ -456,11 +456,13 @@ class Passage:
             connector.close()
 
     def _wait(self, ready: Ready, task: Task, waiting: Waiting) -> None:
+        log = self._log(task.id, ready.activity)
+        if waiting.reason and waiting.reason != task.note:
+            log.later(waiting.reason, {})
         with self._step(f"{ready.activity} waits") as transaction:
             state.set_waiting(transaction, task.id, waiting)
             self._meter(transaction)
-        if waiting.reason and waiting.reason != task.note:
-            self._log(task.id, ready.activity).info(waiting.reason)
+            log.flush_into(transaction)
 
     def _publish(
         self, ready: Ready, task: Task, done: Done, context: Context, shared: Mapping[str, Scalar]
