@@ -7,17 +7,17 @@ from typing import Any
 
 import hypothesis.strategies as st
 
+from crosstie.sandbox.salesforce.switches import Switches
 from tests.adversity.org import Lateness
+from tests.contract.positions import OTHER
 
 MALFORMED = "yesterday at noon"
+_BELIEVED = Switches()
 SWITCHES = st.fixed_dictionaries(
-    {
-        "late_fails_replication": st.booleans(),
-        "bulk_unordered": st.booleans(),
-        "bulk_datetime_offset": st.booleans(),
-        "bulk_in_progress_polls": st.sampled_from([0, 0, 1]),
-    }
+    {name: st.sampled_from([getattr(_BELIEVED, name), value]) for name, value in OTHER.items()}
+    | {"bulk_in_progress_polls": st.sampled_from([0, 0, 1])}
 )
+"""Every fact that nobody is sure of, either way."""
 
 
 @dataclass(frozen=True, slots=True)
