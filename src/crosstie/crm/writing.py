@@ -1,7 +1,7 @@
 """What a connector is for writing: how rows are packed, sent, and looked up after a lost answer.
 
-Rows travel as Arrow batches with the columns of `outgoing`; answers as batches with those of `answer_columns`. An answer
-is one of four words, and everything that does not prove “not executed” is in doubt: a fault is not a rollback.
+Rows travel as Arrow batches with the columns of `outgoing`; answers as batches with those of `answer_columns`. An
+answer is one of four words, and everything that does not prove “not executed” is in doubt: a fault is not a rollback.
 """
 
 from __future__ import annotations
