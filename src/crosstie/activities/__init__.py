@@ -16,6 +16,8 @@ _PLACES = {
     "read_list": "lists.ReadList",
     "list_update": "lists.ListUpdate",
     "crm_import": "crm_import.CrmImport",
+    "crm_export": "crm_export.CrmExport",
+    "crm_delete": "crm_delete.CrmDelete",
     "enrichment": "enrichment.Enrichment",
     "deduplication": "deduplication.Deduplication",
     "change_dimension": "change_dimension.ChangeDimension",

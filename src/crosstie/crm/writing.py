@@ -81,6 +81,16 @@ class RemoteWrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pauses:
+    """How long failures of whole calls, and rows that are refused for now, are waited for: the first pause, doubled up
+    to the longest, and altogether."""
+
+    first: timedelta = timedelta(milliseconds=500)
+    longest: timedelta = timedelta(seconds=30)
+    total: timedelta = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
     """How so many rows are best sent. `rows` and `content_bytes` bound one shipment, `lanes` how many may be on their
     way at once; rows that share a parent belong into one lane, in consecutive shipments. `calls` is about what all of
@@ -123,6 +133,11 @@ KEY = "key"
 
 class Writer(Protocol):
     """The writing side of a connector. Thread-safe: shipments of different lanes are sent at once."""
+
+    @property
+    def pauses(self) -> Pauses:
+        """How patiently writing goes on after failures."""
+        ...
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """How to send so many rows. No call. Raises RequestError for what the CRM cannot do."""

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.activities.crm_import.population import Population
 from crosstie.activities.crm_import.written import WrittenFilter
-from crosstie.crm import kind_of
+from crosstie.activities.remote import find_object, find_remote_field, reject_columns
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
-from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject
+from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Templated
@@ -118,7 +118,7 @@ class CrmImport(Activity):
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown account, object, fields, conversions; a filter that breaks the rules; names that collide."""
-        remote, found = self._find_object(site)
+        remote, found = find_object(site, self.account, self.object)
         if remote is None:
             yield found or Problem(path=("object",), message="is not collected")
             return
@@ -230,26 +230,6 @@ class CrmImport(Activity):
         )
         return Shape(columns=columns, lineage=replace(lineage, fields=()), key=(id_column.name,))
 
-    def _find_object(self, site: Site) -> tuple[RemoteObject | None, Problem | None]:
-        accounts = site.accounts()
-        if self.account not in accounts:
-            known = f" Known: {', '.join(accounts)}." if accounts else ""
-            return None, Problem(
-                path=("account",),
-                message=f"there is no external account “{self.account}”.{suggest(self.account, accounts)}{known}"
-                f" Create it: crosstie account add {self.account}",
-            )
-        remote = site.remote_object(self.account, self.object)
-        if remote is None:
-            collected = site.collected(self.account)
-            known = f" Collected: {', '.join(collected)}." if collected else ""
-            return None, Problem(
-                path=("object",),
-                message=f"“{self.object}” is not a collected object of account {self.account}."
-                f"{suggest(self.object, collected)}{known} Collect it: crosstie collect {self.account} {self.object}",
-            )
-        return remote, None
-
     def _field_problems(self, remote: RemoteObject, site: Site) -> Iterator[Problem]:
         names = {column.name.lower(): "" for column in reject_columns(site.account_kind(self.account))}
         names |= {POSITION: ""} if self.order_by else {}
@@ -348,35 +328,3 @@ def _order(value: object) -> object:
             return {"field": name, "descending": direction == "descending"}
         raise ValueError(f"“{direction}” is not an order; it can be ascending or descending")
     return value
-
-
-def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
-    """The field behind a name or a relationship path (`Account.Name`). Raises MappingError naming what is wrong."""
-    first, _, rest = path.partition(".")
-    if not rest:
-        field = remote.field(path)
-        if field is None:
-            words = [one.name for one in remote.fields]
-            raise MappingError(f"{remote.name} has no field “{path}”.{suggest(path, words)}")
-        if field.parts:
-            raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
-        return field
-    link = next((one for one in remote.fields if one.relationship and one.relationship.lower() == first.lower()), None)
-    if link is None:
-        words = [one.relationship for one in remote.fields if one.relationship]
-        raise MappingError(f"{remote.name} has no relationship “{first}”.{suggest(first, words)}")
-    if len(link.reference_to) != 1:
-        raise MappingError(f"{first} can point to several objects ({', '.join(link.reference_to)}); import {link.name}")
-    parent = site.remote_object(account, link.reference_to[0])
-    if parent is None:
-        raise MappingError(
-            f"{path} needs {link.reference_to[0]}, which is not collected."
-            f" Collect it: crosstie collect {account} {link.reference_to[0]}"
-        )
-    return find_remote_field(parent, rest, account, site)
-
-
-def reject_columns(kind: str) -> tuple[Column, ...]:
-    """The reject columns that the CRM's own errors have, and the field at fault."""
-    names = (*kind_of(kind).reject_columns, "errorField")
-    return tuple(Column(name=name, type=ColumnType.TEXT) for name in names)

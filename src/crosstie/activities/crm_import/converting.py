@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crosstie.activities.crm_import import find_remote_field, reject_columns
+from crosstie.activities.remote import find_remote_field, reject_columns
 from crosstie.db.database import Dialect
 from crosstie.db.values import SIGNIFICANT_DIGITS, inexact
 from crosstie.model import Column, ColumnType, RemoteObject

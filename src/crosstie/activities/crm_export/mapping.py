@@ -1,0 +1,219 @@
+"""Reads the mapping of an export against the inbound columns and the remote object; keeps every mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from crosstie.activities.remote import find_remote_field
+from crosstie.db.expressions import Expression, Scope
+from crosstie.db.merge.phrases import Phrases, Place, as_type
+from crosstie.errors import MappingError
+from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject
+from crosstie.schema.conversions import MODES, local_column
+from crosstie.schema.conversions.converter import Converter
+from crosstie.sync.shipments import PlannedField
+from crosstie.workflow.activity import Shape, Site
+from crosstie.workflow.yaml_source import suggest
+
+if TYPE_CHECKING:
+    from crosstie.activities.crm_export import CrmExport, MapLine
+
+_ASSIGNED = ("Lead", "Case")
+_MOST_SCALE = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedField:
+    """A line of the mapping, understood. `wire` is what the CRM calls it: a field, or a parent's external id."""
+
+    wire: str
+    remote: RemoteField
+    line: MapLine
+    value: Expression
+    type: ColumnType
+    scale: int
+
+    @property
+    def planned(self) -> PlannedField:
+        """The field of the plan."""
+        return PlannedField(field=self.wire, type=self.type, scale=self.scale)
+
+    def column(self, name: str) -> Column:
+        """The column of its local values."""
+        return Column(name=name, type=self.type, scale=self.scale)
+
+    def converter(self, zone: ZoneInfo) -> Converter:
+        """What writes its values for the wire."""
+        return Converter(self.remote, self.line.conversion, zone)
+
+
+@dataclass(slots=True, kw_only=True)
+class Mapping:
+    """The mapping, understood. Where `mistakes` is not empty the rest is incomplete. `key` is the expression of the
+    remote id, or of the external id where `key_field` names one."""
+
+    mistakes: list[tuple[Place, str]]
+    fields: list[MappedField] = field(default_factory=list)
+    key: Expression | None = None
+    key_field: str = ""
+
+    @property
+    def lane(self) -> int | None:
+        """The place of the field whose value tells which rows share a parent."""
+        return next((place for place, one in enumerate(self.fields) if one.remote.type is FieldType.REFERENCE), None)
+
+
+def read_mapping(activity: CrmExport, remote: RemoteObject, inbound: Shape, site: Site) -> Mapping:
+    """Reads it all, whatever is wrong."""
+    phrases = Phrases()
+    found = Mapping(mistakes=phrases.mistakes)
+    scope = Scope.of(inbound.columns, "the inbound population")
+    if not inbound.key:
+        phrases.refuse(
+            (),
+            "nothing tells the inbound rows apart: an export has to know each of them again. A query, or a"
+            " deduplication before it, gives them a key",
+        )
+    _read_key(phrases, found, activity, remote, scope)
+    _check_allowed(phrases, activity, remote)
+    for name, line in activity.map.items():
+        one = _read_line(phrases, activity, remote, scope, site, name, line)
+        if one is not None:
+            found.fields.append(one)
+    if activity.assignment != "off" and remote.name not in _ASSIGNED:
+        phrases.refuse(("assignment",), f"{remote.name} has no assignment rules: {' and '.join(_ASSIGNED)} have")
+    return found
+
+
+def _check_allowed(phrases: Phrases, activity: CrmExport, remote: RemoteObject) -> None:
+    if not remote.createable and activity.insert == "always":
+        phrases.refuse(("insert",), f"this user may not create {remote.name} records")
+    if not remote.updateable and activity.key:
+        phrases.refuse(("key",), f"this user may not change {remote.name} records")
+
+
+def _read_key(phrases: Phrases, found: Mapping, activity: CrmExport, remote: RemoteObject, scope: Scope) -> None:
+    for name, text in activity.key.items():
+        field_ = remote.field(name)
+        if field_ is None or not (field_.name == remote.key or field_.external_id):
+            words = [remote.key, *(one.name for one in remote.fields if one.external_id)]
+            phrases.refuse(
+                ("key", name),
+                f"a record of {remote.name} is not found by “{name}”.{suggest(name, words)} It is found by"
+                f" {', '.join(words)}",
+            )
+            continue
+        value = phrases.value(("key", name), text, scope)
+        typed = as_type(value, ColumnType.TEXT) if value is not None else None
+        if value is not None and typed is None:
+            phrases.refuse(
+                ("key", name), f"“{text}” is {value.type.value}; a key is text. Convert it: cast({text} as text)"
+            )
+        found.key = typed
+        found.key_field = "" if field_.name == remote.key else field_.name
+        if found.key_field and activity.insert != "auto":
+            phrases.refuse(("insert",), f"{field_.name} creates a record where there is none: leave “insert” out")
+
+
+def _read_line(
+    phrases: Phrases,
+    activity: CrmExport,
+    remote: RemoteObject,
+    scope: Scope,
+    site: Site,
+    name: str,
+    line: MapLine,
+) -> MappedField | None:
+    place: Place = ("map", name)
+    known = remote.field(name)
+    if known is None or known.parts:
+        words = [one.name for one in remote.fields if not one.parts]
+        if known is None:
+            phrases.refuse(place, f"{remote.name} has no field “{name}”.{suggest(name, words)}")
+        else:
+            phrases.refuse(place, f"{known.name} is a compound field. Write its parts: {', '.join(known.parts)}")
+        return None
+    key_names = {one.lower() for one in activity.key}
+    if known.name == remote.key or known.name.lower() in key_names:
+        phrases.refuse(place, f"{known.name} is the key, which is not written: it stands under “key”")
+        return None
+    if not (known.createable or known.updateable):
+        why = "it is calculated" if known.calculated else "this user may not write it, or nobody may"
+        phrases.refuse(place, f"{known.name} cannot be written: {why}")
+        return None
+    if line.conversion not in MODES:
+        phrases.refuse(
+            (*place, "conversion"), f"“{line.conversion}” is not a conversion.{suggest(line.conversion, MODES)}"
+        )
+        return None
+    wire, target = known.name, known
+    if line.parent or line.by:
+        parent = _read_parent(phrases, activity, remote, site, known, line)
+        if parent is None:
+            return None
+        wire, target = f"{known.relationship}.{parent.name}", parent
+    try:
+        wanted = local_column(target, line.conversion, known.name)
+    except MappingError as error:
+        phrases.refuse(place, str(error))
+        return None
+    value = phrases.value(place, line.from_, scope)
+    if value is None:
+        return None
+    typed = as_type(value, wanted.type)
+    if typed is None:
+        phrases.refuse(
+            place,
+            f"“{line.from_}” is {value.type.value}, but {known.name} of {remote.name} holds {wanted.type.value}."
+            f" Convert it: cast({line.from_} as {wanted.type.value})",
+        )
+        return None
+    scale = min(max(wanted.scale, typed.column("x").scale), _MOST_SCALE) if wanted.type is ColumnType.DECIMAL else 0
+    return MappedField(
+        wire=wire,
+        remote=known if wire == known.name else _reference_text(known, target),
+        line=line,
+        value=typed,
+        type=wanted.type,
+        scale=scale,
+    )
+
+
+def _reference_text(reference: RemoteField, parent: RemoteField) -> RemoteField:
+    """The parent's key, in the place of the reference: what shares it shares a parent."""
+    return replace(parent, type=FieldType.REFERENCE, reference_to=reference.reference_to, label=reference.label)
+
+
+def _read_parent(
+    phrases: Phrases, activity: CrmExport, remote: RemoteObject, site: Site, known: RemoteField, line: MapLine
+) -> RemoteField | None:
+    place: Place = ("map", known.name)
+    if not line.parent or not line.by:
+        phrases.refuse(place, "“parent” and “by” belong together: the parent object, and its external id field")
+        return None
+    if line.parent not in known.reference_to:
+        told = f"refers to {', '.join(known.reference_to)}" if known.reference_to else "is no reference"
+        phrases.refuse((*place, "parent"), f"{known.name} {told}, not to {line.parent}")
+        return None
+    parent = site.remote_object(activity.account, line.parent)
+    if parent is None:
+        phrases.refuse(
+            (*place, "parent"),
+            f"{line.parent} is not collected. Collect it: crosstie collect {activity.account} {line.parent}",
+        )
+        return None
+    try:
+        found = find_remote_field(parent, line.by, activity.account, site)
+    except MappingError as error:
+        phrases.refuse((*place, "by"), str(error))
+        return None
+    if not found.external_id:
+        words = [one.name for one in parent.fields if one.external_id]
+        phrases.refuse(
+            (*place, "by"),
+            f"{found.name} is no external id of {parent.name}." + (f" It has {', '.join(words)}" if words else ""),
+        )
+        return None
+    return found

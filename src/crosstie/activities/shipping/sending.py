@@ -1,0 +1,259 @@
+"""Carries a plan out: shipments leave, side by side, and every answer is recorded before its lane goes on.
+
+Order of things that a kill can interrupt: the plan is registered before the first call; a shipment is recorded as
+leaving before it leaves, its remote token before anything is executed under it, and its answers together with the ties
+in one transaction. What was leaving when a process ended is looked up by the next one, and never sent again unseen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from crosstie.crm.connector import Connector
+from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoad
+from crosstie.errors import ConfigError, ConnectorError, UnavailableError
+from crosstie.model import Lineage, RemoteObject
+from crosstie.sync import shipments
+from crosstie.sync.shipments import Plan, Shipment, ShipmentStatus
+from crosstie.sync.ties import TieTable, find_ties, tie_tables
+from crosstie.workflow.activity import Context, Waiting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOOK_AGAIN = timedelta(seconds=10)
+_SLICE_SECONDS = 1.0
+_SHORTEST = timedelta(milliseconds=100)
+_TRIES = 4
+"""So often a row is sent that the CRM refuses for now (a locked parent); then it is a reject."""
+
+
+@contextmanager
+def shipping(context: Context, account: str, name: str) -> Iterator[Shipping | Waiting]:
+    """What sends records of an object, alone: while another run does, a wait. What earlier runs left unsettled is
+    settled first. Raises ConfigError, ConnectorError."""
+    lock = f"shipping {account} {name}"
+    with context.db.hold(lock) as held:
+        if not held:
+            by = context.db.holder(lock)
+            reason = f"Another run sends {name} records{f' ({by})' if by else ''}."
+            yield Waiting(until=context.now() + _LOOK_AGAIN, reason=reason)
+            return
+        remote = context.site.remote_object(account, name)
+        if remote is None:
+            raise ConfigError(
+                f"{name} is not a collected object of account {account}.",
+                hint=f"Collect it: crosstie collect {account} {name}",
+            )
+
+        def permit() -> None:
+            if not context.db.still_holds(lock):
+                raise UnavailableError(f"The lock under which {name} records are sent was lost.", hint="Run it again.")
+
+        found = Shipping(context=context, connector=context.connector(account), remote=remote, permit=permit)
+        found.settle(account)
+        yield found
+
+
+def write_for(plan: Plan, remote: RemoteObject, operation: Operation, road: WriteRoad | None = None) -> RemoteWrite:
+    """What the rows of a plan are for."""
+    given = plan.settings
+    return RemoteWrite(
+        object=remote,
+        operation=operation,
+        fields=() if operation is Operation.DELETE else tuple(one.field for one in plan.fields),
+        key=plan.key_field if operation is Operation.UPSERT else "",
+        road=road or WriteRoad(str(given.get("road", WriteRoad.AUTO))),
+        assignment=str(given.get("assignment", "off")),
+        duplicates="allow" if given.get("duplicates") == "allow" else "reject",
+        hard=bool(given.get("hard", False)),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Shipping:
+    """Sends the rows of plans of one object in one task. `permit` is asked before each shipment."""
+
+    context: Context
+    connector: Connector
+    remote: RemoteObject
+    permit: Callable[[], None] = lambda: None
+    _sent: int = 0
+
+    def settle(self, account: str) -> None:
+        """Finds out what became of shipments whose answers are missing, of any run: nobody else sends now. Raises
+        ConnectorError while that cannot be said, for until then nobody knows what is still to be sent."""
+        with self.context.db.reading() as transaction:
+            found = shipments.unsettled_plans(transaction, account, self.remote.name)
+        for plan in found:
+            self._look_up(plan)
+
+    def send(self, plan: Plan) -> None:
+        """Sends what is due until nothing is. Raises ConnectorError when whole calls go on failing; what was answered
+        until then is recorded."""
+        with self.context.step(f"shipments of {plan.activity} that never left") as transaction:
+            shipments.dissolve(transaction, plan)
+        pauses = self.connector.pauses
+        pause, waited = pauses.first, timedelta()
+        while True:
+            failure = self._once(plan)
+            if failure is None and not self._is_due(plan):
+                return
+            if failure is not None:
+                pause = max(pause, failure.retry_after or pause)
+                if not failure.retryable or waited + pause > pauses.total:
+                    raise failure
+                self.context.log.info(f"{failure.message} Tried again in {pause.total_seconds():.1f} s.")
+            self._rest(pause)
+            waited += max(pause, _SHORTEST)
+            pause = min(pause * 2, pauses.longest)
+
+    def _rest(self, pause: timedelta) -> None:
+        """Waits, and hears meanwhile that the run is being ended."""
+        until = time.monotonic() + pause.total_seconds()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE_SECONDS))
+            with self.context.step("a pause"):
+                pass  # raises when the run is being ended, or is another's
+
+    def _once(self, plan: Plan) -> ConnectorError | None:
+        """Looks up what is unsure, then sends what is due once; the first failure of a whole call ends it."""
+        try:
+            self._look_up(plan)
+        except ConnectorError as error:
+            return error
+        with self.context.db.reading() as transaction:
+            due = shipments.due(transaction, plan)
+        failure: ConnectorError | None = None
+        for operation, rows in due.items():
+            packing = self.connector.packing(write_for(plan, self.remote, operation), rows)
+            self.context.log.info(f"{operation}: {packing.reason}")
+            with self.context.step(f"rows of {plan.activity} are packed") as transaction:
+                shipments.pack(transaction, plan, operation, packing, self.context.now())
+            failure = self._send_all(plan, operation, packing)
+            if failure is not None:
+                break
+        if failure is None:
+            try:
+                self._look_up(plan)
+            except ConnectorError as error:
+                failure = error
+        with self.context.step(f"rows of {plan.activity} that are refused for now") as transaction:
+            shipments.dissolve(transaction, plan)
+            shipments.give_up(transaction, plan, _TRIES)
+        return failure
+
+    def _is_due(self, plan: Plan) -> bool:
+        with self.context.db.reading() as transaction:
+            return bool(shipments.due(transaction, plan))
+
+    def _send_all(self, plan: Plan, operation: Operation, packing: Packing) -> ConnectorError | None:
+        with self.context.db.reading() as transaction:
+            planned = shipments.shipments(transaction, plan, ShipmentStatus.PLANNED)
+        write = write_for(plan, self.remote, operation, packing.road)
+        lanes = lanes_of(planned, packing.lanes)
+        failure: ConnectorError | None = None
+        raised: BaseException | None = None
+        running: dict[Future[Sent], tuple[deque[Shipment], Shipment]] = {}
+        with ThreadPoolExecutor(max_workers=max(1, len(lanes)), thread_name_prefix="ship") as pool:
+
+            def begin(lane: deque[Shipment]) -> None:
+                shipment = lane.popleft()
+                if self.context.now() > shipment.deadline:
+                    return  # it is packed anew
+                self._leave(shipment)
+                running[pool.submit(self._deliver, plan, write, shipment)] = (lane, shipment)
+
+            try:
+                for lane in lanes:
+                    begin(lane)
+            except BaseException as error:  # noqa: BLE001 - raised below, when those under way have been recorded
+                raised = error
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    lane, shipment = running.pop(future)
+                    try:
+                        sent = future.result()
+                        self._record(plan, shipment, sent, looked_up=False)
+                        failure = failure or sent.failure
+                        if lane and failure is None and raised is None:
+                            begin(lane)
+                    except BaseException as error:  # noqa: BLE001 - as above
+                        raised = raised or error
+        if raised is not None:
+            raise raised
+        return failure
+
+    def _leave(self, shipment: Shipment) -> None:
+        self.permit()
+        left_at = self.connector.server_time()
+        with self.context.step(f"shipment {shipment.number} leaves") as transaction:
+            shipments.leave(transaction, shipment, left_at)
+
+    def _deliver(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Sent:
+        def keep(token: str) -> None:
+            with self.context.step(f"remote job of shipment {shipment.number}") as transaction:
+                shipments.keep_token(transaction, shipment, token)
+
+        return self.connector.send(write, self._rows(plan, shipment), keep)
+
+    def _rows(self, plan: Plan, shipment: Shipment) -> Sequence[pa.RecordBatch]:
+        sql, columns = shipments.rows_sql(plan)
+        return [
+            batch.rename_columns(["row", *batch.schema.names[1:]])
+            for batch in self.context.db.read(sql, {"shipment": shipment.number}, columns)
+        ]
+
+    def _look_up(self, plan: Plan) -> None:
+        """Finds out what became of shipments whose answers are missing. Raises ConnectorError when it can't be said."""
+        with self.context.db.reading() as transaction:
+            unsure = shipments.shipments(transaction, plan, ShipmentStatus.LEAVING, ShipmentStatus.UNSURE)
+        for shipment in unsure:
+            rows = self._rows(plan, shipment)
+            if rows and shipment.left_at is not None:
+                write = write_for(plan, self.remote, shipment.operation, WriteRoad(shipment.road))
+                sent = self.connector.find(write, rows, token=shipment.token, left_at=shipment.left_at)
+                if sent.failure is not None:
+                    raise sent.failure
+                self._record(plan, shipment, sent, looked_up=True)
+
+    def _record(self, plan: Plan, shipment: Shipment, sent: Sent, *, looked_up: bool) -> None:
+        """The answers, and the ties that they make, in one transaction."""
+        ties = self._ties(plan)
+        with self.context.step(f"answers to shipment {shipment.number}") as transaction:
+            now = self.context.now()
+            shipments.record_answers(transaction, plan, shipment, sent.answers, now, looked_up=looked_up)
+            if shipment.operation is Operation.DELETE:
+                shipments.bury_ties(transaction, plan, tie_tables(transaction, _lineage(plan)), shipment, now)
+            elif ties is not None:
+                shipments.write_ties(transaction, plan, ties, shipment)
+        self._sent += shipment.rows
+        self.context.progress(self._sent, None)
+
+    def _ties(self, plan: Plan) -> TieTable | None:
+        return find_ties(self.context.db, _lineage(plan), plan.local_table) if plan.local_table else None
+
+
+def lanes_of(planned: Sequence[Shipment], number: int) -> list[deque[Shipment]]:
+    """The shipments in so many rows of their own, one after the other in each. Where two neighbours share a parent,
+    they stay in one, so that no two lanes ever wait for the same record."""
+    size = -(-len(planned) // max(1, number))
+    lanes: list[deque[Shipment]] = []
+    for one in planned:
+        before = lanes[-1][-1] if lanes else None
+        shared = before is not None and bool(one.first_lane) and before.last_lane == one.first_lane
+        if before is None or (len(lanes[-1]) >= size and not shared):
+            lanes.append(deque())
+        lanes[-1].append(one)
+    return lanes
+
+
+def _lineage(plan: Plan) -> Lineage:
+    return Lineage(account=plan.account, org=plan.org, object=plan.object, remote_id="")

@@ -1,0 +1,429 @@
+"""Plans and shipments: what is sent to a CRM, recorded before it leaves, and every answer before its lane goes on.
+
+A plan is a work table of rendered rows. What a row says is never changed; beside it stand the shipment in which it left
+and what became of it. See the design, “Shipments”.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from crosstie.crm.writing import Effect, Operation, Outcome, Packing
+from crosstie.db.database import Dialect, Transaction, instant_text, parse_instant
+from crosstie.db.statements import quote_identifier
+from crosstie.errors import DatabaseError
+from crosstie.model import Column, ColumnType
+from crosstie.sync.ties import TieTable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+UNCHANGED = "unchanged"
+"""The effect of a row of which both sides say the same already: it is not sent."""
+
+_KEYS = (
+    Column(name="number", type=ColumnType.INTEGER),
+    Column(name="source_key", type=ColumnType.TEXT),
+    Column(name="operation", type=ColumnType.TEXT),
+    Column(name="remote_id", type=ColumnType.TEXT),
+    Column(name="key", type=ColumnType.TEXT),
+    Column(name="lane", type=ColumnType.TEXT),
+    Column(name="content_bytes", type=ColumnType.INTEGER),
+)
+_ANSWERS = (
+    Column(name="shipment", type=ColumnType.INTEGER),
+    Column(name="outcome", type=ColumnType.TEXT),
+    Column(name="effect", type=ColumnType.TEXT),
+    Column(name="answered_id", type=ColumnType.TEXT),
+    Column(name="symbol", type=ColumnType.TEXT),
+    Column(name="message", type=ColumnType.TEXT),
+    Column(name="faults", type=ColumnType.TEXT),
+    Column(name="tries", type=ColumnType.INTEGER),
+    Column(name="told", type=ColumnType.INTEGER),
+)
+_PLAN = (
+    "select id, account, org, object, workflow, activity, run, local_table, table_name, key_field, fields, settings"
+    " from crosstie.plan"
+)
+_SHIPMENT = (
+    "select s.id, s.plan, s.number, s.operation, s.road, s.row_count, s.first_lane, s.last_lane, s.token, s.status,"
+    " s.deadline, s.left_at from crosstie.shipment s"
+)
+
+
+class ShipmentStatus(StrEnum):
+    """How far a shipment is; see the migration."""
+
+    PLANNED = "planned"
+    LEAVING = "leaving"
+    UNSURE = "unsure"
+    ANSWERED = "answered"
+    DOUBT = "doubt"
+    DISSOLVED = "dissolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedField:
+    """A remote field that a plan fills: how the CRM knows it, and the type of the local value that it stands for."""
+
+    field: str
+    type: ColumnType
+    scale: int = 0
+
+    def column(self, place: int) -> Column:
+        """The column of the plan that keeps the local value."""
+        return Column(name=f"v_{place}", type=self.type, scale=self.scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan as registered. `settings` are the activity's own, for whoever settles it later."""
+
+    id: int
+    account: str
+    org: str
+    object: str
+    workflow: str
+    activity: str
+    run: int
+    local_table: str
+    table: str
+    key_field: str
+    fields: tuple[PlannedField, ...]
+    settings: Mapping[str, Any]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of its work table."""
+        return plan_columns(self.fields)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """A shipment as recorded; instants are UTC, `left_at` by the CRM's clock."""
+
+    id: int
+    plan: int
+    number: int
+    operation: Operation
+    road: str
+    rows: int
+    first_lane: str
+    last_lane: str
+    token: str
+    status: ShipmentStatus
+    deadline: datetime
+    left_at: datetime | None
+
+
+def plan_columns(fields: Sequence[PlannedField]) -> tuple[Column, ...]:
+    """The columns of a plan: keys, the wire text of each field (null: left alone, empty text: cleared) and the local
+    value it stands for, then what became of the row."""
+    texts = tuple(Column(name=f"f_{place}", type=ColumnType.TEXT) for place in range(len(fields)))
+    values = tuple(one.column(place) for place, one in enumerate(fields))
+    return (*_KEYS, *texts, *values, *_ANSWERS)
+
+
+def make_plan(transaction: Transaction, plan: Plan, now: datetime) -> Plan:
+    """Registers a plan whose table is filled; from then on it is not swept. `plan.id` is not looked at."""
+    transaction.execute(
+        "insert into crosstie.plan (account, org, object, workflow, activity, run, local_table, table_name, key_field,"
+        " fields, settings, made_at) values (:account, :org, :object, :workflow, :activity, :run, :local_table, :table,"
+        " :key_field, :fields, :settings, :now)",
+        {
+            "account": plan.account,
+            "org": plan.org,
+            "object": plan.object,
+            "workflow": plan.workflow,
+            "activity": plan.activity,
+            "run": plan.run,
+            "local_table": plan.local_table,
+            "table": plan.table,
+            "key_field": plan.key_field,
+            "fields": json.dumps([asdict(one) for one in plan.fields]),
+            "settings": json.dumps(dict(plan.settings)),
+            "now": instant_text(now),
+        },
+    )
+    made = find_plan(transaction, plan.run, plan.activity)
+    if made is None:
+        raise DatabaseError(f"the plan of {plan.activity} could not be registered")
+    return made
+
+
+def find_plan(transaction: Transaction, run: int, activity: str) -> Plan | None:
+    """The plan of an activity in a run."""
+    row = transaction.row(f"{_PLAN} where run = :run and activity = :activity", {"run": run, "activity": activity})
+    return None if row is None else _plan(row)
+
+
+def plans_of_run(transaction: Transaction, run: int) -> tuple[Plan, ...]:
+    """The plans of a run, in their order."""
+    return tuple(_plan(row) for row in transaction.rows(f"{_PLAN} where run = :run order by id", {"run": run}))
+
+
+def unsettled_plans(transaction: Transaction, account: str, object: str) -> tuple[Plan, ...]:
+    """The plans of an object of which a shipment's answers are missing, the oldest first."""
+    rows = transaction.rows(
+        f"{_PLAN} where account = :account and object = :object and exists (select 1 from crosstie.shipment s"
+        " where s.plan = crosstie.plan.id and s.status in ('leaving', 'unsure')) order by id",
+        {"account": account, "object": object},
+    )
+    return tuple(_plan(row) for row in rows)
+
+
+def doubtful_plans(transaction: Transaction, plan: Plan) -> tuple[Plan, ...]:
+    """The other plans of the same rows and object in which a person has still to decide about some."""
+    rows = transaction.rows(
+        f"{_PLAN} where account = :account and object = :object and local_table = :local_table and id <> :id"
+        " and exists (select 1 from crosstie.shipment s where s.plan = crosstie.plan.id and s.status = 'doubt')"
+        " order by id",
+        {"account": plan.account, "object": plan.object, "local_table": plan.local_table, "id": plan.id},
+    )
+    return tuple(_plan(row) for row in rows)
+
+
+def plan_tables(transaction: Transaction) -> frozenset[str]:
+    """The work tables of all plans."""
+    return frozenset(str(row[0]) for row in transaction.rows("select table_name from crosstie.plan"))
+
+
+def _plan(row: Sequence[Any]) -> Plan:
+    fields = (PlannedField(**{**one, "type": ColumnType(one["type"])}) for one in json.loads(str(row[10])))
+    return Plan(
+        id=int(row[0]),
+        account=str(row[1]),
+        org=str(row[2]),
+        object=str(row[3]),
+        workflow=str(row[4]),
+        activity=str(row[5]),
+        run=int(row[6]),
+        local_table=str(row[7]),
+        table=str(row[8]),
+        key_field=str(row[9]),
+        fields=tuple(fields),
+        settings=json.loads(str(row[11])),
+    )
+
+
+def due(transaction: Transaction, plan: Plan) -> dict[Operation, int]:
+    """How many rows have still to be packed, by operation."""
+    rows = transaction.rows(
+        f"select operation, count(*) from crosstie.{plan.table} where shipment is null"
+        f" and (outcome is null or outcome = '{Outcome.RETRY}') group by operation"
+    )
+    found = {Operation(str(row[0])): int(row[1]) for row in rows}
+    return {one: found[one] for one in Operation if one in found}
+
+
+def pack(transaction: Transaction, plan: Plan, operation: Operation, packing: Packing, now: datetime) -> None:
+    """Puts the rows of an operation that are due into shipments, those that share a parent side by side."""
+    last = transaction.row(
+        "select coalesce(max(number), 0) from crosstie.shipment where plan = :plan", {"plan": plan.id}
+    )
+    base = int(last[0]) if last else 0
+    ordered = "order by coalesce(p.lane, ''), p.number"
+    transaction.execute(
+        f"update crosstie.{plan.table} as w set shipment = q.place + :base from (select c.number, dense_rank() over"
+        " (order by c.by_rows + c.by_bytes, c.by_rows) as place from (select p.number,"
+        f" (row_number() over ({ordered}) - 1) / {packing.rows} as by_rows,"
+        f" cast(sum(p.content_bytes) over ({ordered} rows unbounded preceding) as bigint) / {packing.content_bytes}"
+        f" as by_bytes from crosstie.{plan.table} p where p.shipment is null and p.operation = :operation"
+        f" and (p.outcome is null or p.outcome = '{Outcome.RETRY}')) c) q where w.number = q.number",
+        {"base": base, "operation": operation},
+    )
+    transaction.execute(
+        "insert into crosstie.shipment (plan, number, operation, road, row_count, first_lane, last_lane, recorded_at,"
+        " deadline) select :plan, p.shipment, :operation, :road, count(*), min(coalesce(p.lane, '')),"
+        f" max(coalesce(p.lane, '')), :now, :deadline from crosstie.{plan.table} p where p.shipment > :base"
+        " group by p.shipment order by p.shipment",
+        {
+            "plan": plan.id,
+            "base": base,
+            "operation": operation,
+            "road": packing.road,
+            "now": instant_text(now),
+            "deadline": instant_text(now + packing.deadline),
+        },
+    )
+
+
+def shipments(transaction: Transaction, plan: Plan, *statuses: ShipmentStatus) -> tuple[Shipment, ...]:
+    """The shipments of a plan in their order; those in one of the statuses, or all."""
+    listed = ", ".join(f"'{one}'" for one in statuses)
+    among = f" and s.status in ({listed})" if statuses else ""
+    rows = transaction.rows(f"{_SHIPMENT} where s.plan = :plan{among} order by s.number", {"plan": plan.id})
+    return tuple(_shipment(row) for row in rows)
+
+
+def _shipment(row: Sequence[Any]) -> Shipment:
+    return Shipment(
+        id=int(row[0]),
+        plan=int(row[1]),
+        number=int(row[2]),
+        operation=Operation(str(row[3])),
+        road=str(row[4]),
+        rows=int(row[5]),
+        first_lane=str(row[6]),
+        last_lane=str(row[7]),
+        token=str(row[8]),
+        status=ShipmentStatus(str(row[9])),
+        deadline=parse_instant(str(row[10])),
+        left_at=None if row[11] is None else parse_instant(str(row[11])),
+    )
+
+
+def dissolve(transaction: Transaction, plan: Plan) -> None:
+    """Takes the shipments apart that never left: their rows are packed anew."""
+    planned = "select number from crosstie.shipment where plan = :plan and status = 'planned'"
+    transaction.execute(
+        f"update crosstie.{plan.table} set shipment = null where shipment in ({planned})", {"plan": plan.id}
+    )
+    transaction.execute(
+        "update crosstie.shipment set status = 'dissolved' where plan = :plan and status = 'planned'", {"plan": plan.id}
+    )
+
+
+def leave(transaction: Transaction, shipment: Shipment, left_at: datetime) -> None:
+    """Records that a shipment leaves; from here on only its answers, or what is found, say what became of it."""
+    changed = transaction.execute(
+        "update crosstie.shipment set status = 'leaving', left_at = :at where id = :id and status = 'planned'",
+        {"id": shipment.id, "at": instant_text(left_at)},
+    )
+    if changed != 1:
+        raise DatabaseError(f"shipment {shipment.number} has left already")
+
+
+def keep_token(transaction: Transaction, shipment: Shipment, token: str) -> None:
+    """Keeps the remote token of a shipment under way."""
+    transaction.execute(
+        "update crosstie.shipment set token = :token where id = :id", {"id": shipment.id, "token": token}
+    )
+
+
+def rows_sql(plan: Plan) -> tuple[str, tuple[Column, ...]]:
+    """The rows of a shipment (:shipment) as they travel, and their columns."""
+    travel = (_KEYS[0], _KEYS[3], _KEYS[4], *(one for one in plan.columns if one.name.startswith("f_")))
+    listed = ", ".join(quote_identifier(one.name) for one in travel)
+    return f"select {listed} from crosstie.{plan.table} where shipment = :shipment order by number", travel
+
+
+def record_answers(
+    transaction: Transaction,
+    plan: Plan,
+    shipment: Shipment,
+    answers: pa.RecordBatch,
+    now: datetime,
+    *,
+    looked_up: bool,
+) -> None:
+    """Keeps what became of a shipment's rows, in one statement. What may be sent again is packed anew. What is in doubt
+    is to be looked up, or, where that was done, a person's to decide."""
+    given = [list(one.values()) for one in answers.to_pylist()]
+    transaction.execute(
+        f"update crosstie.{plan.table} as p set outcome = a.outcome, effect = a.effect,"
+        " answered_id = coalesce(a.remote_id, p.remote_id), symbol = a.symbol, message = a.message, faults = a.faults,"
+        f" tries = coalesce(p.tries, 0) + 1, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
+        f" else p.shipment end from ({_answers(transaction.dialect)}) a"
+        " where p.number = a.number and p.shipment = :shipment",
+        {"answers": json.dumps(given), "shipment": shipment.number},
+    )
+    left = transaction.row(
+        f"select count(*) from crosstie.{plan.table} where shipment = :shipment"
+        f" and (outcome is null or outcome = '{Outcome.DOUBT}')",
+        {"shipment": shipment.number},
+    )
+    doubtful = left is not None and int(left[0]) > 0
+    status = ShipmentStatus.ANSWERED
+    if doubtful:
+        status = ShipmentStatus.DOUBT if looked_up else ShipmentStatus.UNSURE
+    transaction.execute(
+        "update crosstie.shipment set status = :status, answered_at = :now where id = :id",
+        {"status": status, "now": instant_text(now), "id": shipment.id},
+    )
+
+
+def _answers(dialect: Dialect) -> str:
+    """The answers, handed over as a JSON list of lists, as rows."""
+    names = ("number", "outcome", "effect", "remote_id", "symbol", "message", "faults")
+    if dialect == "sqlite":
+        listed = ", ".join(f"json_extract(j.value, '$[{place}]') as {name}" for place, name in enumerate(names))
+        return f"select {listed} from json_each(:answers) j"
+    listed = ", ".join(
+        f"{'cast(j.value ->> 0 as bigint)' if place == 0 else f'j.value ->> {place}'} as {name}"
+        for place, name in enumerate(names)
+    )
+    return f"select {listed} from json_array_elements(cast(:answers as json)) as j(value)"
+
+
+def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: Shipment) -> None:
+    """Joins the accepted rows of a shipment with their records: both sides agree on what was sent."""
+    given = {"shipment": shipment.number}
+    rows = (
+        f"crosstie.{plan.table} p where p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
+        f" and p.effect in ('{Effect.CREATED}', '{Effect.UPDATED}') and p.answered_id is not null"
+    )
+    transaction.execute(
+        f"delete from crosstie.{ties.name} where tombstone is null and exists (select 1 from {rows}"
+        f" and p.source_key = crosstie.{ties.name}.local_key and p.answered_id <> crosstie.{ties.name}.remote_id)",
+        given,
+    )
+    names = [_tie_column(ties, one) for one in plan.fields]
+    known = ", ".join(
+        f"{name} = case when p.f_{place} is not null then p.v_{place} else e.{name} end"
+        for place, name in enumerate(names)
+    )
+    transaction.execute(
+        f"update crosstie.{ties.name} as e set local_key = p.source_key, tombstone = null{', ' * bool(known)}{known}"
+        f" from {rows} and e.remote_id = p.answered_id",
+        given,
+    )
+    listed = "".join(f", {name}" for name in names)
+    values = "".join(f", p.v_{place}" for place in range(len(names)))
+    transaction.execute(
+        f"insert into crosstie.{ties.name} (remote_id, local_key{listed}) select p.answered_id, p.source_key{values}"
+        f" from {rows} and not exists (select 1 from crosstie.{ties.name} e where e.remote_id = p.answered_id)",
+        given,
+    )
+
+
+def bury_ties(transaction: Transaction, plan: Plan, tables: Sequence[str], shipment: Shipment, now: datetime) -> None:
+    """Marks the ties of the records that a shipment has deleted with a tombstone, whatever the local table."""
+    instant = "timestamptz" if transaction.dialect == "postgresql" else "text"
+    for name in tables:
+        transaction.execute(
+            f"update crosstie.{name} set local_key = '', tombstone = cast(:now as {instant}) where remote_id in"
+            f" (select p.answered_id from crosstie.{plan.table} p where p.shipment = :shipment"
+            f" and p.outcome = '{Outcome.ACCEPTED}')",
+            {"shipment": shipment.number, "now": instant_text(now)},
+        )
+
+
+def _tie_column(ties: TieTable, planned: PlannedField) -> str:
+    found = next((one for one in ties.columns if (one.field, one.type) == (planned.field, planned.type)), None)
+    if found is None:
+        raise DatabaseError(f"the tie table {ties.name} has no column for {planned.field}")
+    return quote_identifier(found.name)
+
+
+def give_up(transaction: Transaction, plan: Plan, tries: int) -> int:
+    """Refuses the rows that were tried so often and were refused each time for now; how many."""
+    return transaction.execute(
+        f"update crosstie.{plan.table} set outcome = '{Outcome.REJECTED}' where outcome = '{Outcome.RETRY}'"
+        " and shipment is null and coalesce(symbol, '') <> '' and tries >= :tries",
+        {"tries": tries},
+    )
+
+
+def totals(transaction: Transaction, plan: Plan) -> dict[tuple[str, str], int]:
+    """How many rows of a plan there are by outcome and effect; '' for none yet."""
+    rows = transaction.rows(
+        "select coalesce(outcome, ''), coalesce(effect, ''), count(*)"
+        f" from crosstie.{plan.table} group by outcome, effect order by 1, 2"
+    )
+    return {(str(row[0]), str(row[1])): int(row[2]) for row in rows}

@@ -1,0 +1,190 @@
+"""A CRM of a few lines in memory, which writes, loses answers and is killed as it is told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pyarrow as pa
+
+from crosstie.crm.connector import Connector
+from crosstie.crm.writing import (
+    Certainty,
+    Effect,
+    Operation,
+    Outcome,
+    Packing,
+    Pauses,
+    RemoteWrite,
+    Sent,
+    answer_columns,
+)
+from crosstie.errors import UnavailableError
+from crosstie.model import FieldType, RemoteField, RemoteObject
+
+NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
+LOCKED = "UNABLE_TO_LOCK_ROW"
+
+
+def remote_field(name: str, kind: FieldType, **more: Any) -> RemoteField:
+    return RemoteField(
+        name=name, label=name, type=kind, wire_type=kind.value, **{"createable": True, "updateable": True, **more}
+    )
+
+
+ACCOUNT = RemoteObject(
+    name="Account",
+    label="Account",
+    label_plural="Accounts",
+    key="Id",
+    fields=(
+        remote_field("Id", FieldType.ID, createable=False, updateable=False),
+        remote_field("ERP_Id__c", FieldType.TEXT, length=20, external_id=True),
+    ),
+)
+CONTACT = RemoteObject(
+    name="Contact",
+    label="Contact",
+    label_plural="Contacts",
+    key="Id",
+    fields=(
+        remote_field("Id", FieldType.ID, createable=False, updateable=False),
+        remote_field("LastName", FieldType.TEXT, length=10, nullable=False),
+        remote_field("Email", FieldType.TEXT, length=80),
+        remote_field("Score__c", FieldType.DECIMAL, precision=18, scale=2),
+        remote_field("Since__c", FieldType.DATE),
+        remote_field("Ext__c", FieldType.TEXT, length=20, external_id=True),
+        remote_field("AccountId", FieldType.REFERENCE, length=18, reference_to=("Account",), relationship="Account"),
+        remote_field("Name", FieldType.TEXT, calculated=True, createable=False, updateable=False),
+    ),
+)
+
+
+class Killed(BaseException):
+    """The process ended here."""
+
+
+@dataclass
+class Crm:
+    """The records by id. `faults` are taken one by one, by each call: None, `not sent`, `lost` (executed, the answer
+    lost), `lost before` (lost, and not executed), `killed before`, `killed after`; `locked` are ids refused for now."""
+
+    records: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    faults: list[str | None] = field(default_factory=list)
+    locked: dict[str, int] = field(default_factory=dict)
+    rows_per_shipment: int = 3
+    lanes: int = 1
+    opaque: bool = False
+    calls: list[tuple[str, int]] = field(default_factory=list)
+    _executed: dict[str, pa.RecordBatch] = field(default_factory=dict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def org_id(self) -> str:
+        return "00D1"
+
+    def server_time(self) -> datetime:
+        return NOW
+
+    @property
+    def pauses(self) -> Pauses:
+        return Pauses(first=timedelta(0), longest=timedelta(0), total=timedelta(seconds=1))
+
+    def packing(self, write: RemoteWrite, rows: int) -> Packing:
+        return Packing(
+            road=write.road,
+            certainty=Certainty.OPAQUE if self.opaque else Certainty.FINDABLE,
+            rows=self.rows_per_shipment,
+            content_bytes=1_000_000,
+            lanes=self.lanes,
+            calls=1,
+            deadline=timedelta(hours=1),
+            reason=f"{rows} rows",
+        )
+
+    def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], keep: Callable[[str], None]) -> Sent:
+        with self._guard:
+            fault = self.faults.pop(0) if self.faults else None
+            given = [row for batch in rows for row in batch.to_pylist()]
+            self.calls.append((write.operation.value, len(given)))
+            if fault == "killed before":
+                raise Killed
+            if fault == "not sent":
+                return self._failed(given, Outcome.RETRY)
+            token = f"job-{len(self._executed)}"
+            keep(token)
+            if fault == "lost before":
+                return self._failed(given, Outcome.DOUBT)
+            answers = answered([self._execute(write, row) for row in given])
+            self._executed[token] = answers
+            if fault == "killed after":
+                raise Killed
+            return self._failed(given, Outcome.DOUBT) if fault == "lost" else Sent(answers=answers)
+
+    def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, token: str, left_at: datetime) -> Sent:
+        with self._guard:
+            fault = self.faults.pop(0) if self.faults else None
+            given = [row for batch in rows for row in batch.to_pylist()]
+            if fault is not None:
+                return self._failed(given, Outcome.DOUBT)
+            if self.opaque:
+                return Sent(answers=answered([(row["row"], Outcome.DOUBT, None, None, None, None) for row in given]))
+            known = self._executed.get(token)
+            wanted = {row["row"] for row in given}
+            if known is None:
+                return Sent(answers=answered([(number, Outcome.RETRY, None, None, None, None) for number in wanted]))
+            return Sent(answers=known.filter(pa.array([number in wanted for number in known.column(0).to_pylist()])))
+
+    def _execute(self, write: RemoteWrite, row: dict[str, Any]) -> tuple[Any, ...]:
+        number, record_id = row["row"], row["remote_id"]
+        given = {name: row[f"f_{place}"] for place, name in enumerate(write.fields)}
+        values = {name: text or None for name, text in given.items() if text is not None}
+        if record_id in self.locked and self.locked[record_id] > 0:
+            self.locked[record_id] -= 1
+            return (number, Outcome.RETRY, None, record_id, LOCKED, "unable to obtain exclusive access")
+        if values.get("LastName") == "bad":
+            return (number, Outcome.REJECTED, None, record_id, "CUSTOM", "bad is refused", "LastName")
+        effect = Effect.UPDATED
+        match write.operation:
+            case Operation.INSERT:
+                record_id, effect = self.insert(values), Effect.CREATED
+            case Operation.UPSERT:
+                found = [one for one, held in self.records.items() if held.get(write.key) == row["key"]]
+                if not found:
+                    effect = Effect.CREATED
+                    found = [self.insert({write.key: row["key"]})]
+                record_id = found[0]
+                self.records[record_id].update(values)
+            case Operation.DELETE:
+                effect = Effect.DELETED if self.records.pop(record_id, None) is not None else Effect.GONE
+            case Operation.UPDATE:
+                if record_id not in self.records:
+                    return (number, Outcome.REJECTED, None, record_id, "ENTITY_IS_DELETED", "entity is deleted")
+                self.records[record_id].update(values)
+        return (number, Outcome.ACCEPTED, effect, record_id, None, None)
+
+    def insert(self, values: dict[str, str | None]) -> str:
+        """A record of its own."""
+        record_id = f"003{len(self.records):015d}"
+        self.records[record_id] = dict(values)
+        return record_id
+
+    def _failed(self, given: Iterable[dict[str, Any]], outcome: Outcome) -> Sent:
+        rows = [(row["row"], outcome, None, row["remote_id"], None, None) for row in given]
+        return Sent(answers=answered(rows), failure=UnavailableError("The CRM does not answer."))
+
+    @property
+    def connector(self) -> Connector:
+        """What an activity is given."""
+        return cast(Connector, self)
+
+
+def answered(rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
+    schema = answer_columns()
+    full = [(*row, *([None] * (len(schema) - len(row)))) for row in rows]
+    columns = list(zip(*full, strict=True)) if full else [()] * len(schema)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(list(values), one.type) for values, one in zip(columns, schema, strict=True)], schema=schema
+    )
