@@ -15,6 +15,7 @@ from crosstie.app.adoption import Adopted
 from crosstie.app.control import PATIENCE, Control
 from crosstie.app.courier import Courier
 from crosstie.app.folders import Folders
+from crosstie.app.journal import Journal
 from crosstie.app.lists import Lists
 from crosstie.app.options import Option, Options
 from crosstie.app.project import Made, init_project
@@ -48,6 +49,7 @@ class _Rooms:
     queries: Queries
     lists: Lists
     courier: Courier
+    journal: Journal
 
 
 class App:
@@ -108,6 +110,7 @@ class App:
             queries=Queries(db=db, site=site, workflows=workflows, now=now, zone=self.config.zone),
             lists=Lists(db, now),
             courier=courier,
+            journal=Journal(db, now, workflows.run),
         )
 
     @property
@@ -154,6 +157,11 @@ class App:
     def courier(self) -> Courier:
         """What workflows and supervisors are to be told, on its way."""
         return self._rooms.courier
+
+    @property
+    def journal(self) -> Journal:
+        """What runs have sent to CRMs."""
+        return self._rooms.journal
 
     @property
     def options(self) -> Options:

@@ -420,6 +420,59 @@ def give_up(transaction: Transaction, plan: Plan, tries: int) -> int:
     )
 
 
+def settle_rows(
+    transaction: Transaction, plan: Plan, keys: Sequence[str], remote_ids: Mapping[str, str], now: datetime
+) -> tuple[Shipment, ...]:
+    """A person's decision about rows in doubt: those with a remote id were executed, the others were not. Gives the
+    shipments that were concerned, whose ties are to be written. `keys` are source keys."""
+    concerned = {
+        int(row[0])
+        for key in keys
+        for row in transaction.rows(
+            f"select shipment from crosstie.{plan.table} where source_key = :key and outcome = '{Outcome.DOUBT}'"
+            " and shipment is not null",
+            {"key": key},
+        )
+    }
+    for key in keys:
+        remote_id = remote_ids.get(key, "")
+        if remote_id:
+            transaction.execute(
+                f"update crosstie.{plan.table} set outcome = '{Outcome.ACCEPTED}', answered_id = :id, effect = case"
+                f" when operation = '{Operation.DELETE}' then '{Effect.DELETED}' when operation ="
+                f" '{Operation.INSERT}' then '{Effect.CREATED}' else '{Effect.UPDATED}' end"
+                f" where source_key = :key and outcome = '{Outcome.DOUBT}'",
+                {"key": key, "id": remote_id},
+            )
+        else:
+            transaction.execute(
+                f"update crosstie.{plan.table} set outcome = '{Outcome.RETRY}', shipment = null"
+                f" where source_key = :key and outcome = '{Outcome.DOUBT}'",
+                {"key": key},
+            )
+    transaction.execute(
+        "update crosstie.shipment set status = 'answered', answered_at = :now where plan = :plan and status = 'doubt'"
+        f" and not exists (select 1 from crosstie.{plan.table} p where p.shipment = crosstie.shipment.number"
+        f" and p.outcome = '{Outcome.DOUBT}')",
+        {"plan": plan.id, "now": instant_text(now)},
+    )
+    return tuple(one for one in shipments(transaction, plan) if one.number in concerned)
+
+
+def forget_plans(transaction: Transaction, runs: Sequence[int]) -> None:
+    """Lets go of what was sent in runs whose history is removed, but for what is still unsettled: their tables are
+    swept then."""
+    listed = ", ".join(str(int(one)) for one in runs)
+    settled = (
+        f"select p.id from crosstie.plan p where p.run in ({listed}) and not exists (select 1 from crosstie.shipment s"
+        " where s.plan = p.id and s.status in ('leaving', 'unsure', 'doubt'))"
+    )
+    plans = ", ".join(str(int(row[0])) for row in transaction.rows(settled))
+    if plans:
+        transaction.execute(f"delete from crosstie.shipment where plan in ({plans})")
+        transaction.execute(f"delete from crosstie.plan where id in ({plans})")
+
+
 def totals(transaction: Transaction, plan: Plan) -> dict[tuple[str, str], int]:
     """How many rows of a plan there are by outcome and effect; '' for none yet."""
     rows = transaction.rows(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crosstie.errors import UnavailableError
+from crosstie.app.journal import Journal
+from crosstie.errors import ConfigError, UnavailableError
 from crosstie.workflow.activity import Waiting
-from tests.contract.exports.crm import Killed
+from crosstie.workflow.runner import RunReport
+from tests.contract.exports.crm import NOW, Killed
 from tests.contract.exports.world import Exports, export
 
 
@@ -234,3 +238,37 @@ def test_while_another_run_sends_the_same_object_it_waits(world: Exports) -> Non
 def test_mistakes_are_told_before_anything_runs(world: Exports, keys: dict[str, Any], told: str) -> None:
     messages = [one.message for one in world.problems(export(**keys), world.people((1, None, "Abe", None)))]
     assert any(told in one for one in messages), messages
+
+
+def test_a_person_decides_about_rows_in_doubt(world: Exports) -> None:
+    world.crm.opaque = True
+    world.crm.faults = ["lost"]
+    world.run(export(), world.people((1, None, "Abe", None), (2, None, "Ono", None)))
+    journal = Journal(world.db, lambda: NOW, no_run)
+    (shown,) = journal.show(1)
+    assert (shown.in_doubt, shown.totals) == (("1", "2"), {("doubt", ""): 2})
+    with pytest.raises(ConfigError, match="no row 7 is in doubt"):
+        journal.settle(1, ["7", "1"], {})
+    known, *_ = world.crm.records
+    assert journal.settle(1, ["2"], {"1": known}) == 2
+    assert world.ties() == [(known, "1")]
+    world.crm.opaque = False
+    world.run_number = 2
+    ended = world.run(export(), world.people((1, None, "Abe", None), (2, None, "Ono", None)))
+    assert ended.counts == {"created": 1, "updated": 0, "unchanged": 1}
+
+
+def test_every_row_that_was_sent_can_be_had_as_a_file(world: Exports, tmp_path: Path) -> None:
+    world.run(export(), world.people((1, None, "Abe", "a,b"), (2, None, "bad", None)))
+    journal = Journal(world.db, lambda: NOW, no_run)
+    assert journal.export(1, tmp_path / "sent.csv") == 2
+    with (tmp_path / "sent.csv").open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["outcome"], first["effect"], first["Email"]) == ("accepted", "created", "a,b")
+    assert (second["outcome"], second["symbol"], second["LastName"]) == ("rejected", "CUSTOM", "bad")
+    with pytest.raises(ConfigError, match="Run 9 has sent nothing"):
+        journal.show(9)
+
+
+def no_run(workflow: str) -> RunReport:
+    raise AssertionError(workflow)
