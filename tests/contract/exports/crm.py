@@ -113,7 +113,7 @@ class Crm:
                 raise Killed
             if fault == "not sent":
                 return self._failed(given, Outcome.RETRY)
-            token = f"job-{len(self._executed)}"
+            token = f"job-{len(self.calls)}"
             keep(token)
             if fault == "lost before":
                 return self._failed(given, Outcome.DOUBT)
