@@ -382,7 +382,8 @@ HANDED_ON = (
 
 
 def unaccepted(transaction: Transaction, option: str) -> tuple[str, ...]:
-    """The remote ids that earlier reads refused, and those that a comparison asked for."""
+    """The remote ids that earlier reads refused, and those that a comparison asked for: each read asks for them by id.
+    Some of them may lie in its window too, but only the CRM knows which."""
     rows = transaction.rows(
         "select remote_id from crosstie.unaccepted where option_name = :option order by remote_id", {"option": option}
     )
@@ -393,18 +394,6 @@ ASKED_FOR = 0
 """Stands for the run of an id that no run refused: a comparison of both sides wants it to be read by its id."""
 
 _CHUNK = 500
-
-
-def to_ask_again(transaction: Transaction, option: str) -> tuple[str, ...]:
-    """The ids to ask for by id: the refused ones that were handed on, those that a comparison wants, and those settled
-    by a run that did not end well. The others lie in what is read again anyway, because the window of their run was not
-    confirmed."""
-    rows = transaction.rows(
-        f"{HANDED_ON} union select remote_id from crosstie.unaccepted"
-        f" where option_name = :option and run <= {ASKED_FOR} order by 1",
-        {"option": option},
-    )
-    return tuple(str(row[0]) for row in rows)
 
 
 def replace_unaccepted(

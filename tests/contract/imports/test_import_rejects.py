@@ -261,3 +261,50 @@ def test_what_a_run_accepted_and_then_failed_is_asked_for_again_after_a_restart(
     assert [one.remote_id for one in inbox(world)] == spoilt[1:]
     world.advance(hours=2)
     assert counts(world.run(TEXT)) == {"rows": 0, "still refused": 1}
+
+
+def test_what_was_asked_for_by_id_and_refused_by_a_run_that_failed_is_asked_for_again(
+    world: World, spoilt: list[str]
+) -> None:
+    """It lies in no window that is read again: the run that refused it had asked for it by its id."""
+    world.run(TEXT)
+    world.advance(hours=2)
+    failing = indexed(
+        FIELDS,
+        rejects="bad",
+        next="then",
+        more={**REJECTS, "then": {"type": "javascript", "code": "throw new Error('no')"}},
+    )
+    spoil(world, spoilt[:1], "1980-01-31", stamped=False)
+    with pytest.raises(TaskError):
+        world.run(failing)
+    spoil(world, spoilt[:1], stamped=False)
+    with pytest.raises(TaskError):
+        world.run(failing, restart=True)
+    world.run(TEXT, restart=True)
+    assert [one.remote_id for one in sorted(inbox(world), key=lambda one: one.remote_id)] == spoilt
+    spoil(world, spoilt[:1], "1980-01-31", stamped=False)
+    world.advance(hours=2)
+    report = world.run(TEXT)
+    assert world.ids(report) == spoilt[:1]
+    assert [one.remote_id for one in inbox(world)] == spoilt[1:]
+
+
+@pytest.mark.parametrize("doubled", ["accepted", "refused"])
+def test_a_row_that_takes_another_ones_place_is_refused_though_a_reject_is_open(
+    world: World, spoilt: list[str], doubled: str
+) -> None:
+    text = indexed(FIELDS, rejects="bad", more=REJECTS, road="bulk")
+    world.run(text)
+    world.advance(hours=2)
+    changed = world.sandbox.change_contacts(6)
+    if doubled == "refused":
+        spoil(world, [max(changed)])
+    world.advance(minutes=30)
+    rule = {"match": {"kind": "bulk_results"}, "times": 1, "fault": {"type": "rewrite", "trick": "same_row"}}
+    world.sandbox.faults([rule])
+    with pytest.raises(TaskError, match="1 record of Contact came twice"):
+        world.run(text)
+    world.sandbox.faults([])
+    report = world.run(text)
+    assert report.counts["read"]["rows"] == len(changed) - (doubled == "refused")

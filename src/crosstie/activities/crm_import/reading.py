@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from crosstie.activities.crm_import import LEAVERS
 from crosstie.activities.crm_import.converting import REJECT_SYMBOL
 from crosstie.activities.crm_import.finishing import (
@@ -60,9 +62,10 @@ class _Reader:
         self.connector = connector
         self.plan = plan
         self.unique = Uniqueness()
-        # What is asked for again by id may be in the window too; an ordered read may begin again.
-        self.repeats_expected = bool(plan.query.order)
         self.reopened_before = connector.usage.reopened
+        # What is asked for again by id; it may be in the window too.
+        self.asked: frozenset[str] = frozenset()
+        self.refused_in_window: set[str] = set()
         self.landing = Landing()
         self.refused_before: tuple[str, ...] = ()
         self.refused_still: tuple[str, ...] = ()
@@ -88,17 +91,17 @@ class _Reader:
         """The reads to make: the window (or the population in slices), and the ids that were refused before."""
         with self.context.db.reading() as transaction:
             self.refused_before = windows.unaccepted(transaction, self.plan.window.option)
-            ids = windows.to_ask_again(transaction, self.plan.window.option)
         if self.inbound is not None:
             self.inbound.complete()
             self.refused_before = self.inbound.known_among(self.refused_before)
             yield from self.inbound.queries()
             return
+        ids = self.refused_before if self.plan.window.moves_option else ()
+        self.asked = frozenset(ids)
         yield self.plan.query, self.plan.window.job
-        if ids and self.plan.window.moves_option:
+        if ids:
             # By pages in any case: the job that is kept has to stay the window's own.
             self.unique.proved = False
-            self.repeats_expected = True
             again = replace(self.plan.query, window=None, order=(), road=Road.PAGES)
             yield replace(again, ids=ids, expected_rows=len(ids)), ""
 
@@ -119,10 +122,21 @@ class _Reader:
                 self.unique.add(converted.good.column(key))
                 load.write(converted.good)
                 self.landing.loaded += converted.good.num_rows
-            if converted.bad is not None:
-                rejects.write(converted.bad)
-                self.landing.rejected += converted.bad.num_rows
+            bad = self._first_refusals(converted.bad, key, again=query.window is None)
+            if bad is not None:
+                rejects.write(bad)
+                self.landing.rejected += bad.num_rows
             self.context.progress(self.landing.loaded + self.landing.rejected, expected)
+
+    def _first_refusals(self, bad: pa.RecordBatch | None, key: int, *, again: bool) -> pa.RecordBatch | None:
+        """The refused rows, without those that the window brought already."""
+        if bad is None or not self.asked:
+            return bad
+        ids = bad.column(key).to_pylist()
+        if not again:
+            self.refused_in_window.update(self.asked.intersection(ids))
+            return bad
+        return bad.filter(pa.array([one not in self.refused_in_window for one in ids], pa.bool_()))
 
     def _keep(self, job: str) -> None:
         with self.context.db.transaction(f"remote job of {self.plan.window.option}") as transaction:
@@ -139,14 +153,20 @@ class _Reader:
             self.inbound.find_missing(raw, refused)
         if self.leavers is not None:
             self.leavers.find(raw, refused)
+        # An ordered read, or one that was opened anew, may begin again.
+        once = not plan.query.order and self.connector.usage.reopened == self.reopened_before
+        if once and refused and self.inbound is None:
+            self._refuse_doubled(raw, refused)
         if landing.rejected:
             self._leave_out_known_rejects()
         if not self.unique.holds():
             landing.table, repeats = without_repeats(
                 db, raw, self.context.private_name("once"), self.raw_columns, key=plan.key, stamp=plan.stamp
             )
-            if repeats and not self.repeats_expected and self.connector.usage.reopened == self.reopened_before:
+            if repeats and once and not self.asked:
                 raise self._repeated(repeats)
+            if repeats and once:
+                self._refuse_doubled(raw, "")
         if plan.window.moves_option:
             landing.tail_table = self._next_tail(landing.table, names)
             if plan.tail is not None:
@@ -158,6 +178,24 @@ class _Reader:
         if self.inbound is not None:
             landing.table, landing.rows = self.inbound.join(landing.table)
             landing.without_record = self.inbound.refuse(landing.table)
+
+    def _refuse_doubled(self, raw: str, refused: str) -> None:
+        """Raises ProtocolError when a record came more often than it was asked for: in the window, and once more by its
+        id. With `refused`, a table, only records of which a row was refused are looked at, else accepted ones."""
+        key = self.context.db.quote(self.plan.key)
+        rows = f"select {key} as id from crosstie.{raw}"
+        if refused:
+            within = f"select {key} from crosstie.{refused}"
+            rows = f"{rows} where {key} in ({within}) union all {within}"
+        asked = "select remote_id from crosstie.unaccepted where option_name = :option"
+        with self.context.db.reading() as transaction:
+            found = transaction.row(
+                f"select count(*) from (select id from ({rows}) r group by id having count(*) >"
+                f" case when id in ({asked}) then 2 else 1 end) q",
+                {"option": self.plan.window.option},
+            )
+        if found is not None and found[0]:
+            raise self._repeated(int(found[0]))
 
     def _repeated(self, repeats: int) -> ProtocolError:
         """The CRM gave as many rows as it announced, but some of them twice: others took no place in its answers."""
