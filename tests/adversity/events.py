@@ -51,6 +51,8 @@ CHANGES = (
     CHANGE,
     CHANGE,
     _events("change", st.none(), LATENESS),
+    _events("change_again", LATENESS),
+    _events("change_again", st.none()),
     _events("insert", st.integers(1, 8), LATENESS),
     _events("insert_without_stamp"),
     _events("delete", PLACES, LATENESS),
@@ -94,7 +96,7 @@ TROUBLES = (
     _events("spoil_requests", st.just("bulk_results"), st.sampled_from(BULK_FAULTS), st.integers(0, 3), TIMES),
 )
 BEFORE_A_RUN = st.lists(_weighed(*CHANGES, *CHANGES, *CLOCKS, *PEOPLE), max_size=3)
-BETWEEN_RUNS = st.sampled_from([0, 1, 2, 5, 10, 14, 16, 40])
+BETWEEN_RUNS = st.sampled_from([0, 1, 2, 2, 3, 5, 5, 10, 14, 16, 40])
 AT_REQUEST = st.tuples(st.integers(1, 12), st.booleans())
 ACTIVITIES = ("read", "rows", "before", "write", "after", "done")
 IN_A_RUN = st.lists(

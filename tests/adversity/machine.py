@@ -255,9 +255,12 @@ class IndexMachine(RuleBasedStateMachine):
         fit = not events and not broken and ending is None and not self._is_obstructed()
         self._prepare(restart)
         before, self.edited_to = self.world.option(), None
+        reads = self._reads() if self.elsewhere else None
         report, error = self._play(events, restart=restart, broken=broken, ending=ending)
         self._check_writes(report)
         self._take_note(before)
+        if reads is not None and self.elsewhere and not any(event.name == "lead_back" for _, event in events):
+            assert self._reads() == reads, "an import took up a window of the right org, and read another one"
         happened(f"a run {'ended' if report else f'met {type(error).__name__}'}")
         if report is not None and "seen before" in report.counts.get("read", {}):
             happened("rows seen before were left out")
@@ -271,6 +274,16 @@ class IndexMachine(RuleBasedStateMachine):
             assert report.status is RunStatus.DONE
             assert window is not None and window.status is WindowStatus.CONFIRMED
         return report
+
+    def _reads(self) -> int:
+        """How many imports have ended that belong to the right org."""
+        with self.stage.db.reading() as transaction:
+            row = transaction.row(
+                "select count(*) from crosstie.task t where t.activity = 'read' and t.status = 'finished' and exists"
+                " (select 1 from crosstie.import_window w where w.run = t.run and w.org <> :other)",
+                {"other": OTHER_ORG},
+            )
+        return int(row[0]) if row else 0
 
     def _is_obstructed(self) -> bool:
         return self.hidden or self.elsewhere or self.world.option() == MALFORMED

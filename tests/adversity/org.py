@@ -65,6 +65,7 @@ class Org:
     records: list[Record] = field(default_factory=list)
     unread: list[Change] = field(default_factory=list)
     deletions: list[Change] = field(default_factory=list)
+    last_changed: list[Record] = field(default_factory=list)
     highest: datetime = field(init=False)
     """The latest instant that the clock has shown since the run began."""
     latest: datetime = field(init=False)
@@ -105,8 +106,14 @@ class Org:
         """Changes the records at these places, or all of them, in one second."""
         records = self._free(places if places is not None else range(len(self.records)))
         if records and self._may_change():
+            self.last_changed = records
             self.sandbox.control("change", ids=[one.id for one in records], **_arguments(late))
             self._note(self.unread, records, late)
+
+    def change_again(self, late: Lateness | None) -> None:
+        """Changes once more what was changed last: the overlap of the next read may hold it as it was."""
+        alive = [one for one in self.records if one.state == "alive" and not one.locked]
+        self.change([place for place, one in enumerate(alive) if one in self.last_changed], late)
 
     def insert(self, count: int, late: Lateness | None) -> None:
         """Creates records in one second."""

@@ -37,7 +37,9 @@ def test_a_kill_at_any_point_ends_as_if_there_had_been_none(
 def agree(stage: Stage, folders: pytest.TempPathFactory) -> None:
     """The dry runs of all test processes counted the same points, else some would be left out."""
     counted = {what: len(labels) for what, labels in stage.dry.labels.items()}
-    shared = folders.getbasetemp().parent / f"{os.environ.get('PYTEST_XDIST_TESTRUNUID', 'alone')}-{stage.path}.json"
+    together = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    folder = folders.getbasetemp().parent if together else folders.getbasetemp()
+    shared = folder / f"{together or 'alone'}-{stage.path}.json"
     try:
         with shared.open("x") as file:
             json.dump(counted, file)
