@@ -300,6 +300,9 @@ class Activity(BaseModel):
     has_default_next: ClassVar[bool] = True
     acts_outside: ClassVar[bool] = False
     """Whether it acts on more than work tables: then it is not executed in a simulation, nor anything after it."""
+    effect_is_long: ClassVar[bool] = False
+    """Whether its effect may take long: then other branches begin and publish meanwhile. It leaves the product's own
+    tables alone, but for ties."""
     default_overlap: ClassVar[Overlap] = "wait"
 
     type: str = Field(description="which activity this is")

@@ -335,6 +335,14 @@ class Passage:
             self.hold.publish(transaction)
             yield transaction
 
+    @contextmanager
+    def _writing(self, purpose: str) -> Iterator[Transaction]:
+        """A transaction that only the holder of this run can commit, beside those of its other branches."""
+        self.hold.check()
+        with self.db.transaction(purpose) as transaction:
+            self.hold.write(transaction)
+            yield transaction
+
     def _tell_retries(self, log: TaskLog) -> None:
         """Faults of the CRM or the network that were overcome cost time and calls: the log says which and how often.
         And what could not be said before."""
@@ -375,7 +383,7 @@ class Passage:
             state=task.state,
             woken=task.woken,
             begun_at=task.started_at,
-            step=lambda purpose: step_of(db, self._step(purpose)),
+            step=lambda purpose: step_of(db, self._writing(purpose)),
             keep=lambda transaction, values: state.keep_state(transaction, task.id, values),
             sub_runs=TaskSubRuns(
                 db=self.db,
@@ -488,13 +496,19 @@ class Passage:
             _log.warning("What follows the end of %s is made up for by the next run: %s", activity, error.message)
 
     def _commit(self, ready: Ready, task: Task, done: Done, context: Context, shared: Mapping[str, Scalar]) -> Done:
-        with self._step(f"{ready.activity} is published") as transaction:
-            inbox.lock_rejects(transaction, self.definition.name)
+        long = self.definition.activities[ready.activity].effect_is_long
+        purpose = f"{ready.activity} is published"
+        with self._writing(purpose) if long else self._step(purpose) as transaction:
+            if not long:
+                inbox.lock_rejects(transaction, self.definition.name)
             after = done.after
             if done.effect is not None and not self.simulated:
                 with effect_of(context.db, transaction) as own:
                     done = done.effect(own) or done
                 done = replace(done, after=done.after or after)
+            if long:  # from here on it is short, and alone
+                self.hold.publish(transaction)
+                inbox.lock_rejects(transaction, self.definition.name)
             now = self.around.clock.now()
             if not self.simulated:
                 self._keep_rejects(transaction, ready.activity, task.id, done)

@@ -498,7 +498,8 @@ def begin_task(
     transaction: Transaction, events: Sequence[Event], now: datetime, status: TaskStatus = TaskStatus.RUNNING
 ) -> Task:
     """Records a task for the events that it takes, all of one activity. What an earlier attempt at the same events kept
-    is kept, when that one began, why it was woken, and whether it listens."""
+    is kept, when that one began, why it was woken, and whether it listens; of one that failed, and whose Error
+    transition led back here with the same population, what it kept."""
     first = events[0]
     inbound = json.dumps(sorted(event.id for event in events))
     given = {"run": first.run, "activity": first.target, "inbound": inbound}
@@ -510,6 +511,7 @@ def begin_task(
         f"{_TASK} where run = :run and activity = :activity and inbound = :inbound order by id desc limit 1", given
     )
     earlier = _task(before) if before else None
+    kept = earlier or _retried(transaction, events)
     row = transaction.row(
         "insert into crosstie.task (run, activity, attempt, status, started_at, inbound, counts, state, woken,"
         " signal) values (:run, :activity, :attempt, :status, :now, :inbound, '{}', :state, :woken, :signal)"
@@ -519,7 +521,7 @@ def begin_task(
             "attempt": int(attempts[0]) + 1 if attempts else 1,
             "status": status,
             "now": instant_text(earlier.started_at if earlier else now),
-            "state": vars_text(earlier.state if earlier else {}),
+            "state": vars_text(kept.state if kept else {}),
             "woken": _woken_text(earlier.woken if earlier else None),
             "signal": int(earlier is not None and earlier.signal),
         },
@@ -533,6 +535,31 @@ def begin_task(
     task = find_task(transaction, int(row[0]))
     assert task is not None
     return task
+
+
+def _retried(transaction: Transaction, events: Sequence[Event]) -> Task | None:
+    """The failed task of the same activity, the newest, from which these events come back with its population."""
+    row = transaction.row(
+        f"{_TASK} where run = :run and activity = :activity order by id desc limit 1",
+        {"run": events[0].run, "activity": events[0].target},
+    )
+    newest = _task(row) if row else None
+    if newest is None or newest.status is not TaskStatus.FAILED or not newest.state:
+        return None
+    taken = transaction.rows(
+        "select table_name from crosstie.event where task = :task order by id", {"task": newest.id}
+    )
+    if [str(name) for (name,) in taken] != [one.table.name if one.table else "" for one in events]:
+        return None
+    sources = {one.source_task for one in events if one.source_task is not None}
+    while sources and newest.id not in sources:
+        listed = ", ".join(str(one) for one in sorted(sources))
+        led = transaction.rows(
+            f"select distinct source_task from crosstie.event where task in ({listed}) and source_task >= :newest",
+            {"newest": newest.id},
+        )
+        sources = {int(one) for (one,) in led}
+    return newest if sources else None
 
 
 def keep_state(transaction: Transaction, task: int, values: Mapping[str, Scalar]) -> None:

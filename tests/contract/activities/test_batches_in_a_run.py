@@ -42,11 +42,29 @@ class Stumbling(Silent):
 
     def rows(self, activity: str, rows: int, expected: int | None, calls: int) -> None:
         if activity == "write" and rows == self.at:
+            self.at = 0
             raise UnavailableError("the line was cut", code="CUT")
 
 
-def run(world: World, *, stumble_at: int = 0) -> RunReport:
-    definition = read_definition("flow.yaml", WORKFLOW, ACTIVITIES, world.site)
+LOOP = """
+workflow: flow
+activities:
+  things: {type: query, from: source, add: {name: name}}
+  write:
+    type: update_data
+    into: target
+    operation: insert
+    set: {number: id, name: name}
+    batch: 2
+    errors: again
+    next: done
+  again: {type: jump, to: write}
+  done: {type: end}
+"""
+
+
+def run(world: World, *, stumble_at: int = 0, text: str = WORKFLOW) -> RunReport:
+    definition = read_definition("flow.yaml", text, ACTIVITIES, world.site)
     around = Surroundings(
         db=world.db,
         site=world.site,
@@ -88,3 +106,16 @@ def test_a_run_goes_on_after_the_batches_that_were_written(world: World) -> None
     assert not [
         name for name in world.db.work_tables() if "_batches" in name and not name.endswith(("_refused", "_outcome"))
     ]
+
+
+def test_a_loop_that_tries_again_goes_on_after_the_batches_that_were_written(world: World) -> None:
+    world.sql(
+        "create table source (id integer primary key, name text)",
+        "insert into source values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e')",
+        f"create table target (pk {world.serial()}, number integer, name text)",
+    )
+    apply(world.db)
+    report = run(world, stumble_at=4, text=LOOP)
+    assert report.status is RunStatus.DONE
+    assert report.counts["write"]["inserted"] == 5
+    assert world.rows("select number from target order by number") == [(1,), (2,), (3,), (4,), (5,)]

@@ -59,6 +59,7 @@ class SqlCode(Activity):
     summary: ClassVar[str] = "executes SQL statements of people's own, once, together with the end of the task"
     min_inputs: ClassVar[int] = 0
     acts_outside: ClassVar[bool] = True
+    effect_is_long: ClassVar[bool] = True
 
     type: Literal["sql_code"]
     code: str = Field("", description="the statements, with semicolons between them")

@@ -50,6 +50,7 @@ class UpdateData(Activity):
 
     summary: ClassVar[str] = "inserts, updates or deletes rows of a table, writing only what differs"
     acts_outside: ClassVar[bool] = True
+    effect_is_long: ClassVar[bool] = True
 
     type: Literal["update_data"]
     into: str = Field(description="the table to write into")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -58,11 +59,18 @@ _REFUSED = {
 }
 
 
+# Data exceptions, and violations of integrity constraints.
+_ABOUT_VALUES = ("22", "23")
+_QUOTED = re.compile(r'".*"', re.DOTALL)
+
+
 def database_error(place: str, error: psycopg.Error, secret: str = "") -> DatabaseError:
     """The error for what the server or the driver reports."""
     code = error.sqlstate or ""
     said = error.diag.message_primary or str(error).strip() or type(error).__name__
     details = [said, error.diag.message_detail, error.diag.context]
+    if code[:2] in _ABOUT_VALUES:  # the details show the row, and the message of a data exception its value
+        details = [_QUOTED.sub("“…”", said) if code.startswith("22") else said]
     text = "; ".join(part.strip().replace("\n", " ") for part in details if part)
     return explained(
         place,
