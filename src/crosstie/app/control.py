@@ -47,8 +47,8 @@ class Started:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What became of a request. `applied` is False while the runner that holds the workflow (`holder`), or the next
-    one, has still to do it; `at_work` are the activities that it lets end. `in_vain` is the workflow's status where there
-    was nothing that the request could change, else ''."""
+    one, has still to do it; `at_work` are the activities that it lets end. `in_vain` is the workflow's status where
+    there was nothing that the request could change, else ''."""
 
     workflow: str
     applied: bool
@@ -328,7 +328,7 @@ class Control:
 
     def _call(self, name: str) -> None:
         if self._holder(name):
-            self._db.call(Hold(self._db, name).name)
+            self._db.call(Hold(self._db, name).name, who())
 
     def _known(self, name: str) -> None:
         self._workflows.get(name)

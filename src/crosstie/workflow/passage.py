@@ -101,8 +101,9 @@ _RUN_ENDED = Woken(by="run")
 
 
 class Passage:
-    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why. A run that
-    belongs to another one, that of the passage `parent`, is held by the hold of that one's workflow."""
+    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why, `by_person`
+    that somebody stopped or paused it. A run that belongs to another one, that of the passage `parent`, is held by the
+    hold of that one's workflow."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Passage:
         self.held: Database = HeldDatabase(surroundings.db, self.hold)
         self.definition = definition
         self.run = run
-        self.over = False
+        self.over = self.by_person = False
         self.failure: TaskError | None = None
         self.meter = _Meter()
         self._taken: set[int] = set()
@@ -757,7 +758,7 @@ class Passage:
         for child in self.children:
             child.give_up()
 
-    def pause(self) -> bool:
+    def pause(self, message: str) -> bool:
         """Lets go of a run because it was paused, unless a served one's workflow was resumed meanwhile. Whether."""
         self.hold.check()
         with self.db.transaction(f"run {self.run} is paused") as transaction:
@@ -768,8 +769,8 @@ class Passage:
                     return False
             self.hold.publish(transaction)
             self._meter(transaction)
-            state.end_run(transaction, self.run, RunStatus.PAUSED, self.around.clock.now(), "paused")
-        self.over = True
+            state.end_run(transaction, self.run, RunStatus.PAUSED, self.around.clock.now(), message)
+        self.over = self.by_person = True
         return True
 
     def rest(self, status: RunStatus, message: str = "") -> None:
@@ -792,6 +793,7 @@ class Passage:
                 self._give_back(transaction)
                 state.end_run(transaction, self.run, status, self.around.clock.now(), message)
         self.over = True
+        self.by_person = status is RunStatus.STOPPED
 
 
 def _event_scope(event: Event) -> EventScope:

@@ -273,7 +273,7 @@ def test_stop_ends_the_work_at_once_and_for_good(database: Database) -> None:
     PLAY.acts = {"w": work}
     report = run(database, "  w: {type: act}\n  after: {type: act}\n")
     release.set()
-    assert report.status is RunStatus.STOPPED
+    assert (report.status, report.by_person, report.message) == (RunStatus.STOPPED, True, f"stopped by {BY}")
     assert statuses(database, report) == {"w": TaskStatus.ABORTED}
     PLAY.acts = {}
     again = run(database, "  w: {type: act}\n  after: {type: act}\n")
@@ -324,10 +324,11 @@ def test_pause_lets_running_operations_end_and_begins_no_other(database: Databas
     PLAY.acts = {"w": lambda _: ask(database, Action.PAUSE)}
     flow = "  w: {type: act}\n  after: {type: act}\n"
     report = run(database, flow)
-    assert report.status is RunStatus.PAUSED
+    assert (report.status, report.by_person, report.message) == (RunStatus.PAUSED, True, f"paused by {BY}")
     assert PLAY.calls == ["w"]
     again = run(database, flow)
     assert (again.run, again.status, again.resumed) == (report.run, RunStatus.DONE, True)
+    assert not again.by_person
     assert PLAY.calls == ["w", "after"]
 
 
@@ -470,7 +471,7 @@ def test_an_end_can_stop_every_other_task(database: Database) -> None:
     PLAY.acts = {"a": wait, "b": end}
     flow = "  begin: {type: act, next: [a, b]}\n  a: {type: act, next: []}\n  b: {type: act}\n"
     report = run(database, flow)
-    assert report.status is RunStatus.STOPPED
+    assert (report.status, report.by_person) == (RunStatus.STOPPED, False)
     assert statuses(database, report) == {
         "begin": TaskStatus.FINISHED,
         "a": TaskStatus.ABORTED,
