@@ -16,7 +16,7 @@ import click
 from crosstie.cli import failures
 from crosstie.cli.confirming import confirmed
 from crosstie.cli.output import emit_json, json_line, json_option, table, text
-from crosstie.cli.progress import Display, facts
+from crosstie.cli.progress import Display, Errors, facts
 from crosstie.cli.session import Session, pass_session
 from crosstie.cli.structured import JsonLines, log_format_option
 from crosstie.errors import BrakeError, ConfigError
@@ -81,11 +81,9 @@ def run(
 
 
 def _watcher(json_log: bool, as_json: bool, verbose: bool) -> Watcher:
-    from crosstie.workflow.watcher import Silent
-
     if json_log:
         return JsonLines()
-    return Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
+    return Errors() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
 
 
 def _how(report: RunReport, simulated: bool) -> str:

@@ -156,6 +156,9 @@ class _Lines:
         """What it did."""
         _say(f"{self._workflow}: {activity}  {facts(counts) or 'done'}  ({duration(seconds)})")
 
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """Says nothing: the log's message is said."""
+
     def message(self, message: Message) -> None:
         """Warnings and errors; the rest is in `crosstie log`."""
         if message.level != "info":

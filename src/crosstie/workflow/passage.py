@@ -312,6 +312,8 @@ class Passage:
         try:
             self._tell_retries(log)
             self._failed(ready, task, error)
+            if not self.over:
+                self.around.watcher.activity_failed(self.run, task.id, ready.activity, str(error))
         except DatabaseError as unrecorded:
             if unrecorded.code in (HOLD_LOST, TAKEN_OVER):
                 raise
