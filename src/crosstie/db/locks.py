@@ -59,7 +59,7 @@ def _take_turn(writer: int, database: Path, purpose: str, tell_after: float) -> 
 
         def tell() -> None:
             holder = _signed(writer) or f"{_signed(queue) or 'unknown'} (waits to write)"
-            log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder)
+            log.warning("Waiting for %s with “%s”: it is busy with %s", database, purpose, holder)
 
         timer = threading.Timer(tell_after, tell)
         timer.daemon = True

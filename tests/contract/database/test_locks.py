@@ -198,7 +198,7 @@ def test_who_waits_for_a_lock_of_postgresql_is_told_for_what(postgres_url: str) 
     watch.close()
     assert len(handler.texts) == 1
     assert re.fullmatch(
-        r"option X is set waits in postgresql://there, which is busy: process \d+ of the server:"
+        r"Waiting for postgresql://there with “option X is set”: it is busy with process \d+ of the server:"
         r" crosstie: write is published",
         handler.texts[0],
     )
