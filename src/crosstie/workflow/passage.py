@@ -811,7 +811,9 @@ def _event_scope(event: Event) -> EventScope:
 
 def _reject_text(reject: Reject) -> str:
     """A warning without the record's values: who, which field, why."""
-    who = f" {reject.object} {reject.remote_id}" if reject.remote_id else ""
+    who = f" row {reject.row}" if reject.row else ""
+    if reject.remote_id:
+        who = f" {reject.object} {reject.remote_id}"
     where = f", field {reject.field}" if reject.field else ""
     code = " ".join(part for part in (reject.code, reject.symbol) if part)
     return f"Rejected{who}{where}: {reject.message} [{code}]"
