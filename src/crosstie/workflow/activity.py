@@ -152,7 +152,7 @@ class Log(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
     """A refused row for the reject inbox. `record` is the row as column → text, `symbol` the machine's word. `row` names
-    a row that comes from no CRM by its key, like `id 7`, where that tells nothing of a person: it is shown in the log."""
+    a row that comes from no CRM by its key, like `id 7`, where that tells nothing of a person: the log shows it."""
 
     remote_id: str = ""
     row: str = ""
