@@ -34,6 +34,8 @@ class Display:
         self._width = 0
         self._begun: dict[str, float] = {}
         self._drawn: dict[str, float] = {}
+        # Errors of tasks of which it is not known yet whether the run goes on.
+        self._errors: dict[int | None, str] = {}
         self._open_line = False
 
     def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
@@ -74,13 +76,21 @@ class Display:
     def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
         """The error, which nobody else says."""
         with self._lock:
-            self._line(failed(activity, error))
+            self._say_error(task, activity)
 
     def message(self, message: Message) -> None:
-        """A warning as it happens, or what is to know."""
+        """A warning as it happens, below the error that it is about, or what is to know."""
         with self._lock:
-            if message.level == "warning" or (message.level == "info" and self._verbose):
+            if message.level == "error":
+                self._errors[message.task] = message.text
+            elif message.level == "warning" or self._verbose:
+                self._say_error(message.task, message.activity)
                 self._line(f"  {'!' if message.level == 'warning' else '·'} {message.activity}: {message.text}")
+
+    def _say_error(self, task: int | None, activity: str) -> None:
+        error = self._errors.pop(task, "")
+        if error:
+            self._line(failed(activity, error))
 
     def _line(self, text: str) -> None:
         if self._open_line:
