@@ -59,7 +59,9 @@ def _rows(described: dict[str, Any], before: str, seen: list[str]) -> Iterator[s
     for key, one in described["properties"].items():
         needed = " (needed)" if key in described.get("required", []) and not before else ""
         meaning = str(one.get("description", "")).replace("|", "\\|")
-        default = one.get("default")
+        default = one.get("default") or next(
+            (each["default"] for each in one.get("anyOf", ()) if "default" in each), None
+        )
         said = f"; by default `{str(default).lower() if isinstance(default, bool) else default}`" if default else ""
         yield f"| `{before}{key}`{needed} | {_takes(one)} | {meaning}{said} |\n"
         for model, path in _models(one, f"{before}{key}"):

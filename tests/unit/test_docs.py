@@ -77,6 +77,17 @@ def test_activity_has_a_table_of_its_keys(kind: str) -> None:
     assert f"<!-- keys of {kind} -->" in page_of(kind).read_text(encoding="utf-8")
 
 
+def test_the_keys_of_every_workflow_and_activity_have_tables_and_who_overlaps_is_named() -> None:
+    text = (DOCS / "workflows.md").read_text(encoding="utf-8")
+
+    assert "<!-- keys of workflow -->" in text
+    assert "<!-- keys of activity -->" in text
+    named = re.search(r"`allow` for those that only lead on or wait: ([^.]+)\.", text)
+    assert named is not None
+    overlapping = {kind for kind, one in ACTIVITIES.items() if one.default_overlap == "allow"}
+    assert set(re.findall(r"`(\w+)`", named[1])) == overlapping
+
+
 @pytest.mark.parametrize("key", ConfigFile.model_fields)
 def test_configuration_key_is_documented(key: str) -> None:
     assert f"`{key}`" in (DOCS / "configuration.md").read_text(encoding="utf-8")

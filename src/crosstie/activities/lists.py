@@ -55,6 +55,7 @@ class ListUpdate(Activity):
     """Keeps the inbound population as a list, or adds it to one."""
 
     summary: ClassVar[str] = "keeps the inbound population under a name, or adds it to a list"
+    acts_outside: ClassVar[bool] = True
 
     type: Literal["list_update"]
     list: str = Field(description="the list; it is made where it is not there", min_length=1, max_length=100)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -47,7 +47,8 @@ class Started:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """What became of a request. `applied` is False while the runner that holds the workflow (`holder`), or the next
-    one, has still to do it; `at_work` are the activities that it lets end."""
+    one, has still to do it; `at_work` are the activities that it lets end. `in_vain` is the workflow's status where
+    there was nothing that the request could change, else ''."""
 
     workflow: str
     applied: bool
@@ -55,6 +56,7 @@ class Asked:
     holder: str = ""
     at_work: tuple[str, ...] = ()
     began: tuple[int, ...] = ()
+    in_vain: str = ""
 
 
 class Definitions(Protocol):
@@ -118,7 +120,11 @@ class Control:
 
     def pause(self, name: str) -> Asked:
         """No schedule fires and no new task is begun; what is at work is left to end."""
-        return self._ask(name, Action.PAUSE)
+        asked = self._ask(name, Action.PAUSE)
+        if asked.outcome != actions.NOTHING_TO_PAUSE:
+            return asked
+        with self._db.reading() as transaction:
+            return replace(asked, in_vain=self._instance(transaction, name).status)
 
     def stop(self, name: str) -> Asked:
         """Ends all runs at once: SQL statements and remote calls are cancelled. No schedule fires any more."""
@@ -322,7 +328,7 @@ class Control:
 
     def _call(self, name: str) -> None:
         if self._holder(name):
-            self._db.call(Hold(self._db, name).name)
+            self._db.call(Hold(self._db, name).name, who())
 
     def _known(self, name: str) -> None:
         self._workflows.get(name)

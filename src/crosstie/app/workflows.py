@@ -61,6 +61,10 @@ class Workflows:
         site = self._site.with_drafts(beside) if beside else self._site
         return _read(str(file), read_file(file), site)
 
+    def warnings(self, definition: Definition) -> dict[str, str]:
+        """What a person should know of a valid definition before it is started, by activity."""
+        return firing.warnings(definition) | firing.past(definition, self._around(Silent()).zone, self._now())
+
     def _read(self, source: str, text: str) -> Definition:
         return _read(source, text, self._site)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ from crosstie.cli import (
     status,
     workflow,
 )
+from crosstie.cli.records import Records
 from crosstie.cli.session import Session
 
 _HELP = """Keeps a marketing database and its CRM in step.
@@ -89,6 +91,7 @@ for _command in control.COMMANDS:
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command line and ends the process with its exit code."""
     session = Session()
+    logging.getLogger().addHandler(Records(session))
     try:
         code = commands.main(args=arguments, prog_name="crosstie", standalone_mode=False, obj=session)
         sys.stdout.flush()

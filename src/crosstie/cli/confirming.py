@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from crosstie.cli.failures import INTERRUPTED, Stopped
 from crosstie.errors import BrakeError
 
 Done = TypeVar("Done")
@@ -23,5 +24,9 @@ def confirmed(act: Callable[[bool], Done], accept_edit: bool) -> Done:
         if error.code != EDITED or not (sys.stdin.isatty() and sys.stdout.isatty()):
             raise
         click.echo(error.message)
-        click.confirm("Go on with the edit?", abort=True)
+        try:
+            click.confirm("Go on with the edit?", abort=True)
+        except click.Abort:
+            click.echo("Nothing was begun.", err=True)  # a file is applied all the same
+            raise Stopped(INTERRUPTED) from None
     return act(True)

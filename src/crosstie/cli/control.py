@@ -61,7 +61,8 @@ def pause(session: Session, name: str, as_json: bool) -> None:
     """Begins no new task, and lets those at work end."""
     with session.app() as app:
         asked = app.control.pause(name)
-    _tell(asked, f"✓ {name} is paused. Go on: crosstie workflow start {name}", as_json=as_json)
+    paused = f"✓ {name} is paused. Go on: crosstie workflow start {name}"
+    _tell(asked, f"{name} is {asked.in_vain}: there is nothing to pause." if asked.in_vain else paused, as_json=as_json)
 
 
 @click.command()

@@ -42,6 +42,9 @@ def report(error: BaseException, project: Path | None = None, *, json_log: bool 
     match error:
         case Stopped():
             return error.code
+        case click.Abort() if error.__cause__ is None:  # a question was answered by no, Ctrl-C or the end of input
+            tell("Nothing was done.")
+            return INTERRUPTED
         case KeyboardInterrupt() | click.Abort():
             tell("Interrupted. What was finished is kept; the same command goes on from there.")
             return INTERRUPTED

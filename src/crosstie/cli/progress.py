@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crosstie.workflow.watcher import Silent
+
 if TYPE_CHECKING:
     from crosstie.workflow.watcher import Message
 
@@ -22,7 +24,8 @@ class Display:
     """A Watcher that prints. Everything goes through one lock, for loaders report from threads of their own.
 
     On a terminal the activity that reported last is one line that is drawn again; otherwise a line every ten seconds,
-    so that a log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`."""
+    so that a log file stays short. Warnings and errors are always said, what is merely to know only with `verbose`. The
+    error that ends a run is said by the command itself."""
 
     def __init__(self, *, living: bool, verbose: bool) -> None:
         self._living = living
@@ -31,6 +34,8 @@ class Display:
         self._width = 0
         self._begun: dict[str, float] = {}
         self._drawn: dict[str, float] = {}
+        # Errors of tasks of which it is not known yet whether the run goes on.
+        self._errors: dict[int | None, str] = {}
         self._open_line = False
 
     def run_begun(self, run: int, workflow: str, resumed: bool) -> None:
@@ -68,12 +73,24 @@ class Display:
         with self._lock:
             self._line(f"  {activity:<{self._width}}  {facts(counts) or 'done'}  ({duration(seconds)})")
 
-    def message(self, message: Message) -> None:
-        """A warning or an error as it happens; the error that ends a run is said by the command itself."""
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """The error, which nobody else says."""
         with self._lock:
-            if message.level == "warning" or self._verbose:
-                mark = {"warning": "!", "error": "✗"}.get(message.level, "·")
-                self._line(f"  {mark} {message.activity}: {message.text}")
+            self._say_error(task, activity)
+
+    def message(self, message: Message) -> None:
+        """A warning as it happens, below the error that it is about, or what is to know."""
+        with self._lock:
+            if message.level == "error":
+                self._errors[message.task] = message.text
+            elif message.level == "warning" or self._verbose:
+                self._say_error(message.task, message.activity)
+                self._line(f"  {'!' if message.level == 'warning' else '·'} {message.activity}: {message.text}")
+
+    def _say_error(self, task: int | None, activity: str) -> None:
+        error = self._errors.pop(task, "")
+        if error:
+            self._line(failed(activity, error))
 
     def _line(self, text: str) -> None:
         if self._open_line:
@@ -84,6 +101,19 @@ class Display:
     def _draw(self, text: str) -> None:
         click.echo(f"\r\x1b[K{text[: shutil.get_terminal_size().columns - 1]}", nl=False, color=True)
         self._open_line = True
+
+
+class Errors(Silent):
+    """A Watcher for a command whose standard output is JSON: errors with which the run goes on, on standard error."""
+
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """The error, which nobody else says."""
+        click.echo(failed(activity, error), err=True)
+
+
+def failed(activity: str, error: str) -> str:
+    """`  ✗ send: No answer`, with the lines that follow below it."""
+    return f"  ✗ {activity}: {error}".replace("\n", "\n    ")
 
 
 def facts(counts: Mapping[str, int]) -> str:

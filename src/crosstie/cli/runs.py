@@ -16,10 +16,10 @@ import click
 from crosstie.cli import failures
 from crosstie.cli.confirming import confirmed
 from crosstie.cli.output import emit_json, json_line, json_option, table, text
-from crosstie.cli.progress import Display, facts
+from crosstie.cli.progress import Display, Errors, facts
 from crosstie.cli.session import Session, pass_session
 from crosstie.cli.structured import JsonLines, log_format_option
-from crosstie.errors import ConfigError
+from crosstie.errors import BrakeError, ConfigError
 
 if TYPE_CHECKING:
     from crosstie.app import App
@@ -74,16 +74,16 @@ def run(
             f"{_how(report, simulate)} {report.seconds:.1f} s · {report.api_calls:,} API calls"
             f" · {report.rejects:,} rejects · crosstie log {report.run}"
         )
+    if report.by_person:
+        raise BrakeError(f"Run {report.run} of {report.workflow} was {report.message}.", hint=_hint(report))
     if report.rejects:
         raise failures.Stopped(failures.DONE_WITH_REJECTS)
 
 
 def _watcher(json_log: bool, as_json: bool, verbose: bool) -> Watcher:
-    from crosstie.workflow.watcher import Silent
-
     if json_log:
         return JsonLines()
-    return Silent() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
+    return Errors() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
 
 
 def _how(report: RunReport, simulated: bool) -> str:
@@ -91,6 +91,12 @@ def _how(report: RunReport, simulated: bool) -> str:
     if report.status == "done":
         return "simulated in" if simulated else "done in"
     return f"{report.status} after"
+
+
+def _hint(report: RunReport) -> str:
+    """What the same command does next with a run that somebody stopped or paused."""
+    again = "goes on where it stopped" if report.status == "paused" else "begins anew"
+    return f"What was finished is kept; crosstie run {report.workflow} {again}."
 
 
 def _target(written: str) -> str | Path:
@@ -135,6 +141,7 @@ def _report(report: RunReport, windows: Sequence[Window]) -> dict[str, object]:
         "run": report.run,
         "workflow": report.workflow,
         "status": report.status,
+        "message": report.message,
         "resumed": report.resumed,
         "counts": {name: dict(counts) for name, counts in report.counts.items()},
         "rejects": report.rejects,

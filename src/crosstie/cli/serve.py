@@ -51,7 +51,7 @@ def serve(
     """Fires schedules and carries on started workflows, until Ctrl-C or a polite kill.
 
     Any number of these may work on one database. When it ends, what it was at is gone on with by the next one."""
-    session.json_log = log_format == "json"
+    session.json_log, session.timed = log_format == "json", True
     say = say_notice if session.json_log else _say
     if only is not None:
         _carry_on(session, only, with_parent=with_parent)
@@ -155,6 +155,9 @@ class _Lines:
     def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
         """What it did."""
         _say(f"{self._workflow}: {activity}  {facts(counts) or 'done'}  ({duration(seconds)})")
+
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """Says nothing: the log's message is said."""
 
     def message(self, message: Message) -> None:
         """Warnings and errors; the rest is in `crosstie log`."""

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 @dataclass(slots=True, kw_only=True)
 class Session:
     """One command line; `project` as given by --project, known once the arguments are read. `json_log`: what goes to
-    standard error is JSON."""
+    standard error is JSON; `timed`: lines of text bear the time."""
 
     project: Path | None = None
     json_log: bool = False
+    timed: bool = False
 
     @contextmanager
     def app(self) -> Iterator[App]:

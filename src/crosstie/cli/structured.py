@@ -100,6 +100,9 @@ class JsonLines:
         details = {"counts": dict(counts), "seconds": round(seconds, 3)}
         self._say(run, task, activity, "The activity has ended.", details)
 
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """Writes nothing: the log's own line is written."""
+
     def message(self, message: Message) -> None:
         """The line of the log."""
         say(

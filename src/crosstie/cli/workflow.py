@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,11 +42,13 @@ def validate(session: Session, file: Path, as_json: bool) -> None:
                 raise
             emit_json({"valid": False, "mistakes": _mistakes(error)})
             raise Stopped(MISTAKE) from error
+        warnings = app.workflows.warnings(definition)
     if as_json:
-        emit_json({"valid": True, "mistakes": [], **_graph(definition)})
+        emit_json({"valid": True, "mistakes": [], "warnings": warnings, **_graph(definition)})
         return
     click.echo(f"✓ {definition.name}: {len(definition.activities)} activities")
     click.echo(definition.graph())
+    _warn(warnings)
 
 
 @workflow.command()
@@ -64,15 +67,20 @@ def apply(session: Session, path: Path, force: bool, as_json: bool) -> None:
             kept = [one for one in app.folders.compare(path) if one.standing == "only in the database"]
         else:
             found, kept = (app.workflows.apply(path, force=force),), []
+        warnings = [app.workflows.warnings(one.definition) for one in found]
     if as_json:
-        facts = [{"workflow": one.definition.name, "version": one.version, "changed": one.changed} for one in found]
+        facts = [
+            {"workflow": one.definition.name, "version": one.version, "changed": one.changed, "warnings": told}
+            for one, told in zip(found, warnings, strict=True)
+        ]
         emit_json(facts if path.is_dir() else facts[0])
         return
-    for one in found:
+    for one, told in zip(found, warnings, strict=True):
         if one.changed:
             click.echo(f"✓ {one.definition.name} version {one.version}")
         else:
             click.echo(f"{one.definition.name} version {one.version} is this text already; nothing changed.")
+        _warn(told)
     for compared in kept:
         click.echo(f"! {compared.workflow} has no file in {path}; it stays in the database as it is.")
     if len(found) == 1 and found[0].changed:
@@ -212,6 +220,11 @@ def schema() -> None:
     from crosstie.workflow.json_schema import workflow_schema
 
     emit_json(workflow_schema(ACTIVITIES))
+
+
+def _warn(warnings: Mapping[str, str]) -> None:
+    for activity, warning in warnings.items():
+        click.echo(f"! {activity}: {warning}", err=True)
 
 
 def _mistakes(error: DefinitionError) -> list[dict[str, object]]:

@@ -178,13 +178,15 @@ class Database(Protocol):
         """Who has the lock of that name, for people: process, machine, since when. '' when nobody or not known."""
         ...
 
-    def call(self, name: str) -> None:
+    def call(self, name: str, by: str) -> None:
         """Asks the holder of the lock of that name to stop what it is doing, where that keeps others from writing
-        (SQLite), so that what they want of it can be recorded. Does nothing where writers don't wait for each other."""
+        (SQLite), so that what they want of it can be recorded. `by` is who asks, for people. Does nothing where writers
+        don't wait for each other."""
         ...
 
-    def heed(self, name: str) -> bool:
-        """Whether somebody has called since the last time; asked by the holder. Costs microseconds."""
+    def heed(self, name: str) -> str | None:
+        """Who has called since the last time, '' where that is not known, None when nobody has; asked by the holder.
+        Costs microseconds."""
         ...
 
     def interrupt(self, thread: int) -> None:

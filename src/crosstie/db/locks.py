@@ -59,7 +59,7 @@ def _take_turn(writer: int, database: Path, purpose: str, tell_after: float) -> 
 
         def tell() -> None:
             holder = _signed(writer) or f"{_signed(queue) or 'unknown'} (waits to write)"
-            log.warning("%s waits to write to %s, which is busy: %s", purpose, database, holder)
+            log.warning("Waiting for %s with “%s”: it is busy with %s", database, purpose, holder)
 
         timer = threading.Timer(tell_after, tell)
         timer.daemon = True
@@ -118,18 +118,24 @@ def holder_of(database: Path, name: str) -> str:
         os.close(descriptor)
 
 
-def call_holder(database: Path, name: str) -> None:
-    """Leaves a word beside the lock of that name; `heed` finds it."""
-    os.close(_open(_call_path(database, name)))
-
-
-def heed(database: Path, name: str) -> bool:
-    """Whether somebody has called since the last time."""
+def call_holder(database: Path, name: str, by: str) -> None:
+    """Leaves a word beside the lock of that name, with who calls; `heed` finds it."""
+    descriptor = _open(_call_path(database, name))
     try:
-        _call_path(database, name).unlink()
+        os.pwrite(descriptor, by.encode(), 0)
+    finally:
+        os.close(descriptor)
+
+
+def heed(database: Path, name: str) -> str | None:
+    """Who has called since the last time, '' where that was not written yet; None when nobody has."""
+    path = _call_path(database, name)
+    try:
+        by = path.read_text(encoding="utf-8", errors="replace")
+        path.unlink()
     except FileNotFoundError:
-        return False
-    return True
+        return None
+    return by
 
 
 def _call_path(database: Path, name: str) -> Path:

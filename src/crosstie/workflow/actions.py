@@ -19,6 +19,9 @@ from crosstie.workflow.definition import Definition
 from crosstie.workflow.instances import Action, Request, WorkflowStatus
 from crosstie.workflow.state import Event, RunStatus, Task, TaskStatus
 
+# What came of a pause of a workflow that begins no task anyway.
+NOTHING_TO_PAUSE = "there was nothing to pause"
+
 _STARTED, _PAUSED, _FAILED = WorkflowStatus.STARTED, WorkflowStatus.PAUSED, WorkflowStatus.FAILED
 
 
@@ -58,10 +61,12 @@ def apply(transaction: Transaction, request: Request, now: datetime, *, at_work:
     match request.action:
         case Action.PAUSE:
             instances.move_status(transaction, name, _PAUSED, now, request.by, out_of=[_STARTED])
-            for run in runs:
-                if run.status is not RunStatus.FAILED:
-                    state.end_run(transaction, run.id, RunStatus.PAUSED, now, f"paused by {request.by}")
-            return "no new task is begun"
+            resting = [run for run in runs if run.status is not RunStatus.FAILED]
+            for run in resting:
+                state.end_run(transaction, run.id, RunStatus.PAUSED, now, f"paused by {request.by}")
+            found = instances.find_instance(transaction, name)
+            paused = found is not None and found.status in (_PAUSED, _FAILED)
+            return "no new task is begun" if paused or resting or at_work else NOTHING_TO_PAUSE
         case Action.STOP:
             finish(transaction, name, now, request.by)
             for run in runs:

@@ -151,9 +151,12 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A refused row for the reject inbox. `record` is the row as column → text, `symbol` the machine's word."""
+    """A refused row for the reject inbox. `record` is the row as column → text, `symbol` the machine's word. `row`
+    names a row that comes from no CRM by its key, like `id 7`, where that tells nothing of a person: the log shows it.
+    """
 
     remote_id: str = ""
+    row: str = ""
     symbol: str
     message: str
     code: str = ""
@@ -316,10 +319,14 @@ class Activity(BaseModel):
     rejects: str | None = Field(None, description="adds the Reject transition and says where it goes")
     errors: str | None = Field(None, description="adds the Error transition and says where it goes")
     on_error: OnError | None = Field(
-        None, description="what a failure does that takes no Error transition: suspend, ignore or abort the workflow"
+        None,
+        description="what a failure does that takes no Error transition: suspend, ignore or abort the workflow;"
+        " by default what the workflow says",
     )
     overlap: Overlap | None = Field(
-        None, description="when it is activated while it is still at work: wait, allow both at once, or skip"
+        None,
+        description="when it is activated while it is still at work: wait, allow both at once, or skip;"
+        " by default wait, or allow where it only leads on or waits",
     )
     max_duration: timedelta | None = Field(None, description="a warning is logged when it takes longer")
     time_zone: str = Field("", description="an IANA name; by default the workflow's")

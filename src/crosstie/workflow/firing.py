@@ -89,6 +89,15 @@ def warnings(definition: Definition) -> dict[str, str]:
     return found
 
 
+def past(definition: Definition, zone: ZoneInfo, now: datetime) -> dict[str, str]:
+    """The activities whose schedule never fires from now on, with that for people."""
+    return {
+        name: "It never fires: all its times lie in the past."
+        for name, schedule in schedules(definition).items()
+        if schedule.after(now, definition.zone(name, zone)) is None
+    }
+
+
 def register(transaction: Transaction, definition: Definition, zone: ZoneInfo, now: datetime, *, anew: bool) -> None:
     """Keeps the registered schedules in step with the definition. `anew`: the workflow is begun, and their executions
     count from one; else a schedule that did not change keeps its next time."""

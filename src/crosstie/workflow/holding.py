@@ -194,11 +194,11 @@ class HeldDatabase:
         """See `Database`."""
         return self._db.holder(name)
 
-    def call(self, name: str) -> None:
+    def call(self, name: str, by: str) -> None:
         """See `Database`."""
-        self._db.call(name)
+        self._db.call(name, by)
 
-    def heed(self, name: str) -> bool:
+    def heed(self, name: str) -> str | None:
         """See `Database`."""
         return self._db.heed(name)
 

@@ -101,8 +101,9 @@ _RUN_ENDED = Woken(by="run")
 
 
 class Passage:
-    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why. A run that
-    belongs to another one, that of the passage `parent`, is held by the hold of that one's workflow."""
+    """One process's hold of one run. `over` when no more of it is to be executed here; `failure` says why, `by_person`
+    that somebody stopped or paused it. A run that belongs to another one, that of the passage `parent`, is held by the
+    hold of that one's workflow."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class Passage:
         self.held: Database = HeldDatabase(surroundings.db, self.hold)
         self.definition = definition
         self.run = run
-        self.over = False
+        self.over = self.by_person = False
         self.failure: TaskError | None = None
         self.meter = _Meter()
         self._taken: set[int] = set()
@@ -311,6 +312,8 @@ class Passage:
         try:
             self._tell_retries(log)
             self._failed(ready, task, error)
+            if not self.over:
+                self.around.watcher.activity_failed(self.run, task.id, ready.activity, str(error))
         except DatabaseError as unrecorded:
             if unrecorded.code in (HOLD_LOST, TAKEN_OVER):
                 raise
@@ -771,7 +774,7 @@ class Passage:
         for child in self.children:
             child.give_up()
 
-    def pause(self) -> bool:
+    def pause(self, message: str) -> bool:
         """Lets go of a run because it was paused, unless a served one's workflow was resumed meanwhile. Whether."""
         self.hold.check()
         with self.db.transaction(f"run {self.run} is paused") as transaction:
@@ -782,8 +785,8 @@ class Passage:
                     return False
             self.hold.publish(transaction)
             self._meter(transaction)
-            state.end_run(transaction, self.run, RunStatus.PAUSED, self.around.clock.now(), "paused")
-        self.over = True
+            state.end_run(transaction, self.run, RunStatus.PAUSED, self.around.clock.now(), message)
+        self.over = self.by_person = True
         return True
 
     def rest(self, status: RunStatus, message: str = "") -> None:
@@ -806,6 +809,7 @@ class Passage:
                 self._give_back(transaction)
                 state.end_run(transaction, self.run, status, self.around.clock.now(), message)
         self.over = True
+        self.by_person = status is RunStatus.STOPPED
 
 
 def _event_scope(event: Event) -> EventScope:
@@ -821,7 +825,9 @@ def _event_scope(event: Event) -> EventScope:
 
 def _reject_text(reject: Reject) -> str:
     """A warning without the record's values: who, which field, why."""
-    who = f" {reject.object} {reject.remote_id}" if reject.remote_id else ""
+    who = f" row {reject.row}" if reject.row else ""
+    if reject.remote_id:
+        who = f" {reject.object} {reject.remote_id}"
     where = f", field {reject.field}" if reject.field else ""
     code = " ".join(part for part in (reject.code, reject.symbol) if part)
     return f"Rejected{who}{where}: {reject.message} [{code}]"

@@ -3,6 +3,7 @@ population and the reject inbox are made."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -10,7 +11,7 @@ from crosstie.db.database import Database, Transaction
 from crosstie.db.merge.keys import key_columns, same_key
 from crosstie.db.statements import quote_identifier
 from crosstie.db.values import text_of
-from crosstie.model import Column, ColumnType, WorkTable
+from crosstie.model import Column, ColumnType, WorkTable, find_column
 from crosstie.workflow.activity import Reject, Shape
 
 _REASONS = (
@@ -19,6 +20,7 @@ _REASONS = (
     Column(name="errorColumn", type=ColumnType.TEXT),
 )
 _PAGE = 500
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def without_columns(shape: Shape, *names: str) -> Shape:
@@ -103,6 +105,7 @@ class Refusals:
         _, code, message, field, value = row[:5]
         return Reject(
             remote_id=(record.get(lineage.remote_id) or "") if lineage is not None else "",
+            row=_key_for_the_log(self.inbound, record),
             symbol=str(code),
             message=str(message),
             field=str(field or ""),
@@ -111,6 +114,21 @@ class Refusals:
             account=lineage.account if lineage is not None else "",
             object=lineage.object if lineage is not None else "",
         )
+
+
+def _key_for_the_log(inbound: Shape, record: dict[str, str | None]) -> str:
+    """`id 7`, `order 12, line 3`: the key of a row; '' where there is none, or where it is neither numbers nor UUIDs:
+    texts and dates may tell of a person."""
+    named = []
+    for name in inbound.key:
+        column = find_column(inbound.columns, name)
+        value = record.get(column.name) if column is not None else None
+        if column is None or value is None:
+            return ""
+        if column.type not in (ColumnType.INTEGER, ColumnType.DECIMAL) and not _UUID.fullmatch(value):
+            return ""
+        named.append(f"{column.name} {value}")
+    return ", ".join(named)
 
 
 def _read(column: Column) -> str:

@@ -41,12 +41,15 @@ _STAYS_FOR = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """How a run ended, or what it waits for. `counts` is per activity, in the order of their tasks."""
+    """How a run ended, or what it waits for. `counts` is per activity, in the order of their tasks. `message` says why
+    it ended early; `by_person` when somebody stopped or paused it."""
 
     run: int
     workflow: str
     resumed: bool
     status: RunStatus
+    message: str
+    by_person: bool
     counts: Mapping[str, Mapping[str, int]]
     rejects: int
     api_calls: int
@@ -87,7 +90,7 @@ def run_workflow(
         runner.go()
         if passage.failure is not None:
             raise passage.failure
-        return _report(surroundings, run, resumed, time.monotonic() - began)
+        return _report(surroundings, passage, resumed, time.monotonic() - began)
 
 
 def serve_workflow(
@@ -222,6 +225,7 @@ class _Runner:
         self._ended_since: dict[int, float] = {}
         self._numbers = 0
         self._pausing = False
+        self._paused_by = ""
 
     def take(self, definition: Definition, version: int, run: int) -> Passage:
         """Takes a run into this hold."""
@@ -280,7 +284,8 @@ class _Runner:
             if not living:
                 return
             if self._pausing:
-                rested = [passage.pause() for passage in living]
+                told = f"paused by {self._paused_by}" if self._paused_by else "paused"
+                rested = [passage.pause(told) for passage in living]
                 if all(rested):
                     return
                 continue
@@ -432,8 +437,9 @@ class _Runner:
 
     def _apply_requests(self) -> None:
         """Does what people asked; a served workflow that is paused or failed begins no task, whoever said so."""
-        if self.db.heed(self.hold.name):
-            self._cancel(RunStatus.STOPPED, "stopped")
+        caller = self.db.heed(self.hold.name)
+        if caller is not None:
+            self._cancel(RunStatus.STOPPED, f"stopped by {caller}" if caller else "stopped")
         with self.db.reading() as transaction:
             asked = instances.open_requests(transaction, self.workflow)
             found = instances.find_instance(transaction, self.workflow) if self.load is not None else None
@@ -441,7 +447,7 @@ class _Runner:
             self._pausing = found.status in (WorkflowStatus.PAUSED, WorkflowStatus.FAILED)
         for request in asked:
             if request.action is Action.PAUSE:
-                self._pausing = True
+                self._pausing, self._paused_by = True, request.by
             if request.action is Action.STOP:
                 self._cancel(RunStatus.STOPPED, f"stopped by {request.by}")
             at_work = frozenset(passage.run for passage in self._living())
@@ -500,7 +506,8 @@ class _Runner:
                 self.db.interrupt(work.thread.ident)
 
 
-def _report(around: Surroundings, number: int, resumed: bool, seconds: float) -> RunReport:
+def _report(around: Surroundings, passage: Passage, resumed: bool, seconds: float) -> RunReport:
+    number = passage.run
     with around.db.reading() as transaction:
         done = state.tasks(transaction, number)
         run = state.find_run(transaction, number)
@@ -511,6 +518,8 @@ def _report(around: Surroundings, number: int, resumed: bool, seconds: float) ->
         workflow=run.workflow,
         resumed=resumed,
         status=run.status,
+        message=run.message,
+        by_person=passage.by_person,
         counts={task.activity: task.counts for task in done if task.status is TaskStatus.FINISHED},
         rejects=rejects,
         api_calls=run.api_calls,

@@ -31,13 +31,17 @@ class WorkflowSettings(BaseModel):
     supervisors: tuple[str, ...] = Field(
         (), description="who is told when it is suspended: e-mail addresses, or https addresses of webhooks"
     )
-    keep_history: timedelta = Field(timedelta(days=30), description="how long runs and their log are kept; 0 for ever")
+    keep_history: timedelta = Field(
+        timedelta(days=30), description="how long runs and their log are kept, by default 30d; 0 for ever"
+    )
     report_paused: timedelta = Field(
         timedelta(days=7),
-        description="when it stays paused or failed for so long, that is reported, and weekly after that; 0 for never",
+        description="when it stays paused or failed for so long, by default 7d, that is reported, and weekly after"
+        " that; 0 for never",
     )
     stop_paused: timedelta = Field(
-        timedelta(days=30), description="when it stays paused or failed for so long, it is stopped; 0 for never"
+        timedelta(days=30),
+        description="when it stays paused or failed for so long, by default 30d, it is stopped; 0 for never",
     )
     keep_interim: bool = Field(False, description="keep all work tables of the latest run, not only the last ones")
     parallel: int = Field(4, ge=1, le=64, description="how many of its activities work at the same time")

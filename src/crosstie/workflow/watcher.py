@@ -47,6 +47,10 @@ class Watcher(Protocol):
         """An activity ended well."""
         ...
 
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        """An activity failed and the run goes on: the error is ignored, or takes its transition. The log has it too."""
+        ...
+
     def message(self, message: Message) -> None:
         """A line of the log."""
         ...
@@ -65,6 +69,9 @@ class Silent:
         """Shows nothing."""
 
     def activity_ended(self, run: int, task: int, activity: str, counts: Mapping[str, int], seconds: float) -> None:
+        """Shows nothing."""
+
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
         """Shows nothing."""
 
     def message(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from crosstie.activities import ACTIVITIES
 from tests.contract.activities.documented import DOCS, Block, example, staged, workflows
 from tests.sandboxes import Sandbox, running_sandbox
 
-PAGES = {page.stem: page for page in sorted(DOCS.glob("*.md"))}
+PAGES = {page.stem: page for page in [*sorted(DOCS.glob("*.md")), DOCS.parent / "workflows.md"]}
 WITH_EXAMPLE = [name for name, page in PAGES.items() if example(page)]
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from crosstie.activities import ACTIVITIES
 from crosstie.activities.lists import ListUpdate, ReadList
 from crosstie.model import WorkTable
 from crosstie.workflow import lists
+from crosstie.workflow.definition import read_definition
 from crosstie.workflow.lists import StoredList
+from crosstie.workflow.runner import Surroundings, run_workflow
+from crosstie.workflow.watcher import Silent
 from tests.contract.activities.world import INTEGER, TEXT, World, columns
+from tests.contract.workflow.test_dispatch import HandClock, apply, no_connector, statuses
 
 MADE_OF = columns(id=INTEGER, email=TEXT)
 
@@ -112,3 +118,21 @@ def test_mistakes_are_told_with_the_way_out(world: World) -> None:
     assert told(update(operation="add"), world.population(MADE_OF, []))[0] == (
         "rows are added by their key, and the inbound population has none"
     )
+
+
+def test_a_simulation_changes_no_list_and_executes_nothing_that_follows(world: World) -> None:
+    world.sql("create table person (id integer primary key)", "insert into person values (1)")
+    text = "workflow: flow\nactivities:\n  all: {type: query, from: person}\n"
+    text += "  keep: {type: list_update, list: friends}\n  again: {type: query, from: inbound}\n"
+    apply(world.db)
+    around = Surroundings(
+        db=world.db,
+        site=world.site,
+        clock=HandClock(),
+        connect=no_connector,
+        watcher=Silent(),
+        zone=ZoneInfo("UTC"),
+    )
+    report = run_workflow(around, read_definition("flow.yaml", text, ACTIVITIES, world.site), 1, simulate=True)
+    assert statuses(world.db, report) == {"all": "finished", "keep": "skipped"}
+    assert world.site.lists() == ()

@@ -205,6 +205,16 @@ def test_unique_values_that_must_not_be_empty_are_not_exchanged(world: World) ->
     assert [(row[0], row[1]) for row in written(world)] == [("0", "0@x"), ("1", "1@x"), ("2", "z@x")]
 
 
+def test_a_refused_row_that_comes_from_no_crm_is_named_by_its_key_unless_that_is_a_text(world: World) -> None:
+    recipients(world)
+    unique = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    made_of = columns(id=INTEGER, mark=TEXT, email=TEXT)
+    for key, named in ((("id",), "id 7"), (("id", "mark"), f"id 7, mark {unique}"), (("email",), ""), ((), "")):
+        inbound = world.population(made_of, [(7, unique, "x" * 30)], key=key)
+        ended = world.run(update(identify={"email": "email"}, set={"email": "email"}), inbound)
+        assert [(one.symbol, one.row) for one in ended.rejects] == [("TOO_LONG", named)]
+
+
 def test_several_rows_for_one_target_are_refused_or_the_first_is_used(world: World) -> None:
     recipients(world)
     world.sql("insert into recipient (email) values ('a@x')")

@@ -188,6 +188,27 @@ def test_the_commands_say_so(
     assert '"changed": false' in crosstie("export", str(folder), "third", "--json")
 
 
+def test_schedules_of_the_past_are_warned_of_before_a_start(
+    app: App, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CROSSTIE_DATABASE", database_url)
+    (tmp_path / "late.yaml").write_text(
+        "workflow: late\nactivities:\n  launch: {type: scheduler, once: 2020-01-01 08:00, next: []}\n"
+        '  trial: {type: scheduler, at: "08:00", until: 2020-02-01, next: []}\n'
+        '  daily: {type: scheduler, at: "08:00"}\n',
+        encoding="utf-8",
+    )
+    for command in ("validate", "apply"):
+        commands.main(
+            ["--project", str(app.config.project), "workflow", command, str(tmp_path / "late.yaml")],
+            standalone_mode=False,
+            obj=Session(),
+        )
+        assert capsys.readouterr().err.splitlines() == [
+            f"! {name}: It never fires: all its times lie in the past." for name in ("launch", "trial")
+        ]
+
+
 def test_a_folder_without_workflows_is_a_mistake(app: App, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no folder"):
         app.folders.apply(tmp_path / "nowhere")

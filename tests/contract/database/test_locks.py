@@ -47,11 +47,11 @@ def test_a_lock_that_was_given_back_is_free_at_once(database: Database) -> None:
 
 
 def test_somebody_who_calls_is_heard_once_where_writers_wait_for_each_other(database: Database) -> None:
-    assert not database.heed("workflow contacts")
-    database.call("workflow contacts")
-    database.call("workflow contacts")
+    assert database.heed("workflow contacts") is None
+    database.call("workflow contacts", "ann")
+    database.call("workflow contacts", "ann")
     heard = [database.heed("workflow contacts") for _ in range(2)]
-    assert heard == [database.dialect == "sqlite", False]
+    assert heard == ["ann" if database.dialect == "sqlite" else None, None]
 
 
 def test_a_lock_is_held_between_processes_and_ends_with_its_holder(database: Database, database_url: str) -> None:
@@ -198,7 +198,7 @@ def test_who_waits_for_a_lock_of_postgresql_is_told_for_what(postgres_url: str) 
     watch.close()
     assert len(handler.texts) == 1
     assert re.fullmatch(
-        r"option X is set waits in postgresql://there, which is busy: process \d+ of the server:"
+        r"Waiting for postgresql://there with “option X is set”: it is busy with process \d+ of the server:"
         r" crosstie: write is published",
         handler.texts[0],
     )

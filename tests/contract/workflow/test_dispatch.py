@@ -20,7 +20,7 @@ from crosstie.workflow.definition import read_definition
 from crosstie.workflow.instances import Action
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
 from crosstie.workflow.state import RunStatus, TaskStatus
-from crosstie.workflow.watcher import Silent, messages
+from crosstie.workflow.watcher import Silent, Watcher, messages
 from tests.unit.workflow.test_definition import EmptySite
 
 START = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
@@ -96,7 +96,14 @@ def apply(db: Database, name: str = "flow") -> None:
         )
 
 
-def run(db: Database, activities: str, top: str = "", clock: HandClock | None = None, **given: Any) -> RunReport:
+def run(
+    db: Database,
+    activities: str,
+    top: str = "",
+    clock: HandClock | None = None,
+    watcher: Watcher | None = None,
+    **given: Any,
+) -> RunReport:
     text = f"workflow: flow\n{top}\nactivities:\n{activities}"
     apply(db)
     definition = read_definition("flow.yaml", text, CATALOGUE, EmptySite())
@@ -105,7 +112,7 @@ def run(db: Database, activities: str, top: str = "", clock: HandClock | None = 
         site=EmptySite(),
         clock=clock or HandClock(),
         connect=no_connector,
-        watcher=Silent(),
+        watcher=watcher or Silent(),
         zone=ZoneInfo("UTC"),
     )
     return run_workflow(around, definition, 1, **given)
@@ -273,7 +280,7 @@ def test_stop_ends_the_work_at_once_and_for_good(database: Database) -> None:
     PLAY.acts = {"w": work}
     report = run(database, "  w: {type: act}\n  after: {type: act}\n")
     release.set()
-    assert report.status is RunStatus.STOPPED
+    assert (report.status, report.by_person, report.message) == (RunStatus.STOPPED, True, f"stopped by {BY}")
     assert statuses(database, report) == {"w": TaskStatus.ABORTED}
     PLAY.acts = {}
     again = run(database, "  w: {type: act}\n  after: {type: act}\n")
@@ -324,10 +331,11 @@ def test_pause_lets_running_operations_end_and_begins_no_other(database: Databas
     PLAY.acts = {"w": lambda _: ask(database, Action.PAUSE)}
     flow = "  w: {type: act}\n  after: {type: act}\n"
     report = run(database, flow)
-    assert report.status is RunStatus.PAUSED
+    assert (report.status, report.by_person, report.message) == (RunStatus.PAUSED, True, f"paused by {BY}")
     assert PLAY.calls == ["w"]
     again = run(database, flow)
     assert (again.run, again.status, again.resumed) == (report.run, RunStatus.DONE, True)
+    assert not again.by_person
     assert PLAY.calls == ["w", "after"]
 
 
@@ -346,6 +354,26 @@ def test_an_ignored_error_ends_only_its_branch(database: Database) -> None:
     assert report.status is RunStatus.DONE
     assert statuses(database, report)["a"] is TaskStatus.FAILED
     assert "both" in PLAY.calls
+
+
+class Hearing(Silent):
+    """Keeps the errors with which a run went on."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+
+    def activity_failed(self, run: int, task: int, activity: str, error: str) -> None:
+        self.heard.append((activity, error))
+
+
+def test_an_error_with_which_the_run_goes_on_is_told_when_it_happens(database: Database) -> None:
+    PLAY.acts = {"a": fail, "b": fail, "c": fail}
+    flow = "  a: {type: act, errors: b}\n  b: {type: act, on_error: ignore}\n  c: {type: act}\n"
+    watcher = Hearing()
+    run(database, flow.replace("errors: b", "errors: b, next: []"), watcher=watcher)
+    with pytest.raises(TaskError):
+        run(database, "  c: {type: act}\n", watcher=watcher)
+    assert watcher.heard == [("a", "the CRM is away\n[AWAY]"), ("b", "the CRM is away\n[AWAY]")]
 
 
 def test_too_many_ignored_errors_in_a_row_suspend(database: Database) -> None:
@@ -470,7 +498,7 @@ def test_an_end_can_stop_every_other_task(database: Database) -> None:
     PLAY.acts = {"a": wait, "b": end}
     flow = "  begin: {type: act, next: [a, b]}\n  a: {type: act, next: []}\n  b: {type: act}\n"
     report = run(database, flow)
-    assert report.status is RunStatus.STOPPED
+    assert (report.status, report.by_person) == (RunStatus.STOPPED, False)
     assert statuses(database, report) == {
         "begin": TaskStatus.FINISHED,
         "a": TaskStatus.ABORTED,

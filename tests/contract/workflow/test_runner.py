@@ -87,6 +87,7 @@ class Pass(Activity):
         rejects = [
             Reject(
                 remote_id=str(number) if REJECTS_NAMED[0] else "",
+                row=f"id {number}",
                 symbol="BAD",
                 message=f"row {number} is bad",
                 field="id",
@@ -427,6 +428,7 @@ def test_rejects_go_to_the_inbox_and_are_warned_of_at_most_a_hundred_times(db: D
         warnings = [one.text for one in messages(transaction, report.run) if one.level == "warning"]
         kept = transaction.row("select count(*) from crosstie.reject where status = 'open'")
     assert len(warnings) == 101
+    assert warnings[0] == "Rejected row id 0, field id: row 0 is bad [BAD]"
     assert warnings[-1] == "30 more rejects: BAD on id"
     assert kept is not None
     assert kept[0] == 130

@@ -266,6 +266,17 @@ def test_pause_without_a_runner_is_applied_by_whoever_asks(desk: Desk) -> None:
     assert PLAY.calls == []
 
 
+def test_a_pause_says_when_there_is_nothing_to_pause(desk: Desk) -> None:
+    desk.apply(CHAIN)
+    assert desk.control.pause("flow").in_vain == "edited"
+    desk.control.start("flow")
+    assert desk.control.pause("flow").in_vain == ""
+    assert desk.control.pause("flow").in_vain == ""
+    desk.control.stop("flow")
+    again = desk.control.pause("flow")
+    assert (again.in_vain, again.outcome, desk.status) == ("finished", "there was nothing to pause", "finished")
+
+
 def test_stop_cancels_what_is_at_work(desk: Desk) -> None:
     desk.apply(CHAIN)
     desk.control.start("flow")

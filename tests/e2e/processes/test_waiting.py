@@ -30,7 +30,8 @@ def test_a_person_who_waits_is_told_for_what(project_on_both: Project) -> None:
 
     assert process.returncode == 0, err
     who = f"process {os.getpid()}" if project.is_sqlite else r"process \d+ of the server"
-    assert re.match(rf"option NOTE is set waits .*, which is busy: {who}: .*load of something big", told), told
+    waits = "! Waiting for .* with “option NOTE is set”: it is busy with"
+    assert re.match(rf"{waits} {who}: .*load of something big", told), told
     assert project.rows("select value from crosstie.option where name = 'NOTE'") == [("after",)]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import signal
 
 from crosstie.app import App
+from crosstie.db.audit import who
 from tests.e2e.project import Project
-from tests.e2e.serve.fleet import Fleet, children, wait_until
+from tests.e2e.serve.fleet import PATIENCE_SECONDS, Fleet, children, wait_until
 
 TWO_STEPS = """\
 workflow: steps
@@ -101,6 +102,19 @@ def test_what_is_at_work_ends_at_once_when_its_service_does_and_is_gone_on_with(
     wait_until(lambda: not any(children(one.pid) for one in fleet.living()), "its runner ends")
     assert (statuses(plain), statuses(plain, "task")) == (["stopped"], ["aborted", "lost"])
     assert plain.count("written") == 0
+
+
+def test_a_run_that_somebody_stops_says_who_and_does_not_end_well(plain: Project) -> None:
+    plain.sql(SLOW, "create table written (id varchar(20))")
+    plain.write("working.yaml", WORKING)
+    with plain.started("run", "working.yaml") as process:
+        wait_until(lambda: "running" in statuses(plain, "task"), "the query works")
+        assert plain.crosstie("workflow", "stop", "working").out == "✓ working is stopped.\n"
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 4
+    assert f"Run 1 of working was stopped by {who()}.\n" in err
+    assert "crosstie run working begins anew." in err
+    assert plain.crosstie("workflow", "pause", "working").out == "working is edited: there is nothing to pause.\n"
 
 
 def test_what_is_at_work_ends_when_its_service_is_killed(plain: Project, fleet: Fleet) -> None:

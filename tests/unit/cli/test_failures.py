@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from pathlib import Path
 
 import click
@@ -52,6 +53,34 @@ def test_exit_code(error: BaseException, code: int, tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
 
     assert report(error) == code
+
+
+@pytest.mark.parametrize("given", ["n\n", ""])
+def test_a_question_that_is_not_answered_by_yes_is_no_interruption(
+    given: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def command() -> None:
+        click.confirm("End the runs?", abort=True)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(given))
+    with pytest.raises(click.Abort) as caught:
+        command.main([], standalone_mode=False)
+
+    assert report(caught.value) == 130
+    assert capsys.readouterr().err == "Nothing was done.\n"
+
+
+def test_an_interruption_says_that_the_command_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command()
+    def command() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(click.Abort) as caught:
+        command.main([], standalone_mode=False)
+
+    assert report(caught.value) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
 
 
 def test_a_task_error_says_where_it_happened(capsys: pytest.CaptureFixture[str]) -> None:

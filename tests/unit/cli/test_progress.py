@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from crosstie.cli.progress import Display, bar, duration, loaded
+from crosstie.cli.progress import Display, Errors, bar, duration, loaded
 from crosstie.workflow.watcher import Message
 
 
@@ -54,6 +54,28 @@ def test_plain_output_is_a_line_per_activity_and_warnings(capsys: pytest.Capture
         "  ! contacts: Rejected Contact 003",
         "  contacts        48,210 rows · 1 rejected  (0.2 s)",
     ]
+
+
+def test_an_error_with_which_the_run_goes_on_is_shown_and_another_left_to_the_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = "No answer.\nTry later."
+    for watcher in (Display(living=False, verbose=True), Errors()):
+        watcher.message(said("error", "send", error))
+        assert capsys.readouterr() == ("", "")
+        watcher.activity_failed(42, 7, "send", error)
+        shown = capsys.readouterr()
+        assert shown.out + shown.err == "  ✗ send: No answer.\n    Try later.\n"
+        assert bool(shown.err) == isinstance(watcher, Errors)
+
+
+def test_an_ignored_error_is_shown_once_above_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(living=False, verbose=False)
+    display.message(said("error", "send", "No answer."))
+    display.message(said("warning", "send", "The error is ignored."))
+    display.activity_failed(42, 7, "send", "No answer.")
+
+    assert capsys.readouterr().out == "  ✗ send: No answer.\n  ! send: The error is ignored.\n"
 
 
 def test_living_output_draws_over_its_own_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_who_waits_is_told_for_what(tmp_path: Path, caplog: pytest.LogCaptureFix
         assert told.wait(60)
     waiting.join()
     logging.getLogger("crosstie.db").removeHandler(watcher)
-    assert f"update of recipient waits to write to {database}" in caplog.text
+    assert f"Waiting for {database} with “update of recipient”: it is busy with" in caplog.text
     assert f"process {os.getpid()}: load of w_1" in caplog.text
 
 
@@ -118,7 +118,7 @@ def test_who_waits_behind_another_who_waits_is_told_of_him(tmp_path: Path, caplo
     os.close(queue)
     waiting.join()
     logging.getLogger("crosstie.db").removeHandler(watcher)
-    assert "which is busy: process 1: update of recipient (waits to write)" in caplog.text
+    assert "it is busy with process 1: update of recipient (waits to write)" in caplog.text
 
 
 def wait_until_queued(database: Path) -> None:

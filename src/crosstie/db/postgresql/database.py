@@ -233,12 +233,12 @@ class PostgresqlDatabase:
                 return False
             return True
 
-    def call(self, name: str) -> None:
+    def call(self, name: str, by: str) -> None:
         """See `Database`. Nobody is kept from writing here."""
 
-    def heed(self, name: str) -> bool:
+    def heed(self, name: str) -> str | None:
         """See `Database`."""
-        return False
+        return None
 
     def interrupt(self, thread: int) -> None:
         """See `Database`."""

@@ -91,7 +91,7 @@ class LockWatch:
                 if holders:
                     one.told = True
                     held = ", ".join(f"process {pid} of the server: {name or 'unknown'}" for pid, name in holders)
-                    log.warning("%s waits in %s, which is busy: %s", one.purpose, self._place, held)
+                    log.warning("Waiting for %s with “%s”: it is busy with %s", self._place, one.purpose, held)
             if not self._long() or self._closed.wait(self._look_every):
                 return
 

@@ -216,7 +216,7 @@ class Connections:
                 if error.sqlite_errorname != "SQLITE_BUSY" or waited > PATIENCE_SECONDS:
                     raise database_error(self.place, error.sqlite_errorname, str(error)) from error
                 if waited > TELL_AFTER_SECONDS and not told:
-                    log.warning("%s waits for another program that is writing to %s", purpose, self.place)
+                    log.warning("Waiting for %s with “%s”: another program is writing to it", self.place, purpose)
                     told = True
             else:
                 return

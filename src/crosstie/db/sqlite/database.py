@@ -195,12 +195,12 @@ class SqliteDatabase:
         with in_our_words(self.place):
             return holder_of(self._path, name)
 
-    def call(self, name: str) -> None:
+    def call(self, name: str, by: str) -> None:
         """See `Database`."""
         with in_our_words(self.place):
-            call_holder(self._path, name)
+            call_holder(self._path, name, by)
 
-    def heed(self, name: str) -> bool:
+    def heed(self, name: str) -> str | None:
         """See `Database`."""
         with in_our_words(self.place):
             return heed(self._path, name)
