@@ -116,7 +116,7 @@ class IngestWriter:
         nothing to start."""
         if (job.object.lower(), job.operation) != (shipment.write.object.name.lower(), _operation(shipment.write)):
             raise ProtocolError(
-                f"The bulk job {job.id} is a {job.operation} of {job.object}, not {_what(shipment.write)}.", hint=REPORT
+                f"The bulk job {job.id} is “{job.operation}” of {job.object}, not {_what(shipment.write)}.", hint=REPORT
             )
         if job.state != "Open":
             return self._finish(shipment, job)

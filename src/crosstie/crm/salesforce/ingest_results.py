@@ -138,7 +138,9 @@ class IngestResults:
             pieces = records(stream.chunks())
             first = next(pieces, b"")
             named = _header(first, columns)
-            batches = list(CsvReader(named, what).batches(_chain(first, pieces))) if first else []
+            # The results of a job that never got its data have a header without its columns.
+            empty = not first.partition(b"\n")[2].strip()
+            batches = [] if empty else list(CsvReader(named, what).batches(_chain(first, pieces)))
         finally:
             stream.close()
         schema = pa.schema([(one, pa.string()) for one in named])
