@@ -32,6 +32,9 @@ Answered = tuple[Answers, ConnectorError | None]
 _CREATE_ATTEMPTS = 3
 _ABORT_ATTEMPTS = 3
 _GONE = frozenset({"NOT_FOUND", "INVALIDJOB", "INVALID_CROSS_REFERENCE_KEY"})
+_UNREADABLE = ("InvalidBatch", "ClientInputError")
+"""How the message of a job begins that fails before its first row: its data as a whole is refused."""
+
 _ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
@@ -77,37 +80,33 @@ class IngestWriter:
             version=version,
         )
         del content
+        if not isinstance(put, Unwritten) and put.status != 201:
+            put = Unwritten(error=_not_taken(put), proved=True)
         if isinstance(put, Unwritten):
             # Whatever came of the data: a job that was never started runs nothing, and no start is on its way.
             self._let_go(job.id, what)
             return _all(shipment, Outcome.RETRY, put.error)
         start = self._session.write("PATCH", path, f"start {what}", content=b'{"state":"UploadComplete"}')
-        if isinstance(start, Unwritten):
-            return self._guarded(shipment, lambda: self._settle(shipment, self._status(job.id, what), start.error))
-        return self._guarded(shipment, lambda: self._finish(shipment, self._job(start, job.id)))
+        cause = start.error if isinstance(start, Unwritten) else _not_started(job.id)
+        if not isinstance(start, Unwritten):
+            time.sleep((2 * self._patience.first).total_seconds())
+        try:
+            return self._settle(shipment, self._status(job.id, what), cause)
+        except ConnectorError as error:
+            # A job that may be running is in doubt until its results are here.
+            return _all(shipment, Outcome.DOUBT, error)
 
     def take_up(self, shipment: Shipment, token: str) -> Answered | None:
-        """The answers of an earlier job; None when Salesforce no longer has it. A job that was not started is ended."""
-        what = _what(shipment.write)
-
-        def found() -> Answered | None:
+        """The answers of an earlier job; None when Salesforce no longer has it. A job that was not started is ended,
+        which is no failure."""
+        try:
             try:
-                job = self._status(token, what)
+                job = self._status(token, _what(shipment.write))
             except RequestError as error:
                 if error.code in _GONE:
                     return None
                 raise
             return self._settle(shipment, job, None)
-
-        try:
-            return found()
-        except ConnectorError as error:
-            return _all(shipment, Outcome.DOUBT, error)
-
-    def _guarded(self, shipment: Shipment, judge: Callable[[], Answered]) -> Answered:
-        """What happens to a job that may be running is in doubt until its results are here."""
-        try:
-            return judge()
         except ConnectorError as error:
             return _all(shipment, Outcome.DOUBT, error)
 
@@ -122,22 +121,26 @@ class IngestWriter:
             return self._finish(shipment, job)
         job = self._aborted(job.id, _what(shipment.write))
         if job.state == "Aborted" and not job.number_records_processed:
-            answers, _ = _all(shipment, Outcome.RETRY, cause or job_failure(job.id, "Aborted", "it was never started"))
+            answers, _ = _all(shipment, Outcome.RETRY, cause or _not_started(job.id))
             return answers, cause
         return self._finish(shipment, job)
 
     def _finish(self, shipment: Shipment, job: IngestJob) -> Answered:
-        ended = self._wait(job, _what(shipment.write))
+        ended = self._wait(job, _what(shipment.write), len(shipment.open))
         failure = None
         if ended.state != "JobComplete":
             failure = job_failure(ended.id, ended.state, ended.error_message or "")
-        never_ran = ended.state == "Aborted" and not ended.number_records_processed
+        refused = ended.state == "Aborted" or (ended.error_message or "").startswith(_UNREADABLE)
+        never_ran = refused and not ended.number_records_processed
         answers = self._results.read(shipment, ended.id, _version(ended, self._session), failure, never_ran=never_ran)
         return answers, failure
 
-    def _wait(self, job: IngestJob, what: str) -> IngestJob:
-        wait, waited = 2 * self._patience.first, timedelta()
+    def _wait(self, job: IngestJob, what: str, rows: int) -> IngestJob:
+        """The job when it has ended. It says how far it is, and so when the next look is worth a call."""
+        begun, before = time.monotonic(), job.number_records_processed
+        wait = 2 * self._patience.first
         while job.state not in _ENDED:
+            waited = timedelta(seconds=time.monotonic() - begun)
             if waited >= self._patience.total:
                 raise UnavailableError(
                     f"The bulk job {job.id} ({what}) is still {job.state} after "
@@ -145,9 +148,13 @@ class IngestWriter:
                     hint="Run it again later: the job is taken up by its id, nothing is sent twice.",
                 )
             time.sleep(wait.total_seconds())
-            waited += wait
-            wait = min(wait * 2, self._patience.longest)
+            wait *= 1.5
             job = self._status(job.id, what)
+            done = job.number_records_processed
+            if before < done < rows:
+                elapsed = timedelta(seconds=time.monotonic() - begun)
+                wait = max(elapsed * ((rows - done) / (done - before)), 2 * self._patience.first)
+            wait = min(wait, self._patience.longest)
         return job
 
     def _create(self, write: RemoteWrite) -> IngestJob:
@@ -214,6 +221,22 @@ def _all(shipment: Shipment, outcome: Outcome, error: ConnectorError) -> Answere
     answers = Answers(shipment)
     answers.whole(shipment.open, outcome, error)
     return answers, error
+
+
+def _not_taken(answer: Answer) -> ConnectorError:
+    return ProtocolError(
+        f"“{answer.what}” was answered with HTTP {answer.status} instead of 201: something on the way answered.",
+        hint=REPORT,
+        request_id=answer.request_id,
+    )
+
+
+def _not_started(job_id: str) -> ConnectorError:
+    return UnavailableError(
+        f"The bulk job {job_id} was not started, and is ended.",
+        hint="None of its rows was executed; they can be sent again.",
+        code="JOB_NOT_STARTED",
+    )
 
 
 def _way_out(error: ConnectorError, write: RemoteWrite) -> ConnectorError:

@@ -168,7 +168,8 @@ class _Join:
         if not columns:
             return [""] * rows
         joined = pc.binary_join_element_wise(*columns, _SEPARATOR, null_handling="replace", null_replacement="")
-        joined = pc.replace_substring(pc.replace_substring(joined, "\r\n", "\n"), "\r", "\n")
+        if pc.any(pc.match_substring(joined, "\r")).as_py():
+            joined = pc.replace_substring(pc.replace_substring(joined, "\r\n", "\n"), "\r", "\n")
         found: list[str] = joined.to_pylist()
         return found
 

@@ -80,7 +80,7 @@ class Lookup:
         purged = self._deletions.gone(remote, [one for one in ids if one not in found])
         for place, record_id in zip(shipment.open, ids, strict=True):
             if found.get(record_id):
-                answers.accept(place, Effect.DELETED)
+                answers.accept(place, Effect.GONE if shipment.write.hard else Effect.DELETED)
             elif record_id in purged or (record_id not in found and not remote.tracks_deletions):
                 answers.accept(place, Effect.GONE)
             else:
@@ -179,7 +179,7 @@ def _equal(target: Target, mine: str | None, theirs: str | None) -> bool:
     field = target.field
     if _canonical(field, mine) == _canonical(field, theirs or ""):
         return True
-    return field.type in _NUMBERS and _rounded(field, mine) == _rounded(field, theirs or "")
+    return field.type in _NUMBERS and _same_number(_number(mine.strip()), _number(theirs or ""), field.scale)
 
 
 def _canonical_key(key: RemoteField, text: str) -> object:
@@ -219,9 +219,8 @@ def _number(text: str) -> Decimal | str:
         return text
 
 
-def _rounded(field: RemoteField, text: str) -> object:
-    """A number as a field of that scale may have kept it, which is a double."""
-    number = _number(text)
-    if isinstance(number, str):
-        return number
-    return round(float(number), field.scale)
+def _same_number(mine: Decimal | str, theirs: Decimal | str, scale: int) -> bool:
+    """Whether a field of that scale, which is a double, may have made one of the other."""
+    if isinstance(mine, str) or isinstance(theirs, str):
+        return False
+    return float(mine) == float(theirs) or abs(mine - theirs) <= Decimal(5).scaleb(-scale - 1)

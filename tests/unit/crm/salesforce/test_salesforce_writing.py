@@ -53,12 +53,11 @@ COLLECTION = "composite/sobjects"
 JOB = "750000000000001AAA"
 
 
-def batch(write: RemoteWrite, *rows: tuple[str | None, ...], keys: list[str] | None = None) -> list[pa.RecordBatch]:
+def batch(write: RemoteWrite, *rows: tuple[str | None, ...]) -> list[pa.RecordBatch]:
     """Rows of texts; an update's have IDS."""
-    ids: list[str | None] = (
-        [*IDS[: len(rows)]] if write.operation in {Operation.UPDATE, Operation.DELETE} else [None] * len(rows)
-    )
-    own = [range(len(rows)), ids, keys or [None] * len(rows)]
+    known: list[str | None] = [*IDS]
+    ids = known[: len(rows)] if write.operation in {Operation.UPDATE, Operation.DELETE} else [None] * len(rows)
+    own = [range(len(rows)), ids, [None] * len(rows)]
     columns = [*own, *zip(*rows, strict=True)] if write.fields else own
     schema = outgoing(write)
     arrays = [pa.array(list(one), kind) for one, kind in zip(columns, schema.types, strict=True)]
