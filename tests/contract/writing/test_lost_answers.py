@@ -3,7 +3,10 @@ the truth, and rows that are sent again by it are there exactly once."""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -30,6 +33,7 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "status", "status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."},
     {"type": "status", "status": 404, "html": True, "after_work": True},
     {"type": "truncate", "bytes": 3},
+    {"type": "cut_csv", "rows": 1},
     {"type": "expire_session"},
     {"type": "rewrite", "trick": "html"},
 )
@@ -234,6 +238,47 @@ def test_a_job_that_was_not_started_is_ended_before_its_rows_are_sent_again(
     assert find(connector, scene.write, scene.rows, token, scene.left_at).outcomes() == {Outcome.RETRY}
     assert find(connector, scene.write, scene.rows, "", scene.left_at).outcomes() == {Outcome.RETRY}
     assert scene.executed() == []
+
+
+def test_a_job_that_somebody_aborts_is_answered_row_by_row(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    scene = Scene(connector, sandbox, client, Operation.INSERT, BULK)
+    sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_waits", "rows": 3}}])
+
+    kept = threading.Event()
+
+    def abort() -> None:
+        assert kept.wait(20)
+        token = client.get("/jobs/ingest").json()["records"][0]["id"]
+        for _ in range(1_000):
+            if client.get(f"/jobs/ingest/{token}").json()["numberRecordsProcessed"] == 3:
+                break
+            time.sleep(0.01)
+        client.send("PATCH", f"/jobs/ingest/{token}", json={"state": "Aborted"})
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(abort)
+        first = send(connector, scene.write, scene.rows, keep=lambda token: kept.set())
+        other.result()
+    assert (len(first.where(Outcome.ACCEPTED)), len(first.where(Outcome.RETRY))) == (3, 2)
+    assert "ended as Aborted" in str(first.failure)
+    assert scene.settled(first).outcomes() == {Outcome.ACCEPTED}
+    assert scene.executed() == list(range(ROWS))
+
+
+def test_rows_that_lose_the_race_for_a_parent_may_be_sent_again(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    sandbox.switches(bulk_parents_contend=True, bulk_batch_rows=2)
+    (account,) = sandbox.insert("Account", [{"Name": "Wanted"}])
+    scene = Scene(connector, sandbox, client, Operation.UPDATE, BULK)
+    scene.write = replace(scene.write, fields=(*scene.write.fields, "AccountId"))
+    scene.rows = [{**row, "AccountId": account} for row in scene.rows]
+    first = send(connector, scene.write, scene.rows)
+    assert (len(first.where(Outcome.ACCEPTED)), first.failure) == (2, None)
+    assert {first.rows[row].symbol for row in first.where(Outcome.RETRY)} == {"UNABLE_TO_LOCK_ROW"}
+    assert scene.settled(first).outcomes() == {Outcome.ACCEPTED}
 
 
 @pytest.mark.parametrize("operation", Operation)

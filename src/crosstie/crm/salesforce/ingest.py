@@ -87,14 +87,24 @@ class IngestWriter:
             self._let_go(job.id, what)
             return _all(shipment, Outcome.RETRY, put.error)
         start = self._session.write("PATCH", path, f"start {what}", content=b'{"state":"UploadComplete"}')
-        cause = start.error if isinstance(start, Unwritten) else _not_started(job.id)
-        if not isinstance(start, Unwritten):
-            time.sleep((2 * self._patience.first).total_seconds())
         try:
-            return self._settle(shipment, self._status(job.id, what), cause)
+            return self._started(shipment, job.id, start)
         except ConnectorError as error:
             # A job that may be running is in doubt until its results are here.
             return _all(shipment, Outcome.DOUBT, error)
+
+    def _started(self, shipment: Shipment, job_id: str, start: Answer | Unwritten) -> Answered:
+        """A job whose start was answered is waited for; after any other answer it is asked whether it has begun."""
+        cause = start.error if isinstance(start, Unwritten) else _not_started(job_id)
+        if not isinstance(start, Unwritten):
+            try:
+                job = self._job(start, job_id)
+            except ProtocolError as error:
+                cause = error
+            else:
+                if job.state != "Open":
+                    return self._finish(shipment, job)
+        return self._settle(shipment, self._status(job_id, _what(shipment.write)), cause)
 
     def take_up(self, shipment: Shipment, token: str) -> Answered | None:
         """The answers of an earlier job; None when Salesforce no longer has it. A job that was not started is ended,

@@ -50,6 +50,8 @@ class Lookup:
     def find(self, shipment: Shipment, left_at: datetime) -> Answers:
         """The answers to all rows. An INSERT has nothing to be looked up by, and stays in doubt."""
         answers = Answers(shipment)
+        if not shipment.open:
+            return answers
         operation = shipment.write.operation
         if operation is Operation.INSERT:
             said = (
