@@ -267,6 +267,21 @@ def test_a_job_that_somebody_aborts_is_answered_row_by_row(
     assert scene.executed() == list(range(ROWS))
 
 
+def test_a_job_whose_data_is_refused_as_a_whole_executes_nothing(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    scene = Scene(connector, sandbox, client, Operation.INSERT, BULK)
+    sandbox.hide("Contact.Score__c")
+    try:
+        first = send(connector, scene.write, scene.rows)
+    finally:
+        sandbox.hide()
+    assert first.outcomes() == {Outcome.RETRY}
+    assert "Field name not found : Score__c" in str(first.failure)
+    assert scene.settled(first).outcomes() == {Outcome.ACCEPTED}
+    assert scene.executed() == list(range(ROWS))
+
+
 def test_rows_that_lose_the_race_for_a_parent_may_be_sent_again(
     connector: SalesforceConnector, sandbox: Sandbox, client: Client
 ) -> None:

@@ -142,8 +142,7 @@ class IngestWriter:
             failure = job_failure(ended.id, ended.state, ended.error_message or "")
         refused = ended.state == "Aborted" or (ended.error_message or "").startswith(_UNREADABLE)
         never_ran = refused and not ended.number_records_processed
-        answers = self._results.read(shipment, ended.id, _version(ended, self._session), failure, never_ran=never_ran)
-        return answers, failure
+        return self._results.read(shipment, ended.id, _version(ended, self._session), failure, never_ran=never_ran)
 
     def _wait(self, job: IngestJob, what: str, rows: int) -> IngestJob:
         """The job when it has ended. It says how far it is, and so when the next look is worth a call."""

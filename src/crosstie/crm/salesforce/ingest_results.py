@@ -66,9 +66,10 @@ class IngestResults:
 
     def read(
         self, shipment: Shipment, job_id: str, version: str, failure: ConnectorError | None, *, never_ran: bool
-    ) -> Answers:
-        """The answers to all rows. Raises ProtocolError when the results are not those of exactly the rows that were
-        sent; with `never_ran` no result at all means that nothing was executed."""
+    ) -> tuple[Answers, ConnectorError | None]:
+        """The answers to all rows, and the failure if it left rows without an answer of their own. Raises ProtocolError
+        when the results are not those of exactly the rows that were sent; with `never_ran` no result at all means that
+        nothing was executed."""
         header = shipment.headers()
         successful = self._result(job_id, version, "successfulResults", ["sf__Id", "sf__Created", *header])
         failed = self._result(job_id, version, "failedResults", ["sf__Id", "sf__Error", *header])
@@ -77,7 +78,7 @@ class IngestResults:
         answers = Answers(shipment)
         if never_ran and failure is not None and not any(found):
             answers.whole(shipment.open, Outcome.RETRY, failure)
-            return answers
+            return answers, failure
         if sum(found) != len(shipment.open):
             raise ProtocolError(
                 f"The bulk job {job_id} gives {found[0]:,} successful, {found[1]:,} failed and {found[2]:,} "
@@ -94,7 +95,7 @@ class IngestResults:
         said = (failure.code, failure.message) if failure else ("UNPROCESSED", "The job did not come to this row.")
         for place in join.places(unprocessed, 0):
             answers.set(place, Outcome.RETRY, *said)
-        return answers
+        return answers, failure if found[2] else None
 
     def _successful(self, answers: Answers, shipment: Shipment, join: _Join, successful: pa.Table, job_id: str) -> None:
         operation = shipment.write.operation

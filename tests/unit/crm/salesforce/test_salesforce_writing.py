@@ -290,6 +290,33 @@ def test_results_that_cannot_be_of_what_was_sent_acknowledge_nothing(org: Org, m
     assert outcomes(found) == ["doubt"] * 3
 
 
+def test_data_that_something_on_the_way_took_is_not_started() -> None:
+    org = bulk_org(HEADER)
+    org.answers[f"jobs/ingest/{JOB}/batches"] = always(200, b"<html>sign in</html>")
+    found = by_bulk(org)
+    assert "HTTP 200 instead of 201" in str(found.failure)
+    assert outcomes(found) == ["retry"] * 3
+    # The one PATCH is the end of the job.
+    assert [entry.split()[0] for entry in org.seen if entry.endswith(JOB)] == ["PATCH"]
+
+
+def test_a_named_assignment_rule_runs_in_a_job() -> None:
+    seen: list[bytes] = []
+
+    def keep(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.content)
+        return answer(400, [{"errorCode": "INVALIDENTITY", "message": "no"}], Date=DATE)
+
+    write = replace(BULK, assignment="01Q000000000001EAA")
+    rows = batch(write, ("a", None))
+    found = Org(answers={"jobs/ingest": keep}).connector().send(write, rows, lambda token: None)
+    assert seen == [
+        b'{"object":"Lead","operation":"insert","contentType":"CSV","columnDelimiter":"COMMA","lineEnding":"LF",'
+        b'"assignmentRuleId":"01Q000000000001EAA"}'
+    ]
+    assert (outcomes(found), found.failure and found.failure.code) == (["retry"], "INVALIDENTITY")
+
+
 @pytest.mark.parametrize(
     ("text", "fields"),
     [
