@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from crosstie.crm.writing import Writer
 from crosstie.model import IndexRange, RemoteObject
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Usage:
     reopened: int = 0
 
 
-class Connector(Protocol):
+class Connector(Writer, Protocol):
     """A connector for one external account. Thread-safe: `fetch` may run on several threads at once.
 
     Every method raises AuthError, UnavailableError, RequestError or ProtocolError of `crosstie.errors`.

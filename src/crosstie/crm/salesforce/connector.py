@@ -1,12 +1,11 @@
-"""The connector for Salesforce, reading side."""
+"""The connector for Salesforce: reads here, writes by its writer."""
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -27,13 +26,19 @@ from crosstie.crm.salesforce import describe, soql
 from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
 from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
-from crosstie.crm.salesforce.literals import wire_instant
+from crosstie.crm.salesforce.packing import Lanes
 from crosstie.crm.salesforce.pages import PageReader, PagesSeen
+from crosstie.crm.salesforce.replication import safe_end
 from crosstie.crm.salesforce.retrieve import RETRIEVE, RetrieveReader, is_retrieved, road_for_ids
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
+from crosstie.crm.salesforce.writer import SalesforceWriter
+from crosstie.crm.writing import DeletedRecords, Packing, RemoteWrite, Sent
 from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
 from crosstie.model import RemoteObject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +49,10 @@ DELETION_DAYS = 15
 
 _IDS_PER_CALL = 500
 _TOO_LONG = "QUERY_TOO_LONG"
-_BAD_REPLICATION_DATE = "INVALID_REPLICATION_DATE"
-_REPLICATION_SPAN = timedelta(minutes=2)  # start must precede end by more than a minute
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
 
 
 class SalesforceConnector:
-    """Reads one Salesforce org. Thread-safe. Signs in at the first call; close it when done."""
+    """Reads and writes one Salesforce org. Thread-safe. Signs in at the first call; close it when done."""
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class SalesforceConnector:
         patience: Patience | None = None,
         retries: Retries | None = None,
         timeouts: Timeouts | None = None,
+        lanes: Lanes | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._session = Session(
@@ -82,6 +85,9 @@ class SalesforceConnector:
         self._patience = patience or Patience()
         self._probed: dict[str, Fetched] = {}
         self._pages_seen = PagesSeen()
+        self._writer = SalesforceWriter(
+            self._session, self._rows, self.server_time, patience=self._patience, lanes=lanes or Lanes()
+        )
 
     @property
     def kind(self) -> str:
@@ -155,36 +161,8 @@ class SalesforceConnector:
         return now
 
     def safe_end(self, query: RemoteQuery, end: datetime) -> datetime:
-        """The whole minute at or before `end` up to which no open transaction can hold back a change.
-
-        One call, getUpdated over two minutes (REST API guide, sObject Get Updated): its `latestDateCovered` is earlier
-        than the end while a transaction is open. No call for objects that are not replicateable."""
-        last = _minute(end)
-        if not query.object.tracks_deletions:
-            return last
-        ends = f"start={_stamp(last - _REPLICATION_SPAN)}&end={_stamp(last)}"
-        try:
-            answer = self._session.get(
-                f"sobjects/{query.object.name}/updated/?{ends}", f"changes of {query.object.name}"
-            )
-        except RequestError as error:
-            # Older versions fail instead of answering, and name the date in the message.
-            found = _STAMP.search(error.message) if error.code == _BAD_REPLICATION_DATE else None
-            if found is None:
-                raise
-            return min(last, _minute(wire_instant(found.group())))
-        body = answer.json()
-        covered = body.get("latestDateCovered") if isinstance(body, dict) else None
-        if not isinstance(covered, str):
-            raise ProtocolError("getUpdated gave no latestDateCovered.", hint=REPORT, request_id=answer.request_id)
-        try:
-            return min(last, _minute(wire_instant(covered)))
-        except RequestError as error:
-            raise ProtocolError(
-                f"The latestDateCovered of getUpdated is no date: {error.message}",
-                hint=REPORT,
-                request_id=answer.request_id,
-            ) from error
+        """See `replication.safe_end`."""
+        return safe_end(self._session, query, end)
 
     def count(self, query: RemoteQuery) -> int:
         """How many records the query gives now; one call, or one for each cut of a long list."""
@@ -230,7 +208,7 @@ class SalesforceConnector:
             return Opened(
                 partitions=RetrieveReader(self._session, query).partitions(),
                 road=Road.PAGES,
-                reason=f"collections: {expected:,} records are asked for by id",
+                reason=f"collections: {len(query.ids or ()):,} records are asked for by id",
                 expected_rows=expected,
             )
         return Opened(
@@ -351,6 +329,30 @@ class SalesforceConnector:
             return RetrieveReader(self._session, query).fetch(partition)
         return self._paged(query).fetch(partition)
 
+    def packing(self, write: RemoteWrite, rows: int) -> Packing:
+        """How to send so many rows; no call."""
+        return self._writer.packing(write, rows)
+
+    def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], keep: Callable[[str], None]) -> Sent:
+        """Sends one shipment; see `SalesforceWriter.send`."""
+        return self._writer.send(write, rows, keep)
+
+    def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, token: str, left_at: datetime) -> Sent:
+        """Finds out what became of a shipment; see `SalesforceWriter.find`."""
+        return self._writer.find(write, rows, token=token, left_at=left_at)
+
+    def deleted(self, object: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
+        """What was deleted from `start` to `end`; see `Deletions.deleted`."""
+        return self._writer.deleted(object, start, end)
+
+    def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
+        """All rows of a query, one partition after the other."""
+        partitions = list(self.open(query, lambda token: None).partitions)
+        while partitions:
+            fetched = self.fetch(query, partitions.pop(0))
+            partitions.extend(fetched.partitions)
+            yield from fetched.batches
+
     def close(self, *, token: str = "") -> None:
         """Deletes the bulk job when told to, and closes every connection. A job that can't be deleted is no error:
         it is gone already, or goes by itself after seven days."""
@@ -361,14 +363,6 @@ class SalesforceConnector:
             log.info("The bulk job %s was not deleted, it expires by itself: %s", token, error.message)
         finally:
             self._session.close()
-
-
-def _minute(instant: datetime) -> datetime:
-    return instant.astimezone(UTC).replace(second=0, microsecond=0)
-
-
-def _stamp(instant: datetime) -> str:
-    return quote(f"{instant:%Y-%m-%dT%H:%M:%S}+00:00", safe="")
 
 
 def _member(answer: Answer, name: str) -> int:

@@ -19,6 +19,8 @@ _UNAVAILABLE = frozenset({"SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION"})
 _FORBIDDEN = frozenset(
     {"API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "INSUFFICIENT_ACCESS", "INSUFFICIENT_ACCESS_OR_READONLY"}
 )
+_REFUSING = frozenset({400, 403, 404, 405, 409, 410, 412, 413, 414, 415, 431})
+_CUT_SHORT = frozenset({"REQUEST_RUNNING_TOO_LONG", QUERY_TIMEOUT})
 _MESSAGE_CHARACTERS = 400
 _QUOTA_WAIT = timedelta(hours=1)
 
@@ -86,6 +88,15 @@ def error_of(answer: Answer, account: str) -> ConnectorError:
         code=shown,
         request_id=request_id,
     )
+
+
+def refuses_whole_call(answer: Answer) -> bool:
+    """Whether the answer proves that nothing was executed: Salesforce itself names what is wrong with the request, or
+    that it takes none now. A body that is not Salesforce's may come from something on the way, behind the work."""
+    if answer.status not in _REFUSING or not answer.body.lstrip().startswith(b"["):
+        return False
+    code, _ = code_and_message(answer)
+    return bool(code) and code not in _UNAVAILABLE and code not in _CUT_SHORT
 
 
 def _limit(answer: Answer, account: str, message: str) -> ConnectorError:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from string import ascii_letters, ascii_uppercase, digits
 
 _FORM = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?", re.ASCII)
 _CHECKSUMS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _GROUP = 5
+_CAPITALS = str.maketrans({one: "1" if one in ascii_uppercase else "0" for one in digits + ascii_letters})
+_MARKS = {f"{number:05b}"[::-1]: mark for number, mark in enumerate(_CHECKSUMS)}
 
 
 def complete_id(text: str) -> str | None:
@@ -27,10 +30,8 @@ def complete_id(text: str) -> str | None:
 
 def _checksum(short: str) -> str:
     """Three characters, each with a bit for each capital of five."""
-    groups = [short[start : start + _GROUP] for start in range(0, len(short), _GROUP)]
-    return "".join(
-        _CHECKSUMS[sum(1 << place for place, one in enumerate(group) if "A" <= one <= "Z")] for group in groups
-    )
+    capitals = short.translate(_CAPITALS)
+    return _MARKS[capitals[:5]] + _MARKS[capitals[5:10]] + _MARKS[capitals[10:]]
 
 
 def _in_case(character: str, marks: str, place: int) -> str:

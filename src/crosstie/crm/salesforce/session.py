@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from crosstie.crm.connector import Usage
 from crosstie.crm.http import (
     ERROR_LIMIT_BYTES,
     JSON_LIMIT_BYTES,
+    NOT_SENT,
     REPORT,
     Answer,
     Call,
@@ -27,9 +28,9 @@ from crosstie.crm.http import (
 )
 from crosstie.crm.inflate import whole_number
 from crosstie.crm.salesforce.auth import SignedIn, sign_in
-from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of
+from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of, refuses_whole_call
 from crosstie.crm.salesforce.settings import SalesforceSettings
-from crosstie.errors import AuthError, ProtocolError, UnavailableError
+from crosstie.errors import AuthError, ConnectorError, ProtocolError, UnavailableError
 
 T = TypeVar("T", Answer, Stream)
 
@@ -39,6 +40,14 @@ _RETRY_SENTENCES = 50
 # The per-app suffix ("; per-app-api-usage=17/250(appName=x)") may stand before or behind.
 _METER = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
 _NOT_RENEWABLE = ("Connected app is not attached to Agent", "This session is not valid for use with the REST API")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwritten:
+    """A write whose call failed as a whole. `proved`: it was not executed; else nobody knows."""
+
+    error: ConnectorError
+    proved: bool
 
 
 class Session:
@@ -175,6 +184,40 @@ class Session:
             answer.refuse_cut()
         if answer.status >= 400:
             raise error_of(answer, self.account)
+        return answer
+
+    def write(
+        self,
+        method: str,
+        path: str,
+        what: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
+        content_type: str = "application/json; charset=UTF-8",
+        version: str = "",
+    ) -> Answer | Unwritten:
+        """One call that changes something, sent once, but for an expired session: a 401 proves “not executed”. What
+        fails before it leaves, or is refused as a whole, proves it too; everything else leaves it in doubt."""
+        left = False
+
+        def send(call: Call) -> Answer:
+            nonlocal left
+            left = True
+            answer = self.http.send(call)
+            left = answer.status != 401
+            return answer
+
+        sent = {"Accept": "application/json", **(headers or {}), **({"Content-Type": content_type} if content else {})}
+        try:
+            url = self.url(path, version=version)
+            answer = self._authorised(Call(method=method, url=url, what=what, headers=sent, body=content), send)
+            if answer.body:
+                answer.refuse_cut()
+        except ConnectorError as error:
+            return Unwritten(error=error, proved=not left or error.code in {NOT_SENT, "CERTIFICATE"})
+        if answer.status >= 400:
+            return Unwritten(error=error_of(answer, self.account), proved=refuses_whole_call(answer))
         return answer
 
     def stream(self, path: str, what: str, *, headers: Mapping[str, str], version: str = "") -> Stream:
