@@ -33,7 +33,7 @@ from crosstie.crm.salesforce.retrieve import RETRIEVE, RetrieveReader, is_retrie
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.crm.salesforce.writer import SalesforceWriter
-from crosstie.crm.writing import DeletedRecords, Packing, RemoteWrite, Sent
+from crosstie.crm.writing import DeletedRecords, Packing, Pauses, RemoteWrite, Sent
 from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
 from crosstie.model import RemoteObject
 
@@ -68,8 +68,10 @@ class SalesforceConnector:
         retries: Retries | None = None,
         timeouts: Timeouts | None = None,
         lanes: Lanes | None = None,
+        pauses: Pauses | None = None,
         transport: Transport | None = None,
     ) -> None:
+        self._pauses = pauses or Pauses()
         self._session = Session(
             settings,
             account=account,
@@ -328,6 +330,11 @@ class SalesforceConnector:
         if partition.payload.get("road") == RETRIEVE:
             return RetrieveReader(self._session, query).fetch(partition)
         return self._paged(query).fetch(partition)
+
+    @property
+    def pauses(self) -> Pauses:
+        """How patiently writing goes on after failures."""
+        return self._pauses
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """How to send so many rows; no call."""
