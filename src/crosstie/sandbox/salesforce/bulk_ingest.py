@@ -231,9 +231,7 @@ class BulkIngest:
             message = "hardDelete operation requires special user profile permission"
             raise ApiError(400, "FEATURENOTENABLED", f"{message}, please contact your system administrator")
         name, key = self._target(given, operation)
-        rule = given.get("assignmentRuleId")
-        if rule is not None and (not isinstance(rule, str) or to_18(rule) is None):
-            raise ApiError(400, "INVALIDJOB", f"Invalid assignmentRuleId: {rule}")
+        rule = self._rule(given.get("assignmentRuleId"), name, operation)
         now = self._org.now_stamp()
         return IngestJob(
             id=new_job_id(self._org),
@@ -248,6 +246,17 @@ class BulkIngest:
             delimiter=delimiter,
             line_ending=line_ending,
         )
+
+    def _rule(self, given: Any, name: str, operation: str) -> str | None:
+        """The assignment rule that the job runs, which must be one of the object."""
+        if given is None:
+            return None
+        try:
+            if operation in ("insert", "update", "upsert"):
+                return self._org.rules.named(name, str(given)).id
+        except ApiError as error:
+            raise ApiError(400, "INVALIDJOB", f"Invalid assignmentRuleId: {given}") from error
+        raise ApiError(400, "INVALIDJOB", f"An assignment rule can't run with the operation {operation}")
 
     def _target(self, given: dict[str, Any], operation: str) -> tuple[str, str | None]:
         """The object, and the key of an upsert, under their own names."""

@@ -14,6 +14,8 @@ from crosstie.sandbox.salesforce.visibility import count_change
 OTHER_USER_ID = make_id("005", 2)
 """Who makes the changes: never the integration user, whose echoes a client may drop."""
 FIRST_PRIME = 7919
+MOST_LOSERS = 2
+"""Records that one merge can take up, beside the one that stays."""
 
 
 class Changes:
@@ -68,9 +70,31 @@ class Changes:
 
     def undelete(self, name: str, ids: list[str]) -> None:
         """Takes records out of the recycle bin."""
-        with self._org.database.writing():
+        now = self._org.now_stamp()
+        with self._org.database.writing() as connection:
             for record_id in ids:
-                self._records.undelete(self._sobject(name), record_id_of(record_id))
+                self._org.bin.undelete(connection, self._sobject(name), record_id_of(record_id), now)
+
+    def merge(self, name: str, master: str, losers: list[str]) -> list[str]:
+        """Merges up to two records into another, as a user does; returns the records that refer to it now instead."""
+        sobject = self._sobject(name)
+        complete, others = record_id_of(master), [record_id_of(one) for one in losers]
+        if sobject.field("MasterRecordId") is None:
+            raise ApiError(400, "INVALID_TYPE", f"{sobject.name} can't be merged")
+        if not 1 <= len(others) <= MOST_LOSERS or len({complete, *others}) <= len(others):
+            raise ApiError(400, "INVALID_INPUT", f"a merge needs a master and 1 to {MOST_LOSERS} other records")
+        with self._org.database.writing() as connection:
+            for record_id in (complete, *others):
+                self._records.require(connection, sobject, record_id)
+            return self._org.bin.merge(
+                connection,
+                self._org.full_catalog,
+                sobject,
+                complete,
+                others,
+                now=self._org.now_stamp(),
+                user_id=OTHER_USER_ID,
+            )
 
     def purge(self, name: str, ids: list[str]) -> None:
         """Deletes records for good."""

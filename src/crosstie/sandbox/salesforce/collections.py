@@ -14,19 +14,9 @@ from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    SeveralRecords,
-    Writer,
-    doubled_ids,
-    duplicate_id,
-    duplicate_key,
-    record_id_of,
-    row_id,
-    row_refusal,
-    several_records,
-)
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
+from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_refusal, several_records
 from crosstie.sandbox.salesforce.schema import quoted
 
 MAX_ROWS = 200
@@ -140,7 +130,7 @@ class Collections:
 
     def _each(self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool) -> Response:
         """Runs `work` on every row, in order; with allOrNone one failure undoes all."""
-        writer = writer_of(call)
+        writer = writer_of(call, self._org)
         with self._org.database.writing() as connection:
             connection.execute("SAVEPOINT collection")
             answers = [_row_answer(connection, row, work, writer) for row in rows]

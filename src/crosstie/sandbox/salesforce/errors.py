@@ -13,18 +13,30 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 
 class ApiError(Exception):
-    """A refused request or row: HTTP status, error code, message and the fields at fault."""
+    """A refused request or row: HTTP status, error code, message and the fields at fault.
 
-    def __init__(self, status: int, code: str, message: str, fields: list[str] | None = None) -> None:
+    `members` are what REST tells of it beyond that.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        fields: list[str] | None = None,
+        *,
+        members: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.fields = fields
+        self.members = members or {}
 
     def entry(self) -> dict[str, Any]:
         """The error as REST lists it; `fields` appears for DML errors only."""
-        entry: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        entry: dict[str, Any] = {**self.members, "message": self.message, "errorCode": self.code}
         if self.fields is not None:
             entry["fields"] = self.fields
         return entry

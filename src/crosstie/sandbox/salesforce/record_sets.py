@@ -19,17 +19,20 @@ from crosstie.sandbox.salesforce.records import (
     Writer,
     check_allowed,
     doubled_ids,
+    is_required,
+    record_id_of,
+    row_id,
+    take_numbers,
+)
+from crosstie.sandbox.salesforce.row_errors import (
     duplicate_id,
     duplicate_key,
     duplicate_value,
-    is_required,
-    record_id_of,
+    entity_deleted,
     required_missing,
-    row_id,
     row_locked,
     row_refusal,
     several_records,
-    take_numbers,
 )
 from crosstie.sandbox.salesforce.row_statements import insert_rows, json_list, update_rows
 from crosstie.sandbox.salesforce.schema import quoted
@@ -41,13 +44,18 @@ class RecordSets:
 
     def __init__(self, org: Org, records: Records) -> None:
         self._org = org
+        self._records = records
         self._rows = RecordRows(records)
+
+    def _one_by_one(self, sobject: SObject, writer: Writer) -> bool:
+        """Whether each row must be looked at by itself: it becomes visible later, or may be a duplicate."""
+        return bool(writer.late) or (writer.duplicates is not None and bool(self._org.rules.of_duplicates(sobject)))
 
     def insert(
         self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], count: int, writer: Writer
     ) -> list[Outcome]:
         """Creates `count` records."""
-        if writer.late:
+        if self._one_by_one(sobject, writer):
             return self._rows.insert(connection, sobject, cells, count, writer)
         try:
             check_allowed(sobject, "insert")
@@ -55,6 +63,7 @@ class RecordSets:
             return [Outcome(None, error=error)] * count
         refused = refused_cells(cells, inserting=True)
         self._require_values(sobject, cells, count, refused)
+        cells = _owned(sobject, cells, count, self._org.rules.owner(sobject, writer.assignment))
         twins = self._check_unique(connection, sobject, cells, count, refused)
         rows = [row for row in range(count) if row not in refused and row not in twins]
         ids: dict[int, str] = {}
@@ -93,7 +102,11 @@ class RecordSets:
         ids, refused = _complete_ids(given, "update")
         known = [record_id for record_id in ids if record_id is not None]
         unique = any(one.field.unique for one in cells)
-        if writer.late or len(set(known)) < len(known) or (unique and self._clash(connection, sobject, cells, ids)):
+        if (
+            self._one_by_one(sobject, writer)
+            or len(set(known)) < len(known)
+            or (unique and self._clash(connection, sobject, cells, ids))
+        ):
             return self._rows.update(connection, sobject, given, cells, writer)
         self._check_living(connection, sobject, ids, refused, "update")
         return self._change(connection, sobject, ids, refused, cells, writer)
@@ -115,6 +128,7 @@ class RecordSets:
                 for row, value in enumerate(one.values):
                     if value is None:
                         refused.setdefault(row, required_missing([one.field.name]))
+        cells = _owned(sobject, cells, len(ids), self._records.owner_by_change(sobject, writer))
         rows = [row for row in range(len(ids)) if row not in refused]
         if rows:
             living = [str(ids[row]) for row in rows]
@@ -148,7 +162,7 @@ class RecordSets:
                 outcomes[row] = Outcome(None, error=duplicate_id(text))
             elif key.type != "id" and times[same[row]] > 1:
                 outcomes[row] = Outcome(None, error=duplicate_key(key, text, code))
-        if writer.late or any(one.field.unique for one in cells):
+        if self._one_by_one(sobject, writer) or any(one.field.unique for one in cells):
             rows = [row for row in range(len(given)) if row not in outcomes]
             texts, columns = [given[row] for row in rows], [one.at(rows) for one in cells]
             results = self._rows.upsert(connection, sobject, key, texts, columns, writer)
@@ -168,8 +182,8 @@ class RecordSets:
         seen: set[str] = set()
         for row, record_id in enumerate(ids):
             if row not in refused and record_id in seen:
-                gone = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
-                refused[row] = row_refusal(not_found()) if hard else gone
+                gone = row_refusal(not_found()) if hard and not self._org.switches.purged_as_deleted else None
+                refused[row] = gone or entity_deleted()
             seen.add(str(record_id))
         living = [str(record_id) for row, record_id in enumerate(ids) if row not in refused]
         if living:
@@ -249,9 +263,9 @@ class RecordSets:
             if record_id is None:
                 continue
             if row not in there:
-                refused[row] = row_refusal(not_found())
+                refused[row] = row_refusal(self._records.missing(connection, sobject, record_id))
             elif there[row]:
-                refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+                refused[row] = entity_deleted()
         self._check_open(sobject, ids, refused, operation)
 
     def _check_open(
@@ -342,6 +356,14 @@ class RecordSets:
             if any(record_id != ids[row] for row, others in found.items() for record_id in others):
                 return True
         return False
+
+
+def _owned(sobject: SObject, cells: list[Cells], count: int, owner: str | None) -> list[Cells]:
+    """The cells with the owner whom an assignment rule gives the records to, if any."""
+    item = sobject.field("OwnerId")
+    if owner is None or item is None:
+        return cells
+    return [*(one for one in cells if one.field.name != item.name), Cells(field=item, values=[owner] * count)]
 
 
 def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], dict[int, ApiError]]:

@@ -14,7 +14,6 @@ from crosstie.sandbox.salesforce.values import read_datetime
 from crosstie.sandbox.salesforce.visibility import oldest_open_transaction
 
 UPDATED_REACH = timedelta(days=30)
-DELETED_REACH = timedelta(days=15)
 MAX_IDS = 600_000
 
 
@@ -66,8 +65,10 @@ class Replication:
         )
 
     def _earliest_available(self) -> datetime:
-        """Fifteen days back, or the last purge of the log if that is later."""
-        reach = (self._org.clock.now() - DELETED_REACH).replace(second=0, microsecond=0)
+        """As far back as the recycle bin reaches, or the last purge of the log if that is later."""
+        reach = (self._org.clock.now() - timedelta(days=self._org.switches.recycle_bin_days)).replace(
+            second=0, microsecond=0
+        )
         purged = self._org.database.setting("delete_log_purged")
         return reach if purged is None else max(reach, datetime.fromisoformat(purged))
 

@@ -7,6 +7,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """What a control request may set: sizes, quotas, and the facts that the fact sheet marks as unsure."""
 
     daily_requests: int = 100_000
+    assignment_on_update: bool = True
+    """Sforce-Auto-Assign holds for records that are changed too, as its page says, not only for new ones."""
     daily_requests_per_app: int = 0
     """Calls in 24 hours that the connected app may make; 0 for no limit of its own."""
     bulk_page_rows: int = 50_000
@@ -66,6 +68,14 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the OAuth password flow is open; new orgs block it."""
     logins_per_hour: int = 0
     """Sign-ins in an hour of the sandbox's clock; 0 for no limit (the platform's is about 3,600)."""
+    duplicate_result_key: str = "duplicateResut"
+    """The member of DUPLICATES_DETECTED that tells of the other records; the spelling is Salesforce's own."""
+    missing_id_code: str = "NOT_FOUND"
+    """What a single update or deletion answers of a record that is not there."""
+    purged_as_deleted: bool = False
+    """A record that is gone from the recycle bin is ENTITY_IS_DELETED, instead of as if it had never been."""
+    recycle_bin_days: float = 15.0
+    """How long deleted records stay in the bin, and deletions can be asked for."""
     duplicate_key_code: str = "DUPLICATE_VALUE"
     """The row error of an external id that comes twice in one call."""
     duplicate_ids_refused: bool = True
@@ -85,6 +95,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
 
 UNSURE: dict[str, object] = {
+    "assignment_on_update": False,
     "bulk_datetime_offset": True,
     "bulk_early_results_refused": True,
     "bulk_failed_ids": False,
@@ -96,11 +107,14 @@ UNSURE: dict[str, object] = {
     "double_exponents": True,
     "duplicate_ids_refused": False,
     "duplicate_key_code": "DUPLICATE_EXTERNAL_ID",
+    "duplicate_result_key": "duplicateResult",
     "email_lowered": True,
     "graph_repeats_error": True,
     "late_fails_replication": True,
+    "missing_id_code": "INVALID_CROSS_REFERENCE_KEY",
     "not_modified_counted": False,
     "password_flow": False,
+    "purged_as_deleted": True,
     "query_values_at_start": True,
     "record_count_share": 0.9,
     "retired_status": 404,

@@ -1,0 +1,108 @@
+"""The recycle bin: deleted records wait in it, come back from it, and are gone for good after fifteen days.
+
+Sources: "undelete()", "merge()", SOAP API guide; "getDeleted()" for the life of the bin. What is deleted is told by
+the delete log, which outlives the records.
+"""
+
+import sqlite3
+
+from crosstie.sandbox.database import Database
+from crosstie.sandbox.salesforce.catalog import Catalog, SObject
+from crosstie.sandbox.salesforce.errors import ApiError
+from crosstie.sandbox.salesforce.schema import quoted
+from crosstie.sandbox.salesforce.visibility import count_change
+
+PRECISION = len("2026-11-23T01:07")
+"""Of a stamp, as much as must have changed before the bin is looked at again."""
+
+
+class RecycleBin:
+    """The bin of one org."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._emptied = ""
+        """The stamp up to which everything is known to be gone; empty when nothing is."""
+
+    def expire(self, catalog: Catalog, until: str) -> None:
+        """Removes what was deleted before `until`, a stamp; it stays in the delete log."""
+        since = self._emptied
+        if until[:PRECISION] == since[:PRECISION]:
+            return
+        # A clock that was set back, or stamps of before this one's first look: all of it.
+        since = since if since < until else ""
+        due = "SELECT object, id FROM sandbox_delete_log WHERE deleted_at >= ? AND deleted_at < ?"
+        with self._database.reading() as connection:
+            waiting = connection.execute(due + " LIMIT 1", (since, until)).fetchone()
+        if waiting is not None:
+            with self._database.writing() as connection:
+                _empty(connection, catalog, connection.execute(due, (since, until)).fetchall())
+        self._emptied = until
+
+    def undelete(self, connection: sqlite3.Connection, sobject: SObject, record_id: str, now: str) -> None:
+        """Takes a record out of the bin with its old id and a new stamp; one that was merged is its own again.
+
+        Raises ApiError when it is not in the bin. On the real platform SOAP and Apex do this, REST can't.
+        """
+        table = quoted(sobject.table)
+        merged = ", MasterRecordId = NULL" if sobject.field("MasterRecordId") else ""
+        done = connection.execute(
+            f"UPDATE {table} SET IsDeleted = 0, SystemModstamp = ?{merged} WHERE Id = ? AND IsDeleted = 1",
+            (now, record_id),
+        )
+        if not done.rowcount:
+            raise ApiError(400, "UNDELETE_FAILED", f"Entity is not in the recycle bin: {record_id}", [])
+        connection.execute("DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id))
+        count_change(connection)
+
+    def merge(
+        self,
+        connection: sqlite3.Connection,
+        catalog: Catalog,
+        sobject: SObject,
+        master: str,
+        losers: list[str],
+        *,
+        now: str,
+        user_id: str,
+    ) -> list[str]:
+        """Moves the losers into the bin with MasterRecordId, and what refers to them to the master.
+
+        Expects living records; returns the ids of the records that refer to another one now. Their stamps move, and
+        that of the master.
+        """
+        table = quoted(sobject.table)
+        for loser in losers:
+            connection.execute(
+                f"UPDATE {table} SET IsDeleted = 1, MasterRecordId = ?, SystemModstamp = ? WHERE Id = ?",
+                (master, now, loser),
+            )
+            connection.execute("INSERT OR REPLACE INTO sandbox_delete_log VALUES (?, ?, ?)", (sobject.name, loser, now))
+        moved: list[str] = []
+        for child in catalog.objects.values():
+            for item in child.fields.values():
+                if item.type == "reference" and sobject.name in item.reference_to and item.name != "MasterRecordId":
+                    for loser in losers:
+                        rows = connection.execute(
+                            f"UPDATE {quoted(child.table)} SET {quoted(item.name)} = ?, SystemModstamp = ?,"
+                            f" LastModifiedDate = ?, LastModifiedById = ? WHERE {quoted(item.name)} = ? RETURNING Id",
+                            (master, now, now, user_id, loser),
+                        )
+                        moved += [row[0] for row in rows]
+        connection.execute(
+            f"UPDATE {table} SET SystemModstamp = ?, LastModifiedDate = ?, LastModifiedById = ? WHERE Id = ?",
+            (now, now, user_id, master),
+        )
+        count_change(connection)
+        return sorted(set(moved) - set(losers))
+
+
+def _empty(connection: sqlite3.Connection, catalog: Catalog, waiting: list[tuple[str, str]]) -> None:
+    for name in {name for name, _ in waiting}:
+        sobject = catalog.object(name)
+        if sobject is not None and sobject.field("IsDeleted"):
+            connection.executemany(
+                f"DELETE FROM {quoted(sobject.table)} WHERE Id = ? AND IsDeleted = 1",
+                ((record_id,) for other, record_id in waiting if other == name),
+            )
+    count_change(connection)
