@@ -368,8 +368,9 @@ class BulkIngest:
     def _forget_old(self) -> None:
         """Jobs and their results vanish seven days after they ended."""
         oldest = self._org.clock.now() - KEPT_FOR
+        ends = {*TERMINAL, "Open"} if self._org.switches.open_jobs_expire else set(TERMINAL)
         for job in list(self._jobs.values()):
-            if job.state in TERMINAL and read_stamp(job.changed) < oldest:
+            if job.state in ends and read_stamp(job.changed) < oldest:
                 self._forget(job.id)
 
     def _forget(self, job_id: str) -> None:

@@ -73,7 +73,9 @@ class Changes:
         now = self._org.now_stamp()
         with self._org.database.writing() as connection:
             for record_id in ids:
-                self._org.bin.undelete(connection, self._sobject(name), record_id_of(record_id), now)
+                self._org.bin.undelete(
+                    connection, self._org.full_catalog, self._sobject(name), record_id_of(record_id), now
+                )
 
     def merge(self, name: str, master: str, losers: list[str]) -> list[str]:
         """Merges up to two records into another, as a user does; returns the records that refer to it now instead."""

@@ -5,6 +5,7 @@ Source: "sObject Collections", REST API guide.
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +15,10 @@ from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
+from crosstie.sandbox.salesforce.record_rows import folded
 from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
-from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_refusal, several_records
+from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_locked, row_refusal, several_records
 from crosstie.sandbox.salesforce.schema import quoted
 
 MAX_ROWS = 200
@@ -68,6 +70,8 @@ class Collections:
             raise not_found(f"Provided external ID field does not exist or is not accessible: {call.args['key']}")
         rows, all_or_none = _rows(call)
         values = [_key_value(row, key.name) for row in rows]
+        same = folded(key, [value or "" for value in values])
+        twice = {value for value, alike in zip(values, same, strict=True) if same.count(alike) > 1}
         ids = (value or "" for value in values) if key.type == "id" else ()
         doubled = doubled_ids(ids) if self._refuses_doubled() else frozenset()
 
@@ -77,7 +81,7 @@ class Collections:
                 raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
             if to_18(value) in doubled:
                 raise duplicate_id(value)
-            if key.type != "id" and values.count(value) > 1:
+            if key.type != "id" and value in twice:
                 raise duplicate_key(key, value, self._org.switches.duplicate_key_code)
             given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
             try:
@@ -131,14 +135,30 @@ class Collections:
     def _each(self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool) -> Response:
         """Runs `work` on every row, in order; with allOrNone one failure undoes all."""
         writer = writer_of(call, self._org)
-        with self._org.database.writing() as connection:
-            connection.execute("SAVEPOINT collection")
-            answers = [_row_answer(connection, row, work, writer) for row in rows]
-            if all_or_none and not all(answer["success"] for answer in answers):
-                connection.execute("ROLLBACK TO collection")
-                answers = [_rolled_back(answer) for answer in answers]
-            connection.execute("RELEASE collection")
+        hold = self._org.switches.collection_seconds
+        parents = self._parents(rows) if self._org.switches.parents_contend else [set[str]() for _ in rows]
+        with self._org.contention.holding(set[str]().union(*parents)) as taken:
+            with self._org.database.writing() as connection:
+                connection.execute("SAVEPOINT collection")
+                answers = [
+                    _row_answer(connection, row, work, writer, taken & refers)
+                    for row, refers in zip(rows, parents, strict=True)
+                ]
+                if all_or_none and not all(answer["success"] for answer in answers):
+                    connection.execute("ROLLBACK TO collection")
+                    answers = [_rolled_back(answer) for answer in answers]
+                connection.execute("RELEASE collection")
+            time.sleep(hold)
         return json_response(answers)
+
+    def _parents(self, rows: list[Row]) -> list[set[str]]:
+        """What each row refers to."""
+        with self._org.database.reading() as connection:
+            kinds = [self._org.catalog.object(_kind(row)) for row in rows]
+            return [
+                set() if kind is None else self._records.parents(connection, kind, row)
+                for kind, row in zip(kinds, rows, strict=True)
+            ]
 
     def _refuses_doubled(self) -> bool:
         return self._org.switches.duplicate_ids_refused
@@ -161,10 +181,17 @@ class Collections:
 
 
 def _row_answer(
-    connection: sqlite3.Connection, row: Row, work: Callable[[Row, Writer], Row], writer: Writer
+    connection: sqlite3.Connection,
+    row: Row,
+    work: Callable[[Row, Writer], Row],
+    writer: Writer,
+    held: frozenset[str],
 ) -> dict[str, Any]:
+    """The answer for a row; `held` are those of its parents that another request holds."""
     connection.execute("SAVEPOINT row")
     try:
+        if held:
+            raise row_locked(min(held))
         done = work(row, writer)
         answer: dict[str, Any] = {"id": done["id"], "success": True, "errors": []}
         if "created" in done:

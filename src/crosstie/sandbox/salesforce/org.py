@@ -19,6 +19,7 @@ from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
+from crosstie.sandbox.salesforce.contention import Contention
 from crosstie.sandbox.salesforce.describes import org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import to_18
@@ -88,6 +89,7 @@ class Org:
         self.bin = RecycleBin(self.database)
         self.api_usage = ApiUsage()
         self.ingested_rows = ApiUsage()
+        self.contention = Contention()
         self.locked: frozenset[str] = frozenset()
         """Ids of records that another transaction holds, until control lets them go."""
         self._app_usage = ApiUsage()

@@ -24,6 +24,7 @@ from crosstie.sandbox.salesforce.records import (
     row_id,
     take_numbers,
 )
+from crosstie.sandbox.salesforce.relations import has_bound_children
 from crosstie.sandbox.salesforce.row_errors import (
     duplicate_id,
     duplicate_key,
@@ -175,7 +176,7 @@ class RecordSets:
         self, connection: sqlite3.Connection, sobject: SObject, given: list[str], writer: Writer, *, hard: bool
     ) -> list[Outcome]:
         """Moves records into the recycle bin; deletes them for good if `hard`."""
-        if writer.late:
+        if writer.late or (self._org.switches.children_bound and has_bound_children(sobject)):
             return self._rows.delete(connection, sobject, given, writer, hard=hard)
         ids, refused = _complete_ids(given, "delete")
         self._check_living(connection, sobject, ids, refused, "delete")

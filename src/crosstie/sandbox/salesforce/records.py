@@ -6,6 +6,7 @@ Sources: "sObject Rows", "Insert or Update (Upsert)", REST API guide; the row er
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from crosstie.sandbox.salesforce.duplicates import DuplicateOptions, check_dupli
 from crosstie.sandbox.salesforce.errors import ApiError, malformed_id, not_found
 from crosstie.sandbox.salesforce.ids import make_id, number_of, to_18
 from crosstie.sandbox.salesforce.org import Org
+from crosstie.sandbox.salesforce.relations import going_along
 from crosstie.sandbox.salesforce.row_errors import duplicate_value, entity_deleted, required_missing, row_locked
 from crosstie.sandbox.salesforce.rules import NONE
 from crosstie.sandbox.salesforce.schema import quoted
@@ -124,8 +126,11 @@ class Records:
             self.require(connection, sobject, record_id)
             check_allowed(sobject, "delete")
             self._check_unlocked(record_id)
-            now = self._org.now_stamp()
-            self._write(connection, sobject, record_id, {"IsDeleted": 1, "SystemModstamp": now}, writer)
+            gone = {"IsDeleted": 1, "SystemModstamp": self._org.now_stamp()}
+            if self._org.switches.children_bound:
+                for child, child_id in list(going_along(connection, self._org.full_catalog, sobject, record_id)):
+                    self._write(connection, child, child_id, gone, writer)
+            self._write(connection, sobject, record_id, gone, writer)
 
     def purge(self, sobject: SObject, record_id: str) -> None:
         """Deletes for good: queryAll does not show it any more, only the delete log does."""
@@ -256,6 +261,18 @@ class Records:
         after |= _derived(connection, sobject, record_id, after)
         spared = {record_id, *writer.saved}
         check_duplicates(connection, sobject, rules, writer.duplicates, before=before, after=after, spared=spared)
+
+    def parents(self, connection: sqlite3.Connection, sobject: SObject, given: Mapping[str, Any]) -> set[str]:
+        """The ids of the records that a row of JSON refers to, by id or by key; what means none is left out."""
+        found: set[str] = set()
+        for name, value in given.items():
+            item = sobject.field(name)
+            if item is not None and item.type == "reference" and isinstance(value, str):
+                found.add(to_18(value) or "")
+            elif isinstance(value, dict) and (relation := sobject.relationship(name)) is not None:
+                with suppress(ApiError):
+                    found.add(self.parent_by_key(connection, relation, value))
+        return found - {""}
 
     def _check_unlocked(self, record_id: str) -> None:
         if record_id in self._org.locked:

@@ -9,6 +9,7 @@ import sqlite3
 from crosstie.sandbox.database import Database
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
 from crosstie.sandbox.salesforce.errors import ApiError
+from crosstie.sandbox.salesforce.relations import gone_along
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
 
@@ -39,11 +40,19 @@ class RecycleBin:
                 _empty(connection, catalog, connection.execute(due, (since, until)).fetchall())
         self._emptied = until
 
-    def undelete(self, connection: sqlite3.Connection, sobject: SObject, record_id: str, now: str) -> None:
-        """Takes a record out of the bin with its old id and a new stamp; one that was merged is its own again.
+    def undelete(
+        self, connection: sqlite3.Connection, catalog: Catalog, sobject: SObject, record_id: str, now: str
+    ) -> None:
+        """Takes a record out of the bin with its old id and a new stamp, and with it the children that went along; one
+        that was merged is its own again.
 
         Raises ApiError when it is not in the bin. On the real platform SOAP and Apex do this, REST can't.
         """
+        for child, child_id in list(gone_along(connection, catalog, sobject, record_id)):
+            self._take_out(connection, child, child_id, now)
+        self._take_out(connection, sobject, record_id, now)
+
+    def _take_out(self, connection: sqlite3.Connection, sobject: SObject, record_id: str, now: str) -> None:
         table = quoted(sobject.table)
         merged = ", MasterRecordId = NULL" if sobject.field("MasterRecordId") else ""
         done = connection.execute(

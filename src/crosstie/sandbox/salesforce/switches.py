@@ -33,6 +33,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Rows of one ingest job that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
     bulk_failed_ids: bool = True
     """Failed results name the record of a refused update or delete, instead of leaving sf__Id empty."""
+    open_jobs_expire: bool = False
+    """Ingest jobs that were never begun vanish after seven days too, instead of staying open."""
     daily_ingest_rows: int = 150_000_000
     """Rows of ingest jobs in 24 hours; the job that exceeds them fails."""
     hard_delete: bool = True
@@ -68,6 +70,12 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the OAuth password flow is open; new orgs block it."""
     logins_per_hour: int = 0
     """Sign-ins in an hour of the sandbox's clock; 0 for no limit (the platform's is about 3,600)."""
+    children_bound: bool = False
+    """Deleting a record takes along the children that can't be without it, and fails for those that keep it."""
+    parents_contend: bool = False
+    """Rows of collections that refer to one parent at the same time are UNABLE_TO_LOCK_ROW, except in the first."""
+    collection_seconds: float = 0.0
+    """How long a collection holds the parents of its rows after its work."""
     duplicate_result_key: str = "duplicateResut"
     """The member of DUPLICATES_DETECTED that tells of the other records; the spelling is Salesforce's own."""
     missing_id_code: str = "NOT_FOUND"
@@ -113,6 +121,7 @@ UNSURE: dict[str, object] = {
     "late_fails_replication": True,
     "missing_id_code": "INVALID_CROSS_REFERENCE_KEY",
     "not_modified_counted": False,
+    "open_jobs_expire": True,
     "password_flow": False,
     "purged_as_deleted": True,
     "query_values_at_start": True,
