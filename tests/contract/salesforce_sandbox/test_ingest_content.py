@@ -163,7 +163,7 @@ def test_values_of_every_type(client: Client) -> None:
             " settings of this field and verify that it is read/write for your profile or permission set."
             ":CreatedDate --",
         ),
-        ("AccountId", "001bad", "MALFORMED_ID:AccountId: id value of incorrect type: 001bad:AccountId --"),
+        ("AccountId", "001bad", "MALFORMED_ID:Account ID: id value of incorrect type: 001bad:AccountId --"),
         ("AccountId", "0015g0000zzzzzzAAA", "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--"),
         (
             "Account.ERP_Id__c",
@@ -307,12 +307,12 @@ def test_ids_of_updates(sandbox: Sandbox, client: Client) -> None:
     assert [(row["sf__Id"], row["sf__Created"], row["Id"]) for row in done.successful] == [(good, "false", good[:15])]
     assert done.errors == [
         "ENTITY_IS_DELETED:entity is deleted:--",
-        "MALFORMED_ID:bad id nonsense:Id --",
+        "MALFORMED_ID:Contact ID: id value of incorrect type: nonsense:Id --",
         "MISSING_ARGUMENT:Id not specified in an update call:--",
-        "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
+        f"MALFORMED_ID:Contact ID: id value of incorrect type: {account}:Id --",
         "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
     ]
-    assert [row["sf__Id"] for row in done.failed] == [gone, "", "", account, "0035g0000zzzzzzAAA"]
+    assert [row["sf__Id"] for row in done.failed] == [gone, "", "", "", "0035g0000zzzzzzAAA"]
     sandbox.switches(bulk_failed_ids=False)
     assert [row["sf__Id"] for row in ingested(client, data, "update").failed] == [""] * 5
 

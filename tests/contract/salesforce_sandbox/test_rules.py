@@ -155,8 +155,7 @@ def test_the_assignment_rule_of_a_job(sandbox: Sandbox, client: Client, users: l
         assert (answer.status_code, answer.json()[0]["errorCode"]) == (400, "INVALIDJOB")
 
 
-def test_rules_outlive_a_change_of_state_and_nothing_else(sandbox: Sandbox, client: Client, users: list[str]) -> None:
-    """Other users, who work through the control endpoint, are held to no rule."""
+def test_the_control_endpoint_is_held_to_no_rule(sandbox: Sandbox, client: Client, users: list[str]) -> None:
     assigned(sandbox, users)
     sandbox.control("duplicate_rules", rules=[{"object": "lead", "fields": ["lastname"]}])
     twice = sandbox.insert("Lead", [LEAD | {"LastName": "Twice", "OwnerId": users[0]}] * 2)
@@ -308,6 +307,7 @@ def test_composite_parts_show_the_whole_refusal(sandbox: Sandbox, client: Client
 
 def test_duplicate_rules_that_can_not_be(sandbox: Sandbox) -> None:
     for rule in ({"object": "Nope", "fields": ["Name"]}, {"object": "Contact", "fields": []},
-                 {"object": "Contact", "fields": ["MailingAddress"]}, {"object": "Contact", "fields": ["Nope"]}):  # fmt: skip
+                 {"object": "Contact", "fields": ["MailingAddress"]},
+                 {"object": "Contact", "fields": ["Nope"]}):  # fmt: skip
         with pytest.raises(ControlRefused):
             sandbox.control("duplicate_rules", rules=[rule])

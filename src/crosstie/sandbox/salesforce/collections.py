@@ -16,10 +16,19 @@ from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_foun
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.record_rows import folded
-from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, doubled_ids, record_id_of, row_id
+from crosstie.sandbox.salesforce.records import (
+    Records,
+    SeveralRecords,
+    Writer,
+    changed_id,
+    doubled_ids,
+    record_id_of,
+    row_id,
+)
 from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
 from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_locked, row_refusal, several_records
 from crosstie.sandbox.salesforce.schema import quoted
+from crosstie.sandbox.salesforce.switches import Switches
 
 MAX_ROWS = 200
 MAX_CHUNKS = 10
@@ -54,7 +63,7 @@ class Collections:
             if not isinstance(record_id, str):
                 raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", [])
             given = {name: value for name, value in row.items() if name.lower() != "id"}
-            complete = row_id(record_id)
+            complete = changed_id(sobject, record_id)
             if complete in doubled:
                 raise duplicate_id(complete)
             self._records.update(sobject, complete, given, writer)
@@ -140,10 +149,14 @@ class Collections:
         with self._org.contention.holding(set[str]().union(*parents)) as taken:
             with self._org.database.writing() as connection:
                 connection.execute("SAVEPOINT collection")
-                answers = [
-                    _row_answer(connection, row, work, writer, taken & refers)
-                    for row, refers in zip(rows, parents, strict=True)
-                ]
+                try:
+                    answers = [
+                        _row_answer(connection, row, work, writer, taken & refers, self._org.switches)
+                        for row, refers in zip(rows, parents, strict=True)
+                    ]
+                except ApiError:
+                    connection.execute("ROLLBACK TO collection")
+                    raise
                 if all_or_none and not all(answer["success"] for answer in answers):
                     connection.execute("ROLLBACK TO collection")
                     answers = [_rolled_back(answer) for answer in answers]
@@ -186,8 +199,12 @@ def _row_answer(
     work: Callable[[Row, Writer], Row],
     writer: Writer,
     held: frozenset[str],
+    switches: Switches,
 ) -> dict[str, Any]:
-    """The answer for a row; `held` are those of its parents that another request holds."""
+    """The answer for a row; `held` are those of its parents that another request holds.
+
+    Raises ApiError for a row that can't even be read, which fails the call.
+    """
     connection.execute("SAVEPOINT row")
     try:
         if held:
@@ -197,6 +214,8 @@ def _row_answer(
         if "created" in done:
             answer["created"] = done["created"]
     except ApiError as error:
+        if error.code == "JSON_PARSER_ERROR" or (switches.unknown_field_fails_call and error.unread):
+            raise
         connection.execute("ROLLBACK TO row")
         answer = {"success": False, "errors": [row_refusal(error).row_entry()]}
     connection.execute("RELEASE row")

@@ -122,7 +122,9 @@ class Org:
 
     def _catalog(self, described: list[dict[str, Any]]) -> Catalog:
         return Catalog.from_describes(described).with_text_rules(
-            keeps_space=self.switches.white_space_kept, lowers_email=self.switches.email_lowered
+            keeps_space=self.switches.white_space_kept,
+            lowers_email=self.switches.email_lowered,
+            counts_units=self.switches.length_in_units,
         )
 
     def sobject(self, name: str) -> SObject:

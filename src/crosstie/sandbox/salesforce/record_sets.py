@@ -6,7 +6,7 @@ which one row's fate hangs on another's goes through `Records` row by row.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
@@ -17,6 +17,7 @@ from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, Recor
 from crosstie.sandbox.salesforce.records import (
     Records,
     Writer,
+    changed_id,
     check_allowed,
     doubled_ids,
     is_required,
@@ -100,7 +101,7 @@ class RecordSets:
     def _update(
         self, connection: sqlite3.Connection, sobject: SObject, given: list[str], cells: list[Cells], writer: Writer
     ) -> list[Outcome]:
-        ids, refused = _complete_ids(given, "update")
+        ids, refused = _complete_ids(given, lambda text: changed_id(sobject, text), "update")
         known = [record_id for record_id in ids if record_id is not None]
         unique = any(one.field.unique for one in cells)
         if (
@@ -178,7 +179,7 @@ class RecordSets:
         """Moves records into the recycle bin; deletes them for good if `hard`."""
         if writer.late or (self._org.switches.children_bound and has_bound_children(sobject)):
             return self._rows.delete(connection, sobject, given, writer, hard=hard)
-        ids, refused = _complete_ids(given, "delete")
+        ids, refused = _complete_ids(given, row_id, "delete")
         self._check_living(connection, sobject, ids, refused, "delete")
         seen: set[str] = set()
         for row, record_id in enumerate(ids):
@@ -367,13 +368,15 @@ def _owned(sobject: SObject, cells: list[Cells], count: int, owner: str | None) 
     return [*(one for one in cells if one.field.name != item.name), Cells(field=item, values=[owner] * count)]
 
 
-def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], dict[int, ApiError]]:
+def _complete_ids(
+    given: list[str], read: Callable[[str], str], operation: str
+) -> tuple[list[str | None], dict[int, ApiError]]:
     """The complete ids of rows, None for what is none, and the errors of those."""
     ids: list[str | None] = []
     refused: dict[int, ApiError] = {}
     for row, text in enumerate(given):
         try:
-            ids.append(row_id(text) if text else None)
+            ids.append(read(text) if text else None)
         except ApiError as error:
             ids.append(None)
             refused[row] = error

@@ -191,7 +191,8 @@ class Records:
                 continue
             item = sobject.field(name)
             if item is None:
-                raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
+                message = f"No such column '{name}' on sobject of type {sobject.name}"
+                raise ApiError(400, "INVALID_FIELD", message, unread=True)
             check_writable(item, inserting=inserting)
             columns[item.name] = stored_value(item, value)
             if item.type == "reference" and columns[item.name] is not None:
@@ -310,6 +311,14 @@ def record_id_of(text: str) -> str:
     if len(text) in (15, 18) and text.isascii() and text.isalnum():
         raise malformed_id(text)
     raise not_found(f"Provided external ID field does not exist or is not accessible: {text}")
+
+
+def changed_id(sobject: SObject, text: str) -> str:
+    """The 18-character form of the id of a row to change; refuses what is none, or another object's, in its words."""
+    complete = to_18(text)
+    if complete is None or (sobject.key_prefix is not None and complete[:3] != sobject.key_prefix):
+        raise malformed_id(text, "Id", sobject.fields["id"].label)
+    return complete
 
 
 def row_id(text: str) -> str:

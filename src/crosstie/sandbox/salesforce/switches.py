@@ -88,6 +88,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """The row error of an external id that comes twice in one call."""
     duplicate_ids_refused: bool = True
     """Rows of one chunk of an update that have the same id are all refused, instead of written one after another."""
+    length_in_units: bool = True
+    """The length of a text is counted in units of UTF-16, as Java does, instead of in characters."""
+    unknown_field_fails_call: bool = True
+    """A collection with a row that names an unknown field is refused as a whole, as one that can't be read is."""
     email_lowered: bool = False
     """E-mail addresses are kept in lower case."""
     white_space_kept: bool = False
@@ -119,6 +123,7 @@ UNSURE: dict[str, object] = {
     "email_lowered": True,
     "graph_repeats_error": True,
     "late_fails_replication": True,
+    "length_in_units": False,
     "missing_id_code": "INVALID_CROSS_REFERENCE_KEY",
     "not_modified_counted": False,
     "open_jobs_expire": True,
@@ -129,6 +134,7 @@ UNSURE: dict[str, object] = {
     "retired_status": 404,
     "soap_login_code": "API_DISABLED_FOR_ORG",
     "soap_sessions_shared": False,
+    "unknown_field_fails_call": False,
     "white_space_kept": True,
 }
 """The switches that stand for a fact nobody is sure of, each with its other position: clients must work in both."""
