@@ -252,6 +252,26 @@ def test_a_job_aborted_in_the_middle_keeps_what_it_did(sandbox: Sandbox, client:
     assert found["totalSize"] == 450
 
 
+@pytest.mark.parametrize("end", ["resumed", "aborted"])
+def test_a_job_that_nobody_takes_up(sandbox: Sandbox, client: Client, end: str) -> None:
+    """Longer than a client may want to wait: it can be asked for by its id, and in the list, days later."""
+    sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_queued"}}])
+    job = begun(client, some(10, f"queue-{end}-"))
+    sandbox.advance(timedelta(days=8))
+    assert client.get(f"/jobs/ingest/{job}").json()["state"] == "UploadComplete"
+    listed = {one["id"]: one["state"] for one in client.get("/jobs/ingest").json()["records"]}
+    assert listed[job] == "UploadComplete"
+    assert client.get(f"/jobs/ingest/{job}/successfulResults").status_code == 204
+    assert refused(client.send("DELETE", f"/jobs/ingest/{job}")) == (400, "INVALIDJOBSTATE")
+    if end == "resumed":
+        sandbox.control("resume_jobs")
+        assert len(results(client, job).successful) == 10
+    else:
+        assert patched(client, job, "Aborted").json()["state"] == "Aborted"
+        done = results(client, job)
+        assert (len(done.successful), len(done.failed), len(done.unprocessed)) == (0, 0, 10)
+
+
 def test_a_job_told_to_wait_goes_on_when_resumed(sandbox: Sandbox, client: Client) -> None:
     sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_waits", "rows": 3}}])
     job = begun(client, some(10, "wait-"))

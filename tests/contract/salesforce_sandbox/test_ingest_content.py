@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.salesforce_sandbox.ingesting import awaited, begun, ingested
+from tests.contract.salesforce_sandbox.ingesting import awaited, begun, ingested, results
 from tests.sandboxes import Client, Sandbox
 
 BOM = "\ufeff"
@@ -387,4 +387,17 @@ def test_parents_shared_by_batches_that_run_in_parallel(sandbox: Sandbox, client
     assert [row["AccountId"] for row in done.successful] == [ids[0], ids[0], ids[1]]
     assert {error.partition(":")[0] for error in done.errors} == {"UNABLE_TO_LOCK_ROW"}
     sandbox.switches(bulk_parents_contend=False)
+    assert ingested(client, data).failed == []
+
+
+def test_parents_shared_by_jobs_that_run_at_the_same_time(sandbox: Sandbox, client: Client) -> None:
+    account = some_account(client)["Id"]
+    sandbox.switches(bulk_parents_contend=True)
+    sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_waits", "rows": 1}}])
+    data = f"LastName,AccountId\nShared,{account}\nFree,\n"
+    first = begun(client, data)
+    awaited(client, first, rows=1)
+    assert [row["LastName"] for row in ingested(client, data).failed] == ["Shared"]
+    sandbox.control("resume_jobs")
+    assert results(client, first).failed == []
     assert ingested(client, data).failed == []

@@ -197,7 +197,7 @@ class BulkIngest:
         """Lets jobs go on that a fault told to wait."""
         with self._changed:
             for job in self._jobs.values():
-                job.waits_after = None
+                job.waits_after, job.queued = None, False
             self._changed.notify_all()
 
     def expire_all(self) -> None:
@@ -285,6 +285,8 @@ class BulkIngest:
                 job.fails_after, job.failure = int(rows), message or FAILURE
             elif kind == "job_waits":
                 job.waits_after = int(rows)
+            elif kind == "job_queued":
+                job.queued = True
         job.late = call.request.late
         job.holds_back = "late_unheld" not in call.request.faults
         job.state = "UploadComplete"
@@ -298,7 +300,8 @@ class BulkIngest:
     def _run(self, job: IngestJob) -> None:
         """Works on the job, in its own thread."""
         with self._changed:
-            if job.state in TERMINAL:
+            self._changed.wait_for(lambda: not job.queued or self._stopped(job))
+            if job.state in TERMINAL or self._closing:
                 return
             job.state = "InProgress"
         error = None

@@ -16,6 +16,17 @@ class Contention:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
+        self._claims: dict[str, tuple[str, int]] = {}
+
+    def claimed(self, record_id: str, job: str, batch: int) -> bool:
+        """Whether a batch of a bulk job has the record, which it then keeps until its job ends: the first that asks."""
+        with self._lock:
+            return self._claims.setdefault(record_id, (job, batch)) == (job, batch)
+
+    def release(self, job: str) -> None:
+        """Lets go what the batches of a job have."""
+        with self._lock:
+            self._claims = {one: holder for one, holder in self._claims.items() if holder[0] != job}
 
     @contextmanager
     def holding(self, ids: Iterable[str]) -> Iterator[frozenset[str]]:

@@ -158,7 +158,7 @@ class Salesforce:
                     request.faults |= {"late_unheld"}
             elif fault.type == "cut_csv":
                 request.faults |= {f"cut_csv:{fault.rows}"}
-            elif fault.type in ("job_fails", "job_waits"):
+            elif fault.type in ("job_fails", "job_queued", "job_waits"):
                 request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
             elif fault.type == "drop_before":
                 return Response(drop=True)

@@ -61,6 +61,8 @@ class IngestJob(msgspec.Struct, kw_only=True):
     holds_back: bool = True
     fails_after: int | None = None
     failure: str = ""
+    queued: bool = False
+    """Whether the work must not begin until it is told to."""
     waits_after: int | None = None
     """Rows after which the job stays in progress until it is told to go on, or is aborted."""
 
@@ -107,14 +109,18 @@ class IngestRun:
             assignment=job.assignment_rule or NONE,
             duplicates=DuplicateOptions(),
         )
-        self._parents: dict[str, int] = {}
-        """In which batch each parent was first referred to."""
 
     def process(self, content: bytes) -> None:
         """Works from where the job stands to its end, or until it is stopped.
 
         Raises InvalidContent when what is left can't be processed; what was committed before stays.
         """
+        try:
+            self._process(content)
+        finally:
+            self._org.contention.release(self._job.id)
+
+    def _process(self, content: bytes) -> None:
         job = self._job
         header, *rows = read_csv(content, DELIMITERS[job.delimiter], job.line_ending)
         layout = self._layout(header)
@@ -188,12 +194,12 @@ class IngestRun:
         return self._sets.delete(connection, sobject, given, writer, hard=operation == "hardDelete")
 
     def _contend(self, cells: list[Cells], batch: int) -> None:
-        """Refuses rows whose parent is held by another batch, as batches that run in parallel do."""
+        """Refuses rows whose parent is held by another batch, of this job or another one that runs."""
         for one in cells:
             if one.field.type != "reference":
                 continue
             for row, value in enumerate(one.values):
-                if isinstance(value, str) and self._parents.setdefault(value, batch) != batch:
+                if isinstance(value, str) and not self._org.contention.claimed(value, self._job.id, batch):
                     one.refused.setdefault(row, row_locked(value))
 
     def _keep_results(

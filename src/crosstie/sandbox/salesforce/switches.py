@@ -30,7 +30,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     bulk_upload_bytes: int = 150_000_000
     """What the data of an ingest job may measure, counted in base64."""
     bulk_parents_contend: bool = False
-    """Rows of one ingest job that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
+    """Rows of ingest jobs that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
     bulk_failed_ids: bool = True
     """Failed results name the record of a refused update or delete, instead of leaving sf__Id empty."""
     open_jobs_expire: bool = False
