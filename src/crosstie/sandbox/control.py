@@ -223,10 +223,11 @@ class Control:
         salesforce.ingest.expire_all()
 
     def _purge_delete_log(self) -> None:
-        """What a purge of the log does: earlier deletions can't be asked any more."""
-        with self._org.database.writing() as connection:
-            connection.execute("DELETE FROM sandbox_delete_log")
-            self._org.database.keep_setting("delete_log_purged", self._org.clock.now().isoformat())
+        """What a purge of the log does: earlier deletions can't be asked any more.
+
+        The sandbox itself still knows of them, for the life of its bin.
+        """
+        self._org.database.keep_setting("delete_log_purged", self._org.clock.now().isoformat())
 
 
 def _refusal(status: int, message: str) -> Response:

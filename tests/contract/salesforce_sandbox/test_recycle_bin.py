@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from lxml import etree
 
 from tests.contract.salesforce_sandbox.ingesting import ingested
 from tests.sandboxes import Client, ControlRefused, Sandbox
@@ -155,6 +156,52 @@ def test_a_merge(sandbox: Sandbox, client: Client, now: datetime, name: str) -> 
     back = client.get(f"/sobjects/{name}/{one}").json()
     assert (back["MasterRecordId"], back["SystemModstamp"]) == (None, end.strftime(STAMP))
     assert deleted(client, then, sandbox.advance(timedelta(minutes=2)), name) == [two]
+
+
+def soap(client: Client, body: str, token: str | None = None) -> Any:
+    """The answer of the partner API to an operation."""
+    session = client.sandbox.salesforce["access_token"] if token is None else token
+    text = (
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/" xmlns="urn:partner.soap.sforce.com"'
+        ' xmlns:o="urn:sobject.partner.soap.sforce.com">'
+        f"<e:Header><SessionHeader><sessionId>{session}</sessionId></SessionHeader></e:Header>"
+        f"<e:Body>{body}</e:Body></e:Envelope>"
+    )
+    headers = {"SOAPAction": '""', "Content-Type": "text/xml"}
+    return client.send("POST", "/services/Soap/u/64.0", headers=headers, data=text.encode(), signed_in=False)
+
+
+def results_of(answer: Any) -> list[list[tuple[str, str]]]:
+    """The members of each result, in order."""
+    assert answer.status_code == 200, answer.text
+    found = etree.fromstring(answer.content).findall(".//{*}result")
+    return [[(etree.QName(member).localname, "".join(map(str, member.itertext()))) for member in one] for one in found]
+
+
+def test_merge_undelete_and_emptying_by_soap(sandbox: Sandbox, client: Client) -> None:
+    master, one, two = sandbox.insert("Contact", [{"LastName": name} for name in ("Stays", "One", "Two")])
+    (case,) = sandbox.insert("Case", [{"Subject": "Mine", "ContactId": one}])
+    request = (
+        f"<merge><request><masterRecord><o:type>Contact</o:type><o:Id>{master[:15]}</o:Id><o:Title>Kept</o:Title>"
+        f"</masterRecord><recordToMergeIds>{one}</recordToMergeIds><recordToMergeIds>{two}</recordToMergeIds>"
+        "</request></merge>"
+    )
+    assert results_of(soap(client, request)) == [
+        [("id", master), ("mergedRecordIds", one), ("mergedRecordIds", two), ("success", "true"),
+         ("updatedRelatedIds", case)]
+    ]  # fmt: skip
+    assert client.get(f"/sobjects/Contact/{master}").json()["Title"] == "Kept"
+    again = results_of(soap(client, request))
+    assert again == [[("errors", "entity is deletedENTITY_IS_DELETED"), ("success", "false")]]
+    taken_out = results_of(soap(client, f"<undelete><ids>{one}</ids><ids>{master}</ids></undelete>"))
+    assert taken_out[0] == [("id", one), ("success", "true")]
+    assert taken_out[1][-1] == ("success", "false") and "UNDELETE_FAILED" in taken_out[1][0][1]
+    emptied = results_of(soap(client, f"<emptyRecycleBin><ids>{two}</ids><ids>{one}</ids></emptyRecycleBin>"))
+    assert [dict(result)["success"] for result in emptied] == ["true", "false"]
+    assert seen(client, two) is None
+    assert client.get(f"/sobjects/Contact/{one}").status_code == 200
+    refused = soap(client, request, token="nobody")
+    assert refused.status_code == 500 and "<sf:exceptionCode>INVALID_SESSION_ID<" in refused.text
 
 
 def test_merges_that_can_not_be(sandbox: Sandbox) -> None:

@@ -1,13 +1,16 @@
 """Assignment rules and duplicate rules, by every road on which a record is written."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contract.salesforce_sandbox.ingesting import created, ingested
 from tests.contract.salesforce_sandbox.test_shapes import mismatch
-from tests.sandboxes import Client, ControlRefused, Sandbox
+from tests.sandboxes import Client, ControlRefused, Sandbox, running_sandbox
 
 LEAD = {"LastName": "Assigned", "Company": "Acme"}
 ALLOWED = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
@@ -143,6 +146,10 @@ def test_bulk_jobs_run_the_named_rule_or_none(sandbox: Sandbox, client: Client, 
         sandbox.control("update", object="Lead", id=made, values={"OwnerId": second})
         done = ingested(client, f"Id,Title\n{made},x\n", "update", "Lead", assignmentRuleId=idle)
         assert [owner(client, row["sf__Id"]) for row in done.successful] == expected
+    sandbox.control("update", object="Lead", id=made, values={"OwnerId": second})
+    key = {"externalIdFieldName": "Id", "assignmentRuleId": idle}
+    done = ingested(client, f"Id,LastName,Company\n{made},A,B\n,C,D\n", "upsert", "Lead", **key)
+    assert [owner(client, row["sf__Id"]) for row in done.successful] == [third, third]
 
 
 def test_the_assignment_rule_of_a_job(sandbox: Sandbox, client: Client, users: list[str]) -> None:
@@ -160,6 +167,23 @@ def test_the_control_endpoint_is_held_to_no_rule(sandbox: Sandbox, client: Clien
     sandbox.control("duplicate_rules", rules=[{"object": "lead", "fields": ["lastname"]}])
     twice = sandbox.insert("Lead", [LEAD | {"LastName": "Twice", "OwnerId": users[0]}] * 2)
     assert [owner(client, one) for one in twice] == [users[0]] * 2
+
+
+def test_rules_outlive_a_restart_and_older_states_get_their_table(tmp_path: Path) -> None:
+    with running_sandbox(records=20, state=tmp_path) as first:
+        user = Client(first).query("SELECT Id FROM User ORDER BY Id DESC LIMIT 1")["records"][0]["Id"]
+    with closing(sqlite3.connect(tmp_path / "salesforce.sqlite")) as connection:
+        connection.execute("DROP TABLE AssignmentRule")
+    with running_sandbox(state=tmp_path) as second:
+        second.control("assignment_rules", rules=[{"object": "Lead", "name": "Kept", "owner": user}])
+        duplicates(second, "block", "LastName", name="Lead")
+    with running_sandbox(state=tmp_path) as third:
+        client = Client(third)
+        made = client.send("POST", "/sobjects/Lead", json=LEAD)
+        assert owner(client, made.json()["id"]) == user
+        assert client.send("POST", "/sobjects/Lead", json=LEAD).json()[0]["errorCode"] == "DUPLICATES_DETECTED"
+        assert client.query("SELECT Name FROM AssignmentRule")["records"][0]["Name"] == "Kept"
+        client.close()
 
 
 def duplicates(sandbox: Sandbox, action: str = "alert", *fields: str, name: str = "Contact") -> None:

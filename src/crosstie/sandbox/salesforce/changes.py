@@ -6,6 +6,7 @@ from typing import Any
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.ids import make_id
+from crosstie.sandbox.salesforce.merging import merged
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.records import Records, Writer, record_id_of
 from crosstie.sandbox.salesforce.schema import quoted
@@ -14,8 +15,6 @@ from crosstie.sandbox.salesforce.visibility import count_change
 OTHER_USER_ID = make_id("005", 2)
 """Who makes the changes: never the integration user, whose echoes a client may drop."""
 FIRST_PRIME = 7919
-MOST_LOSERS = 2
-"""Records that one merge can take up, beside the one that stays."""
 
 
 class Changes:
@@ -79,24 +78,7 @@ class Changes:
 
     def merge(self, name: str, master: str, losers: list[str]) -> list[str]:
         """Merges up to two records into another, as a user does; returns the records that refer to it now instead."""
-        sobject = self._sobject(name)
-        complete, others = record_id_of(master), [record_id_of(one) for one in losers]
-        if sobject.field("MasterRecordId") is None:
-            raise ApiError(400, "INVALID_TYPE", f"{sobject.name} can't be merged")
-        if not 1 <= len(others) <= MOST_LOSERS or len({complete, *others}) <= len(others):
-            raise ApiError(400, "INVALID_INPUT", f"a merge needs a master and 1 to {MOST_LOSERS} other records")
-        with self._org.database.writing() as connection:
-            for record_id in (complete, *others):
-                self._records.require(connection, sobject, record_id)
-            return self._org.bin.merge(
-                connection,
-                self._org.full_catalog,
-                sobject,
-                complete,
-                others,
-                now=self._org.now_stamp(),
-                user_id=OTHER_USER_ID,
-            )
+        return merged(self._org, self._records, self._sobject(name), master, losers, user_id=OTHER_USER_ID)
 
     def purge(self, name: str, ids: list[str]) -> None:
         """Deletes records for good."""

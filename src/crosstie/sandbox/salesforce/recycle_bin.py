@@ -1,6 +1,6 @@
 """The recycle bin: deleted records wait in it, come back from it, and are gone for good after fifteen days.
 
-Sources: "undelete()", "merge()", SOAP API guide; "getDeleted()" for the life of the bin. What is deleted is told by
+Sources: "undelete()", SOAP API guide; "getDeleted()" for the life of the bin. What is deleted is told by
 the delete log, which outlives the records.
 """
 
@@ -40,6 +40,11 @@ class RecycleBin:
                 _empty(connection, catalog, connection.execute(due, (since, until)).fetchall())
         self._emptied = until
 
+    def holds(self, connection: sqlite3.Connection, sobject: SObject, record_id: str) -> bool:
+        """Whether a record is in the bin."""
+        query = f"SELECT 1 FROM {quoted(sobject.table)} WHERE Id = ? AND IsDeleted = 1"
+        return connection.execute(query, (record_id,)).fetchone() is not None
+
     def undelete(
         self, connection: sqlite3.Connection, catalog: Catalog, sobject: SObject, record_id: str, now: str
     ) -> None:
@@ -63,47 +68,6 @@ class RecycleBin:
             raise ApiError(400, "UNDELETE_FAILED", f"Entity is not in the recycle bin: {record_id}", [])
         connection.execute("DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id))
         count_change(connection)
-
-    def merge(
-        self,
-        connection: sqlite3.Connection,
-        catalog: Catalog,
-        sobject: SObject,
-        master: str,
-        losers: list[str],
-        *,
-        now: str,
-        user_id: str,
-    ) -> list[str]:
-        """Moves the losers into the bin with MasterRecordId, and what refers to them to the master.
-
-        Expects living records; returns the ids of the records that refer to another one now. Their stamps move, and
-        that of the master.
-        """
-        table = quoted(sobject.table)
-        for loser in losers:
-            connection.execute(
-                f"UPDATE {table} SET IsDeleted = 1, MasterRecordId = ?, SystemModstamp = ? WHERE Id = ?",
-                (master, now, loser),
-            )
-            connection.execute("INSERT OR REPLACE INTO sandbox_delete_log VALUES (?, ?, ?)", (sobject.name, loser, now))
-        moved: list[str] = []
-        for child in catalog.objects.values():
-            for item in child.fields.values():
-                if item.type == "reference" and sobject.name in item.reference_to and item.name != "MasterRecordId":
-                    for loser in losers:
-                        rows = connection.execute(
-                            f"UPDATE {quoted(child.table)} SET {quoted(item.name)} = ?, SystemModstamp = ?,"
-                            f" LastModifiedDate = ?, LastModifiedById = ? WHERE {quoted(item.name)} = ? RETURNING Id",
-                            (master, now, now, user_id, loser),
-                        )
-                        moved += [row[0] for row in rows]
-        connection.execute(
-            f"UPDATE {table} SET SystemModstamp = ?, LastModifiedDate = ?, LastModifiedById = ? WHERE Id = ?",
-            (now, now, user_id, master),
-        )
-        count_change(connection)
-        return sorted(set(moved) - set(losers))
 
 
 def _empty(connection: sqlite3.Connection, catalog: Catalog, waiting: list[tuple[str, str]]) -> None:

@@ -70,7 +70,7 @@ class Rest:
             self._records.update(sobject, record_id, given, self._writer(call))
             now = State.of(sobject, self._records.require(connection, sobject, record_id))
         self._recent.use(call, sobject, record_id)
-        return Response(status=204, headers=now.headers)
+        return Response(status=204, headers={} if now.tag is None else {"ETag": now.headers["ETag"]})
 
     def upsert(self, call: Call) -> Response:
         """PATCH BASE/sobjects/X/{field}/{value}?updateOnly=: 201 created, 200 updated (204 before 46.0)."""
