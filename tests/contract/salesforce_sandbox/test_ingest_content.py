@@ -104,6 +104,12 @@ def test_a_blank_leaves_alone_and_a_null_empties(client: Client) -> None:
     assert stored(client, emptied, "Title", "Score__c") == {"Title": None, "Score__c": None}
 
 
+def test_a_column_of_ids_means_nothing_to_new_records(client: Client) -> None:
+    done = ingested(client, "Id,LastName\n,Blank\n0035g00000zzzzz,Given\n", "insert")
+    assert [row["LastName"] for row in done.successful] == ["Blank"]
+    assert done.errors == ["INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an insert call:Id --"]
+
+
 def test_blanks_of_new_records_are_defaults(client: Client) -> None:
     done = ingested(client, "LastName,Company,Status\nA,B,\nC,D,Working - Contacted\nE,F,#N/A\n", name="Lead")
     ids = [row["sf__Id"] for row in done.successful]

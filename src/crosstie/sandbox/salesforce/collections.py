@@ -11,11 +11,13 @@ from typing import Any
 
 from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce import soql
-from crosstie.sandbox.salesforce.catalog import SObject
+from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.collection_cells import NoSet, read_cells
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
-from crosstie.sandbox.salesforce.record_rows import folded
+from crosstie.sandbox.salesforce.record_rows import Outcome, folded
+from crosstie.sandbox.salesforce.record_sets import RecordSets
 from crosstie.sandbox.salesforce.records import (
     Records,
     SeveralRecords,
@@ -42,10 +44,19 @@ class Collections:
     def __init__(self, org: Org, records: Records) -> None:
         self._org = org
         self._records = records
+        self._sets = RecordSets(org, records)
 
     def create(self, call: Call) -> Response:
         """POST BASE/composite/sobjects."""
         rows, all_or_none = _rows(call)
+
+        def insert_all(connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows)
+            return self._sets.insert(connection, sobject, cells, len(rows), writer)
+
+        done = self._together(call, rows, insert_all, all_or_none=all_or_none)
+        if done is not None:
+            return done
 
         def insert(row: Row, writer: Writer) -> Row:
             return {"id": self._records.insert(self._typed(row), row, writer)}
@@ -55,6 +66,14 @@ class Collections:
     def update(self, call: Call) -> Response:
         """PATCH BASE/composite/sobjects."""
         rows, all_or_none = _rows(call)
+
+        def change_all(connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows, without="Id")
+            return self._sets.update(connection, sobject, [_text_of(row, "id") for row in rows], cells, writer)
+
+        done = self._together(call, rows, change_all, all_or_none=all_or_none)
+        if done is not None:
+            return done
         doubled = doubled_ids(_key_value(row, "Id") or "" for row in rows) if self._refuses_doubled() else frozenset()
 
         def change(row: Row, writer: Writer) -> Row:
@@ -78,6 +97,10 @@ class Collections:
         if key is None or not (key.external_id or key.id_lookup):
             raise not_found(f"Provided external ID field does not exist or is not accessible: {call.args['key']}")
         rows, all_or_none = _rows(call)
+        if key.type != "id":
+            done = self._put_all(call, sobject, key, rows, all_or_none=all_or_none)
+            if done is not None:
+                return done
         values = [_key_value(row, key.name) for row in rows]
         same = folded(key, [value or "" for value in values])
         twice = {value for value, alike in zip(values, same, strict=True) if same.count(alike) > 1}
@@ -156,6 +179,7 @@ class Collections:
                     ]
                 except ApiError:
                     connection.execute("ROLLBACK TO collection")
+                    connection.execute("RELEASE collection")
                     raise
                 if all_or_none and not all(answer["success"] for answer in answers):
                     connection.execute("ROLLBACK TO collection")
@@ -172,6 +196,58 @@ class Collections:
                 set() if kind is None else self._records.parents(connection, kind, row)
                 for kind, row in zip(kinds, rows, strict=True)
             ]
+
+    def _put_all(
+        self, call: Call, sobject: SObject, key: Field, rows: list[Row], *, all_or_none: bool
+    ) -> Response | None:
+        """The answer to an upsert of rows as a set."""
+        found = {name: None for row in rows for name in row if name.lower() == key.name.lower()}
+        if len(found) != 1 or any(_kind(row) not in ("", sobject.name.lower()) for row in rows):
+            return None
+        (name,) = found
+        # The key's column is read like any other, for the records that are made with it.
+        keyed = [{name: _key_value(row, name)} for row in rows]
+
+        def put(connection: sqlite3.Connection, _: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows, without=name)
+            (keys,) = read_cells(connection, self._records, sobject, keyed)
+            given = [_key_value(row, name) or "" for row in rows]
+            return self._sets.upsert(connection, sobject, key, given, cells, keys, writer)
+
+        typed = [row | {"attributes": {"type": sobject.name}} for row in rows]
+        return self._together(call, typed, put, all_or_none=all_or_none, tells_created=True)
+
+    def _together(
+        self,
+        call: Call,
+        rows: list[Row],
+        work: Callable[[sqlite3.Connection, SObject, Writer], list[Outcome]],
+        *,
+        all_or_none: bool,
+        tells_created: bool = False,
+    ) -> Response | None:
+        """The answer to rows of one object that are written as a set; None for rows that must go one by one."""
+        kinds = {_kind(row) for row in rows}
+        sobject = self._org.catalog.object(next(iter(kinds))) if len(kinds) == 1 else None
+        if sobject is None or self._org.switches.parents_contend:
+            return None
+        with self._org.database.writing() as connection:
+            connection.execute("SAVEPOINT collection")
+            try:
+                outcomes = work(connection, sobject, writer_of(call, self._org))
+            except (ApiError, NoSet) as error:
+                connection.execute("ROLLBACK TO collection")
+                connection.execute("RELEASE collection")
+                if isinstance(error, NoSet):
+                    return None
+                raise
+            answers = [_outcome_answer(one, tells_created=tells_created) for one in outcomes]
+            if all_or_none and not all(answer["success"] for answer in answers):
+                connection.execute("ROLLBACK TO collection")
+                answers = [_rolled_back(answer) for answer in answers]
+            connection.execute("RELEASE collection")
+        time.sleep(self._org.switches.collection_seconds)
+        return json_response(answers)
 
     def _refuses_doubled(self) -> bool:
         return self._org.switches.duplicate_ids_refused
@@ -220,6 +296,19 @@ def _row_answer(
         answer = {"success": False, "errors": [row_refusal(error).row_entry()]}
     connection.execute("RELEASE row")
     return answer
+
+
+def _outcome_answer(outcome: Outcome, *, tells_created: bool) -> dict[str, Any]:
+    if outcome.error is not None:
+        return {"success": False, "errors": [outcome.error.row_entry()]}
+    answer: dict[str, Any] = {"id": outcome.record_id, "success": True, "errors": []}
+    return answer | {"created": outcome.created} if tells_created else answer
+
+
+def _text_of(row: Row, name: str) -> str:
+    """The text that a row has under a name in any case; empty when it has none."""
+    value = next((each for key, each in row.items() if key.lower() == name), None)
+    return value if isinstance(value, str) else ""
 
 
 def _rolled_back(answer: dict[str, Any]) -> dict[str, Any]:
