@@ -93,6 +93,24 @@ def test_rules_that_are_none(sandbox: Sandbox, client: Client, users: list[str],
     assert owner(client, case.json()["id"], "Case") == users[0]
 
 
+def test_converted_leads_stay_as_they_are(client: Client) -> None:
+    made = client.send("POST", "/sobjects/Lead", json=LEAD | {"IsConverted": True}).json()["id"]
+    refused = client.send("PATCH", f"/sobjects/Lead/{made}", json={"Title": "x"})
+    error = {
+        "errorCode": "CANNOT_UPDATE_CONVERTED_LEAD",
+        "message": "cannot reference converted lead",
+        "fields": [],
+    }
+    assert (refused.status_code, refused.json()) == (400, [error])
+    row = {"attributes": {"type": "Lead"}, "id": made, "Title": "x"}
+    (answer,) = client.send("PATCH", "/composite/sobjects", json={"records": [row]}).json()
+    assert answer["errors"][0]["statusCode"] == error["errorCode"]
+    for operation, key in (("update", {}), ("upsert", {"externalIdFieldName": "Id"})):
+        done = ingested(client, f"Id,Title\n{made},x\n", operation, "Lead", **key)
+        assert done.errors == ["CANNOT_UPDATE_CONVERTED_LEAD:cannot reference converted lead:--"]
+    assert client.send("DELETE", f"/sobjects/Lead/{made}").status_code == 204
+
+
 def test_changes_are_assigned_too(sandbox: Sandbox, client: Client, users: list[str]) -> None:
     assigned(sandbox, users)
     (made,) = sandbox.insert("Lead", [LEAD | {"OwnerId": users[2]}])

@@ -31,7 +31,7 @@ def test_leads_are_assigned_unless_the_header_says_no(sandbox: Sandbox, org: Org
         for headers in ({}, {"Sforce-Auto-Assign": "FALSE"}, {"Sforce-Auto-Assign": rule["Id"]})
     ]
     assert [owner == other for owner in owners] == [True, False, True]
-    (job,) = org.bulk2.Lead.insert(records=[values])
+    (job,) = org.bulk2.Lead.insert(records=[values], wait=0)
     found = org.query("SELECT OwnerId FROM Lead WHERE LastName = 'Assigned' ORDER BY Id DESC LIMIT 1")["records"]
     assert job["numberRecordsFailed"] == 0
     assert found[0]["OwnerId"] != other
@@ -49,7 +49,7 @@ def test_duplicates_are_told_and_can_be_allowed(sandbox: Sandbox, org: Org) -> N
     assert entry["duplicateResut"]["matchResults"][0]["matchRecords"][0]["record"]["Id"] == first
     allowed = {"Sforce-Duplicate-Rule-Header": "allowSave=true"}
     assert org.Contact.create(values, headers=allowed)["success"]
-    (job,) = org.bulk2.Contact.insert(records=[values])
+    (job,) = org.bulk2.Contact.insert(records=[values], wait=0)
     assert (job["numberRecordsProcessed"], job["numberRecordsFailed"]) == (1, 1)
     assert "DUPLICATES_DETECTED" in org.bulk2.Contact.get_failed_records(job["job_id"])
 

@@ -8,7 +8,8 @@ from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.ids import make_id
 from crosstie.sandbox.salesforce.merging import merged
 from crosstie.sandbox.salesforce.org import Org
-from crosstie.sandbox.salesforce.records import Records, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import Records, Writer
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
 

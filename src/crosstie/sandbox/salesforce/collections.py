@@ -18,17 +18,10 @@ from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.record_rows import Outcome, folded
 from crosstie.sandbox.salesforce.record_sets import RecordSets
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    SeveralRecords,
-    Writer,
-    changed_id,
-    doubled_ids,
-    record_id_of,
-    row_id,
-)
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer
 from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
 from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_locked, row_refusal, several_records
+from crosstie.sandbox.salesforce.row_ids import changed_id, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.switches import Switches
 

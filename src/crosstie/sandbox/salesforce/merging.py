@@ -8,7 +8,8 @@ import sqlite3
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
 from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.org import Org
-from crosstie.sandbox.salesforce.records import Records, record_id_of
+from crosstie.sandbox.salesforce.records import Records
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
 

@@ -9,16 +9,9 @@ from typing import Any, NamedTuple
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.errors import ApiError
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    SeveralRecords,
-    Writer,
-    changed_id,
-    check_writable,
-    record_id_of,
-    row_id,
-)
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, check_writable
 from crosstie.sandbox.salesforce.row_errors import row_refusal, several_records
+from crosstie.sandbox.salesforce.row_ids import changed_id, record_id_of, row_id
 
 BLANK = b"\x00blank"
 """A value that is left out: the field keeps what it has, or gets its default. Told from others by identity."""

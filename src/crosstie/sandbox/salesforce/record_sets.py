@@ -14,28 +14,20 @@ from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import make_ids, to_18
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, RecordRows, folded, missing_id, refused_cells
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    Writer,
-    changed_id,
-    check_allowed,
-    doubled_ids,
-    is_required,
-    record_id_of,
-    row_id,
-    take_numbers,
-)
+from crosstie.sandbox.salesforce.records import Records, Writer, check_allowed, is_required, take_numbers
 from crosstie.sandbox.salesforce.relations import has_bound_children
 from crosstie.sandbox.salesforce.row_errors import (
     duplicate_id,
     duplicate_key,
     duplicate_value,
     entity_deleted,
+    lead_converted,
     required_missing,
     row_locked,
     row_refusal,
     several_records,
 )
+from crosstie.sandbox.salesforce.row_ids import changed_id, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.row_statements import insert_rows, json_list, update_rows
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
@@ -254,20 +246,24 @@ class RecordSets:
     ) -> None:
         """Refuses rows whose record is not there or must stay as it is."""
         deleted = "t.IsDeleted" if sobject.field("IsDeleted") else "0"
-        there = dict(
-            connection.execute(
-                f"SELECT j.key, {deleted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
+        converted = "t.IsConverted" if sobject.field("IsConverted") else "0"
+        there = {
+            row: (gone, closed)
+            for row, gone, closed in connection.execute(
+                f"SELECT j.key, {deleted}, {converted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
                 " ON t.Id = j.value",
                 (json_list(list(ids)),),
-            ).fetchall()
-        )
+            )
+        }
         for row, record_id in enumerate(ids):
             if record_id is None:
                 continue
             if row not in there:
                 refused[row] = row_refusal(self._records.missing(connection, sobject, record_id))
-            elif there[row]:
+            elif there[row][0]:
                 refused[row] = entity_deleted()
+            elif there[row][1] and operation == "update":
+                refused[row] = lead_converted()
         self._check_open(sobject, ids, refused, operation)
 
     def _check_open(

@@ -4,8 +4,7 @@ Sources: "sObject Rows", "Insert or Update (Upsert)", REST API guide; the row er
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,11 +13,18 @@ from typing import Any
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.derived import DERIVATIONS
 from crosstie.sandbox.salesforce.duplicates import DuplicateOptions, check_duplicates
-from crosstie.sandbox.salesforce.errors import ApiError, malformed_id, not_found
+from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import make_id, number_of, to_18
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.relations import going_along
-from crosstie.sandbox.salesforce.row_errors import duplicate_value, entity_deleted, required_missing, row_locked
+from crosstie.sandbox.salesforce.row_errors import (
+    duplicate_value,
+    entity_deleted,
+    lead_converted,
+    required_missing,
+    row_locked,
+)
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 from crosstie.sandbox.salesforce.rules import NONE
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.values import stored_value
@@ -83,6 +89,8 @@ class Records:
         with self._org.database.writing() as connection:
             before = self.require(connection, sobject, record_id)
             check_allowed(sobject, "update")
+            if before.get("IsConverted"):
+                raise lead_converted()
             self._check_unlocked(record_id)
             columns = self._columns(connection, sobject, given, inserting=False)
             missing = [
@@ -301,38 +309,6 @@ class Records:
             return
         apply_columns(connection, sobject, record_id, columns)
         count_change(connection)
-
-
-def record_id_of(text: str) -> str:
-    """The 18-character form of an id in a path or list; refuses what is none."""
-    complete = to_18(text)
-    if complete is not None:
-        return complete
-    if len(text) in (15, 18) and text.isascii() and text.isalnum():
-        raise malformed_id(text)
-    raise not_found(f"Provided external ID field does not exist or is not accessible: {text}")
-
-
-def changed_id(sobject: SObject, text: str) -> str:
-    """The 18-character form of the id of a row to change; refuses what is none, or another object's, in its words."""
-    complete = to_18(text)
-    if complete is None or (sobject.key_prefix is not None and complete[:3] != sobject.key_prefix):
-        raise malformed_id(text, "Id", sobject.fields["id"].label)
-    return complete
-
-
-def row_id(text: str) -> str:
-    """The 18-character form of an id in a row; refuses what is none in a row's words."""
-    try:
-        return record_id_of(text)
-    except ApiError as error:
-        raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error
-
-
-def doubled_ids(given: Iterable[str]) -> frozenset[str]:
-    """The records whose id comes more than once, as 15 characters or 18."""
-    times = Counter(complete for complete in map(to_18, given) if complete is not None)
-    return frozenset(record_id for record_id, number in times.items() if number > 1)
 
 
 def check_allowed(sobject: SObject, operation: str) -> None:

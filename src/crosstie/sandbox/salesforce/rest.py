@@ -17,8 +17,9 @@ from crosstie.sandbox.salesforce.duplicates import DuplicateOptions
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.recent import Recent
-from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer
 from crosstie.sandbox.salesforce.row_errors import row_refusal
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 from crosstie.sandbox.salesforce.rules import ACTIVE
 
 UPSERT_BODY_SINCE = 46.0

@@ -19,6 +19,11 @@ def entity_deleted() -> ApiError:
     return ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
 
 
+def lead_converted() -> ApiError:
+    """400 CANNOT_UPDATE_CONVERTED_LEAD: it has become a contact, which is to be changed instead."""
+    return ApiError(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
+
+
 def required_missing(names: list[str]) -> ApiError:
     """400 REQUIRED_FIELD_MISSING."""
     return ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", names)

@@ -13,8 +13,9 @@ from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.merging import merged
 from crosstie.sandbox.salesforce.org import Org, Session
-from crosstie.sandbox.salesforce.records import Records, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import Records, Writer
 from crosstie.sandbox.salesforce.row_errors import row_refusal
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 
 OPERATIONS = frozenset({"merge", "undelete", "emptyRecycleBin"})
 Result = list[tuple[str, str]]
