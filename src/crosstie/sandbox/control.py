@@ -12,9 +12,10 @@ import msgspec
 
 from crosstie.sandbox.faults import Rule
 from crosstie.sandbox.http import Request, Response
-from crosstie.sandbox.salesforce.changes import Changes
+from crosstie.sandbox.salesforce.changes import OTHER_USER_ID, Changes
 from crosstie.sandbox.salesforce.dispatch import Salesforce
 from crosstie.sandbox.salesforce.errors import ApiError, json_response
+from crosstie.sandbox.salesforce.rules import AssignmentRule, DuplicateRule
 
 PREFIX = "/control/"
 
@@ -52,6 +53,26 @@ class Ids(LateChange, kw_only=True):
     """delete, undelete, purge: the records `ids`."""
 
     ids: list[str]
+
+
+class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """merge: the records `losers` into `master`."""
+
+    object: str = "Contact"
+    master: str
+    losers: list[str]
+
+
+class Assignment(msgspec.Struct, forbid_unknown_fields=True):
+    """assignment_rules: every one that there is from now on."""
+
+    rules: list[AssignmentRule] = []
+
+
+class Duplicates(msgspec.Struct, forbid_unknown_fields=True):
+    """duplicate_rules: every one that there is from now on."""
+
+    rules: list[DuplicateRule] = []
 
 
 class Lock(msgspec.Struct, forbid_unknown_fields=True):
@@ -145,6 +166,12 @@ class Control:
             "delete": (Ids, lambda given: changes.delete(given.object, given.ids, late=given.late)),
             "undelete": (Ids, lambda given: changes.undelete(given.object, given.ids)),
             "purge": (Ids, lambda given: changes.purge(given.object, given.ids)),
+            "merge": (Merge, lambda given: {"moved": changes.merge(given.object, given.master, given.losers)}),
+            "assignment_rules": (Assignment, lambda given: {"ids": self._assign(given.rules)}),
+            "duplicate_rules": (
+                Duplicates,
+                lambda given: org.rules.forbid_duplicates(given.rules, org.full_catalog),
+            ),
             "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
             "purge_delete_log": (NoArguments, lambda given: self._purge_delete_log()),
             "expire_sessions": (NoArguments, lambda given: salesforce.sessions.expire_all()),
@@ -188,15 +215,19 @@ class Control:
     def _moment(self, now: datetime) -> dict[str, Any]:
         return {"now": now.isoformat(), "frozen": self._org.clock.frozen}
 
+    def _assign(self, rules: list[AssignmentRule]) -> list[str]:
+        return self._org.rules.assign(rules, self._org.now_stamp(), OTHER_USER_ID)
+
     def _expire_jobs(self, salesforce: Salesforce) -> None:
         salesforce.bulk.expire_all()
         salesforce.ingest.expire_all()
 
     def _purge_delete_log(self) -> None:
-        """What a purge of the log does: earlier deletions can't be asked any more."""
-        with self._org.database.writing() as connection:
-            connection.execute("DELETE FROM sandbox_delete_log")
-            self._org.database.keep_setting("delete_log_purged", self._org.clock.now().isoformat())
+        """What a purge of the log does: earlier deletions can't be asked any more.
+
+        The sandbox itself still knows of them, for the life of its bin.
+        """
+        self._org.database.keep_setting("delete_log_purged", self._org.clock.now().isoformat())
 
 
 def _refusal(status: int, message: str) -> Response:

@@ -39,6 +39,7 @@ FaultType = Literal[
     "no_next",
     "late",
     "job_fails",
+    "job_queued",
     "job_waits",
     "rewrite",
 ]
@@ -87,7 +88,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     no_next: there is no next-page link, although more follows. late: what this request writes becomes visible
     `seconds` of sandbox time later; `holds_back` says whether latestDateCovered waits for it. job_fails, job_waits:
     the ingest job that this request starts fails (saying `message`) after `rows` rows, or stays in progress there
-    until it is aborted or resumed.
+    until it is aborted or resumed. job_queued: it stays UploadComplete until then.
     rewrite: the answer is changed by `trick`, which may need `bytes`, `rows`, `field` or `location`.
     """
 

@@ -252,6 +252,26 @@ def test_a_job_aborted_in_the_middle_keeps_what_it_did(sandbox: Sandbox, client:
     assert found["totalSize"] == 450
 
 
+@pytest.mark.parametrize("end", ["resumed", "aborted"])
+def test_a_job_that_nobody_takes_up(sandbox: Sandbox, client: Client, end: str) -> None:
+    """Longer than a client may want to wait: it can be asked for by its id, and in the list, days later."""
+    sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_queued"}}])
+    job = begun(client, some(10, f"queue-{end}-"))
+    sandbox.advance(timedelta(days=8))
+    assert client.get(f"/jobs/ingest/{job}").json()["state"] == "UploadComplete"
+    listed = {one["id"]: one["state"] for one in client.get("/jobs/ingest").json()["records"]}
+    assert listed[job] == "UploadComplete"
+    assert client.get(f"/jobs/ingest/{job}/successfulResults").status_code == 204
+    assert refused(client.send("DELETE", f"/jobs/ingest/{job}")) == (400, "INVALIDJOBSTATE")
+    if end == "resumed":
+        sandbox.control("resume_jobs")
+        assert len(results(client, job).successful) == 10
+    else:
+        assert patched(client, job, "Aborted").json()["state"] == "Aborted"
+        done = results(client, job)
+        assert (len(done.successful), len(done.failed), len(done.unprocessed)) == (0, 0, 10)
+
+
 def test_a_job_told_to_wait_goes_on_when_resumed(sandbox: Sandbox, client: Client) -> None:
     sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_waits", "rows": 3}}])
     job = begun(client, some(10, "wait-"))
@@ -333,6 +353,8 @@ def test_ended_jobs_can_be_deleted_and_vanish_after_a_week(sandbox: Sandbox, cli
     for kind in RESULTS:
         assert refused(client.get(f"/jobs/ingest/{old}/{kind}")) == (404, "NOT_FOUND")
     assert client.get(f"/jobs/ingest/{open_job}").status_code == 200
+    sandbox.switches(open_jobs_expire=True)
+    assert refused(client.get(f"/jobs/ingest/{open_job}")) == (404, "NOT_FOUND")
     later = begun(client, TWO)
     awaited(client, later)
     sandbox.control("expire_jobs")
@@ -363,11 +385,6 @@ def test_jobs_that_are_refused(sandbox: Sandbox, client: Client, given: Any, cod
     assert refused(client.send("POST", "/jobs/ingest", json=body)) == (400, code)
     broken = client.send("POST", "/jobs/ingest", data=b"{", headers={"Content-Type": "application/json"})
     assert refused(broken) == (400, "JSON_PARSER_ERROR")
-
-
-def test_the_assignment_rule_is_kept(client: Client) -> None:
-    job = created(client, name="Lead", assignmentRuleId="01Q5g000000abcd")
-    assert client.get(f"/jobs/ingest/{job}").json()["assignmentRuleId"] == "01Q5g000000abcd"
 
 
 def test_results_that_are_cut(sandbox: Sandbox, client: Client) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.salesforce_sandbox.ingesting import awaited, begun, ingested
+from tests.contract.salesforce_sandbox.ingesting import awaited, begun, ingested, results
 from tests.sandboxes import Client, Sandbox
 
 BOM = "\ufeff"
@@ -104,6 +104,12 @@ def test_a_blank_leaves_alone_and_a_null_empties(client: Client) -> None:
     assert stored(client, emptied, "Title", "Score__c") == {"Title": None, "Score__c": None}
 
 
+def test_a_column_of_ids_means_nothing_to_new_records(client: Client) -> None:
+    done = ingested(client, "Id,LastName\n,Blank\n0035g00000zzzzz,Given\n", "insert")
+    assert [row["LastName"] for row in done.successful] == ["Blank"]
+    assert done.errors == ["INVALID_FIELD_FOR_INSERT_UPDATE:cannot specify Id in an insert call:Id --"]
+
+
 def test_blanks_of_new_records_are_defaults(client: Client) -> None:
     done = ingested(client, "LastName,Company,Status\nA,B,\nC,D,Working - Contacted\nE,F,#N/A\n", name="Lead")
     ids = [row["sf__Id"] for row in done.successful]
@@ -163,7 +169,7 @@ def test_values_of_every_type(client: Client) -> None:
             " settings of this field and verify that it is read/write for your profile or permission set."
             ":CreatedDate --",
         ),
-        ("AccountId", "001bad", "MALFORMED_ID:AccountId: id value of incorrect type: 001bad:AccountId --"),
+        ("AccountId", "001bad", "MALFORMED_ID:Account ID: id value of incorrect type: 001bad:AccountId --"),
         ("AccountId", "0015g0000zzzzzzAAA", "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--"),
         (
             "Account.ERP_Id__c",
@@ -307,12 +313,12 @@ def test_ids_of_updates(sandbox: Sandbox, client: Client) -> None:
     assert [(row["sf__Id"], row["sf__Created"], row["Id"]) for row in done.successful] == [(good, "false", good[:15])]
     assert done.errors == [
         "ENTITY_IS_DELETED:entity is deleted:--",
-        "MALFORMED_ID:bad id nonsense:Id --",
+        "MALFORMED_ID:Contact ID: id value of incorrect type: nonsense:Id --",
         "MISSING_ARGUMENT:Id not specified in an update call:--",
-        "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
+        f"MALFORMED_ID:Contact ID: id value of incorrect type: {account}:Id --",
         "INVALID_CROSS_REFERENCE_KEY:invalid cross reference id:--",
     ]
-    assert [row["sf__Id"] for row in done.failed] == [gone, "", "", account, "0035g0000zzzzzzAAA"]
+    assert [row["sf__Id"] for row in done.failed] == [gone, "", "", "", "0035g0000zzzzzzAAA"]
     sandbox.switches(bulk_failed_ids=False)
     assert [row["sf__Id"] for row in ingested(client, data, "update").failed] == [""] * 5
 
@@ -387,4 +393,17 @@ def test_parents_shared_by_batches_that_run_in_parallel(sandbox: Sandbox, client
     assert [row["AccountId"] for row in done.successful] == [ids[0], ids[0], ids[1]]
     assert {error.partition(":")[0] for error in done.errors} == {"UNABLE_TO_LOCK_ROW"}
     sandbox.switches(bulk_parents_contend=False)
+    assert ingested(client, data).failed == []
+
+
+def test_parents_shared_by_jobs_that_run_at_the_same_time(sandbox: Sandbox, client: Client) -> None:
+    account = some_account(client)["Id"]
+    sandbox.switches(bulk_parents_contend=True)
+    sandbox.faults([{"match": {"kind": "ingest_state"}, "fault": {"type": "job_waits", "rows": 1}}])
+    data = f"LastName,AccountId\nShared,{account}\nFree,\n"
+    first = begun(client, data)
+    awaited(client, first, rows=1)
+    assert [row["LastName"] for row in ingested(client, data).failed] == ["Shared"]
+    sandbox.control("resume_jobs")
+    assert results(client, first).failed == []
     assert ingested(client, data).failed == []

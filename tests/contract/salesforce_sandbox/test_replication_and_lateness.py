@@ -56,11 +56,22 @@ def test_deletions_reach_back_fifteen_days(sandbox: Sandbox, client: Client, who
 
 
 def test_a_purged_delete_log_demands_a_full_reload(sandbox: Sandbox, client: Client, whole_minute: datetime) -> None:
+    (made,) = sandbox.insert("Contact", [{"LastName": "Forgotten"}])
+    sandbox.control("delete", ids=[made])
     sandbox.control("purge_delete_log")
     now = sandbox.advance(timedelta(minutes=5))
     answer = replicated(client, "deleted", whole_minute - timedelta(hours=1), now)
     assert answer.json()[0]["errorCode"] == "INVALID_REPLICATION_DATE"
     assert replicated(client, "deleted", whole_minute, now).json()["deletedRecords"] == []
+    sandbox.switches(deleted_clipped=True)
+    clipped = replicated(client, "deleted", whole_minute - timedelta(hours=1), now).json()
+    assert (clipped["deletedRecords"], clipped["earliestDateAvailable"]) == ([], whole_minute.strftime(STAMP))
+    # The record itself stays in the bin, for as long as any.
+    shown = client.get("/queryAll", params={"q": f"SELECT Id FROM Contact WHERE Id = '{made}'"})
+    assert shown.json()["totalSize"] == 1
+    sandbox.advance(timedelta(days=16))
+    shown = client.get("/queryAll", params={"q": f"SELECT Id FROM Contact WHERE Id = '{made}'"})
+    assert shown.json()["totalSize"] == 0
 
 
 def test_undelete_keeps_the_id_and_moves_the_stamp(sandbox: Sandbox, client: Client, whole_minute: datetime) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from crosstie.sandbox.salesforce.switches import UNSURE, Switches
+from tests.contract.salesforce_sandbox.ingesting import ingested
 from tests.sandboxes import Client, Sandbox
 
 PAGE = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
@@ -80,6 +82,41 @@ def test_white_space_around_text(sandbox: Sandbox, client: Client) -> None:
     assert kept() == ("S", None)
     sandbox.switches(white_space_kept=True)
     assert kept() == (" S ", None)
+
+
+@pytest.mark.parametrize(("units", "code"), [(True, "STRING_TOO_LONG"), (False, "")])
+def test_how_long_an_emoji_is(sandbox: Sandbox, client: Client, units: bool, code: str) -> None:
+    sandbox.switches(length_in_units=units)
+    answer = client.send("POST", "/sobjects/Contact", json={"LastName": "😀" * 41})
+    assert (answer.json()[0]["errorCode"] if answer.status_code == 400 else "") == code
+    done = ingested(client, f"LastName\n{'😀' * 41}\n{'😀' * 40}\n{'é' * 80}\n")
+    assert [error.partition(":")[0] for error in done.errors] == [code] * units
+    assert client.send("POST", "/sobjects/Contact", json={"LastName": "é" * 80}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("values", "code"), [({"Nope": "x"}, "INVALID_FIELD"), ({"Score__c": "many"}, "JSON_PARSER_ERROR")]
+)
+def test_rows_that_fail_the_whole_collection(
+    sandbox: Sandbox, client: Client, values: dict[str, str], code: str
+) -> None:
+    good = {"attributes": {"type": "Contact"}, "LastName": f"Before {code}"}
+    rows = [good, good | values]
+    count = f"SELECT count() FROM Contact WHERE LastName = 'Before {code}'"
+    refused = client.send("POST", "/composite/sobjects", json={"records": rows})
+    assert (refused.status_code, code_of(refused)) == (400, code)
+    part = {"method": "POST", "url": f"{client.base}/composite/sobjects", "referenceId": "c", "body": {"records": rows}}
+    for whole in (True, False):
+        body = {"allOrNone": whole, "compositeRequest": [part]}
+        answer = client.send("POST", "/composite", json=body).json()["compositeResponse"][0]
+        assert (answer["httpStatusCode"], answer["body"][0]["errorCode"]) == (400, code)
+    assert client.query(count)["totalSize"] == 0
+    sandbox.switches(unknown_field_fails_call=False)
+    answer = client.send("POST", "/composite/sobjects", json={"records": rows})
+    if code == "INVALID_FIELD":
+        assert [one["success"] for one in answer.json()] == [True, False]
+    else:
+        assert answer.status_code == 400
 
 
 def test_doubles_with_exponents(sandbox: Sandbox, client: Client) -> None:

@@ -173,7 +173,7 @@ def test_every_type_comes_back_as_it_is_on_the_wire(org: Org) -> None:
         (
             {"LastName": "x", "AccountId": "001bad"},
             "MALFORMED_ID",
-            "AccountId: id value of incorrect type: 001bad",
+            "Account ID: id value of incorrect type: 001bad",
             ["AccountId"],
         ),
         (

@@ -197,7 +197,7 @@ class BulkIngest:
         """Lets jobs go on that a fault told to wait."""
         with self._changed:
             for job in self._jobs.values():
-                job.waits_after = None
+                job.waits_after, job.queued = None, False
             self._changed.notify_all()
 
     def expire_all(self) -> None:
@@ -231,9 +231,7 @@ class BulkIngest:
             message = "hardDelete operation requires special user profile permission"
             raise ApiError(400, "FEATURENOTENABLED", f"{message}, please contact your system administrator")
         name, key = self._target(given, operation)
-        rule = given.get("assignmentRuleId")
-        if rule is not None and (not isinstance(rule, str) or to_18(rule) is None):
-            raise ApiError(400, "INVALIDJOB", f"Invalid assignmentRuleId: {rule}")
+        rule = self._rule(given.get("assignmentRuleId"), name, operation)
         now = self._org.now_stamp()
         return IngestJob(
             id=new_job_id(self._org),
@@ -248,6 +246,17 @@ class BulkIngest:
             delimiter=delimiter,
             line_ending=line_ending,
         )
+
+    def _rule(self, given: Any, name: str, operation: str) -> str | None:
+        """The assignment rule that the job runs, which must be one of the object."""
+        if given is None:
+            return None
+        try:
+            if operation in ("insert", "update", "upsert"):
+                return self._org.rules.named(name, str(given)).id
+        except ApiError as error:
+            raise ApiError(400, "INVALIDJOB", f"Invalid assignmentRuleId: {given}") from error
+        raise ApiError(400, "INVALIDJOB", f"An assignment rule can't run with the operation {operation}")
 
     def _target(self, given: dict[str, Any], operation: str) -> tuple[str, str | None]:
         """The object, and the key of an upsert, under their own names."""
@@ -276,6 +285,8 @@ class BulkIngest:
                 job.fails_after, job.failure = int(rows), message or FAILURE
             elif kind == "job_waits":
                 job.waits_after = int(rows)
+            elif kind == "job_queued":
+                job.queued = True
         job.late = call.request.late
         job.holds_back = "late_unheld" not in call.request.faults
         job.state = "UploadComplete"
@@ -289,7 +300,8 @@ class BulkIngest:
     def _run(self, job: IngestJob) -> None:
         """Works on the job, in its own thread."""
         with self._changed:
-            if job.state in TERMINAL:
+            self._changed.wait_for(lambda: not job.queued or self._stopped(job))
+            if job.state in TERMINAL or self._closing:
                 return
             job.state = "InProgress"
         error = None
@@ -359,8 +371,9 @@ class BulkIngest:
     def _forget_old(self) -> None:
         """Jobs and their results vanish seven days after they ended."""
         oldest = self._org.clock.now() - KEPT_FOR
+        ends = {*TERMINAL, "Open"} if self._org.switches.open_jobs_expire else set(TERMINAL)
         for job in list(self._jobs.values()):
-            if job.state in TERMINAL and read_stamp(job.changed) < oldest:
+            if job.state in ends and read_stamp(job.changed) < oldest:
                 self._forget(job.id)
 
     def _forget(self, job_id: str) -> None:

@@ -63,6 +63,8 @@ class Field:
     """White space around a text is stored, instead of trimmed."""
     lower_case: bool = False
     """Texts are stored in lower case."""
+    counts_units: bool = False
+    """The length of a text is counted in units of UTF-16, of which an emoji takes two."""
 
     @property
     def is_compound(self) -> bool:
@@ -201,11 +203,12 @@ class Catalog:
 
     objects: Mapping[str, SObject]
 
-    def with_text_rules(self, *, keeps_space: bool, lowers_email: bool) -> Catalog:
+    def with_text_rules(self, *, keeps_space: bool, lowers_email: bool, counts_units: bool) -> Catalog:
         """The same with every field told how it stores text."""
 
         def ruled(item: Field) -> Field:
-            return replace(item, keeps_space=keeps_space, lower_case=lowers_email and item.type == "email")
+            lower_case = lowers_email and item.type == "email"
+            return replace(item, keeps_space=keeps_space, lower_case=lower_case, counts_units=counts_units)
 
         return Catalog(
             objects={

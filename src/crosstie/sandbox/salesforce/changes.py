@@ -6,8 +6,10 @@ from typing import Any
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.ids import make_id
+from crosstie.sandbox.salesforce.merging import merged
 from crosstie.sandbox.salesforce.org import Org
-from crosstie.sandbox.salesforce.records import Records, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import Records, Writer
+from crosstie.sandbox.salesforce.row_ids import record_id_of
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
 
@@ -68,9 +70,16 @@ class Changes:
 
     def undelete(self, name: str, ids: list[str]) -> None:
         """Takes records out of the recycle bin."""
-        with self._org.database.writing():
+        now = self._org.now_stamp()
+        with self._org.database.writing() as connection:
             for record_id in ids:
-                self._records.undelete(self._sobject(name), record_id_of(record_id))
+                self._org.bin.undelete(
+                    connection, self._org.full_catalog, self._sobject(name), record_id_of(record_id), now
+                )
+
+    def merge(self, name: str, master: str, losers: list[str]) -> list[str]:
+        """Merges up to two records into another, as a user does; returns the records that refer to it now instead."""
+        return merged(self._org, self._records, self._sobject(name), master, losers, user_id=OTHER_USER_ID)
 
     def purge(self, name: str, ids: list[str]) -> None:
         """Deletes records for good."""

@@ -5,29 +5,25 @@ Source: "sObject Collections", REST API guide.
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
 from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce import soql
-from crosstie.sandbox.salesforce.catalog import SObject
+from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.collection_cells import NoSet, read_cells
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.org import Call, Org
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    SeveralRecords,
-    Writer,
-    doubled_ids,
-    duplicate_id,
-    duplicate_key,
-    record_id_of,
-    row_id,
-    row_refusal,
-    several_records,
-)
+from crosstie.sandbox.salesforce.record_rows import Outcome, folded
+from crosstie.sandbox.salesforce.record_sets import RecordSets
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer
 from crosstie.sandbox.salesforce.rest import decoded_body, writer_of
+from crosstie.sandbox.salesforce.row_errors import duplicate_id, duplicate_key, row_locked, row_refusal, several_records
+from crosstie.sandbox.salesforce.row_ids import changed_id, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.schema import quoted
+from crosstie.sandbox.salesforce.switches import Switches
 
 MAX_ROWS = 200
 MAX_CHUNKS = 10
@@ -41,10 +37,19 @@ class Collections:
     def __init__(self, org: Org, records: Records) -> None:
         self._org = org
         self._records = records
+        self._sets = RecordSets(org, records)
 
     def create(self, call: Call) -> Response:
         """POST BASE/composite/sobjects."""
         rows, all_or_none = _rows(call)
+
+        def insert_all(connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows)
+            return self._sets.insert(connection, sobject, cells, len(rows), writer)
+
+        done = self._together(call, rows, insert_all, all_or_none=all_or_none)
+        if done is not None:
+            return done
 
         def insert(row: Row, writer: Writer) -> Row:
             return {"id": self._records.insert(self._typed(row), row, writer)}
@@ -54,6 +59,14 @@ class Collections:
     def update(self, call: Call) -> Response:
         """PATCH BASE/composite/sobjects."""
         rows, all_or_none = _rows(call)
+
+        def change_all(connection: sqlite3.Connection, sobject: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows, without="Id")
+            return self._sets.update(connection, sobject, [_text_of(row, "id") for row in rows], cells, writer)
+
+        done = self._together(call, rows, change_all, all_or_none=all_or_none)
+        if done is not None:
+            return done
         doubled = doubled_ids(_key_value(row, "Id") or "" for row in rows) if self._refuses_doubled() else frozenset()
 
         def change(row: Row, writer: Writer) -> Row:
@@ -62,7 +75,7 @@ class Collections:
             if not isinstance(record_id, str):
                 raise ApiError(400, "MISSING_ARGUMENT", "Id not specified in an update call", [])
             given = {name: value for name, value in row.items() if name.lower() != "id"}
-            complete = row_id(record_id)
+            complete = changed_id(sobject, record_id)
             if complete in doubled:
                 raise duplicate_id(complete)
             self._records.update(sobject, complete, given, writer)
@@ -77,7 +90,13 @@ class Collections:
         if key is None or not (key.external_id or key.id_lookup):
             raise not_found(f"Provided external ID field does not exist or is not accessible: {call.args['key']}")
         rows, all_or_none = _rows(call)
+        if key.type != "id":
+            done = self._put_all(call, sobject, key, rows, all_or_none=all_or_none)
+            if done is not None:
+                return done
         values = [_key_value(row, key.name) for row in rows]
+        same = folded(key, [value or "" for value in values])
+        twice = {value for value, alike in zip(values, same, strict=True) if same.count(alike) > 1}
         ids = (value or "" for value in values) if key.type == "id" else ()
         doubled = doubled_ids(ids) if self._refuses_doubled() else frozenset()
 
@@ -87,7 +106,7 @@ class Collections:
                 raise ApiError(400, "MISSING_ARGUMENT", f"{key.name} not specified", [])
             if to_18(value) in doubled:
                 raise duplicate_id(value)
-            if key.type != "id" and values.count(value) > 1:
+            if key.type != "id" and value in twice:
                 raise duplicate_key(key, value, self._org.switches.duplicate_key_code)
             given = {name: each for name, each in row.items() if name.lower() != key.name.lower()}
             try:
@@ -140,14 +159,87 @@ class Collections:
 
     def _each(self, call: Call, rows: list[Row], work: Callable[[Row, Writer], Row], *, all_or_none: bool) -> Response:
         """Runs `work` on every row, in order; with allOrNone one failure undoes all."""
-        writer = writer_of(call)
+        writer = writer_of(call, self._org)
+        hold = self._org.switches.collection_seconds
+        parents = self._parents(rows) if self._org.switches.parents_contend else [set[str]() for _ in rows]
+        with self._org.contention.holding(set[str]().union(*parents)) as taken:
+            with self._org.database.writing() as connection:
+                connection.execute("SAVEPOINT collection")
+                try:
+                    answers = [
+                        _row_answer(connection, row, work, writer, taken & refers, self._org.switches)
+                        for row, refers in zip(rows, parents, strict=True)
+                    ]
+                except ApiError:
+                    connection.execute("ROLLBACK TO collection")
+                    connection.execute("RELEASE collection")
+                    raise
+                if all_or_none and not all(answer["success"] for answer in answers):
+                    connection.execute("ROLLBACK TO collection")
+                    answers = [_rolled_back(answer) for answer in answers]
+                connection.execute("RELEASE collection")
+            time.sleep(hold)
+        return json_response(answers)
+
+    def _parents(self, rows: list[Row]) -> list[set[str]]:
+        """What each row refers to."""
+        with self._org.database.reading() as connection:
+            kinds = [self._org.catalog.object(_kind(row)) for row in rows]
+            return [
+                set() if kind is None else self._records.parents(connection, kind, row)
+                for kind, row in zip(kinds, rows, strict=True)
+            ]
+
+    def _put_all(
+        self, call: Call, sobject: SObject, key: Field, rows: list[Row], *, all_or_none: bool
+    ) -> Response | None:
+        """The answer to an upsert of rows as a set."""
+        found = {name: None for row in rows for name in row if name.lower() == key.name.lower()}
+        if len(found) != 1 or any(_kind(row) not in ("", sobject.name.lower()) for row in rows):
+            return None
+        (name,) = found
+        # The key's column is read like any other, for the records that are made with it.
+        keyed = [{name: _key_value(row, name)} for row in rows]
+
+        def put(connection: sqlite3.Connection, _: SObject, writer: Writer) -> list[Outcome]:
+            cells = read_cells(connection, self._records, sobject, rows, without=name)
+            (keys,) = read_cells(connection, self._records, sobject, keyed)
+            given = [_key_value(row, name) or "" for row in rows]
+            return self._sets.upsert(connection, sobject, key, given, cells, keys, writer)
+
+        typed = [row | {"attributes": {"type": sobject.name}} for row in rows]
+        return self._together(call, typed, put, all_or_none=all_or_none, tells_created=True)
+
+    def _together(
+        self,
+        call: Call,
+        rows: list[Row],
+        work: Callable[[sqlite3.Connection, SObject, Writer], list[Outcome]],
+        *,
+        all_or_none: bool,
+        tells_created: bool = False,
+    ) -> Response | None:
+        """The answer to rows of one object that are written as a set; None for rows that must go one by one."""
+        kinds = {_kind(row) for row in rows}
+        sobject = self._org.catalog.object(next(iter(kinds))) if len(kinds) == 1 else None
+        if sobject is None or self._org.switches.parents_contend:
+            return None
         with self._org.database.writing() as connection:
             connection.execute("SAVEPOINT collection")
-            answers = [_row_answer(connection, row, work, writer) for row in rows]
+            try:
+                outcomes = work(connection, sobject, writer_of(call, self._org))
+            except (ApiError, NoSet) as error:
+                connection.execute("ROLLBACK TO collection")
+                connection.execute("RELEASE collection")
+                if isinstance(error, NoSet):
+                    return None
+                raise
+            answers = [_outcome_answer(one, tells_created=tells_created) for one in outcomes]
             if all_or_none and not all(answer["success"] for answer in answers):
                 connection.execute("ROLLBACK TO collection")
                 answers = [_rolled_back(answer) for answer in answers]
             connection.execute("RELEASE collection")
+        time.sleep(self._org.switches.collection_seconds)
         return json_response(answers)
 
     def _refuses_doubled(self) -> bool:
@@ -171,19 +263,45 @@ class Collections:
 
 
 def _row_answer(
-    connection: sqlite3.Connection, row: Row, work: Callable[[Row, Writer], Row], writer: Writer
+    connection: sqlite3.Connection,
+    row: Row,
+    work: Callable[[Row, Writer], Row],
+    writer: Writer,
+    held: frozenset[str],
+    switches: Switches,
 ) -> dict[str, Any]:
+    """The answer for a row; `held` are those of its parents that another request holds.
+
+    Raises ApiError for a row that can't even be read, which fails the call.
+    """
     connection.execute("SAVEPOINT row")
     try:
+        if held:
+            raise row_locked(min(held))
         done = work(row, writer)
         answer: dict[str, Any] = {"id": done["id"], "success": True, "errors": []}
         if "created" in done:
             answer["created"] = done["created"]
     except ApiError as error:
+        if error.code == "JSON_PARSER_ERROR" or (switches.unknown_field_fails_call and error.unread):
+            raise
         connection.execute("ROLLBACK TO row")
         answer = {"success": False, "errors": [row_refusal(error).row_entry()]}
     connection.execute("RELEASE row")
     return answer
+
+
+def _outcome_answer(outcome: Outcome, *, tells_created: bool) -> dict[str, Any]:
+    if outcome.error is not None:
+        return {"success": False, "errors": [outcome.error.row_entry()]}
+    answer: dict[str, Any] = {"id": outcome.record_id, "success": True, "errors": []}
+    return answer | {"created": outcome.created} if tells_created else answer
+
+
+def _text_of(row: Row, name: str) -> str:
+    """The text that a row has under a name in any case; empty when it has none."""
+    value = next((each for key, each in row.items() if key.lower() == name), None)
+    return value if isinstance(value, str) else ""
 
 
 def _rolled_back(answer: dict[str, Any]) -> dict[str, Any]:

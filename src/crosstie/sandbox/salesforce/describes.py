@@ -24,7 +24,7 @@ Described = dict[str, Any]
 def org_describes() -> list[Described]:
     """Every object of the org, as `GET sobjects/X/describe` gives it, URLs with the version `vxx.0`."""
     described = [_recorded(name) for name in RECORDED]
-    described += [_user(), _organization(), _record_type(), _gadget()]
+    described += [_user(), _organization(), _record_type(), _assignment_rule(), _gadget()]
     names = {entry["name"] for entry in described}
     for entry in described:
         entry["childRelationships"] = [child for child in entry["childRelationships"] if child["childSObject"] in names]
@@ -154,6 +154,19 @@ def _record_type() -> Described:
     return sobject(
         "RecordType", "Record Type", "012", fields, createable=False, updateable=False, deletable=False,
         undeletable=False, layoutable=False, triggerable=False, searchable=False,
+    )  # fmt: skip
+
+
+def _assignment_rule() -> Described:
+    fields = [
+        *system_fields(label="Assignment Rule", deletable=False),
+        read_only("Name", "string", length=120, nameField=True),
+        read_only("SobjectType", "picklist", "SObject Type", length=40, values=["Case", "Lead"]),
+        read_only("Active", "boolean", nillable=False),
+    ]
+    return sobject(
+        "AssignmentRule", "Assignment Rule", "01Q", fields, createable=False, updateable=False, deletable=False,
+        undeletable=False, layoutable=False, triggerable=False, searchable=False, mruEnabled=False,
     )  # fmt: skip
 
 

@@ -28,6 +28,7 @@ from crosstie.sandbox.salesforce.routing import Found, Handler, Routes, answered
 from crosstie.sandbox.salesforce.search import Searches
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions
 from crosstie.sandbox.salesforce.soap import Soap
+from crosstie.sandbox.salesforce.soap_rows import SoapRows
 from crosstie.sandbox.salesforce.tooling import Tooling
 from crosstie.sandbox.salesforce.trees import Trees
 from crosstie.sandbox.tricks import cut, rewrite
@@ -50,7 +51,7 @@ class Salesforce:
         recent = Recent(org)
         self._discovery = Discovery(org, recent)
         self._oauth = OAuth(org, sessions, credentials, public_key)
-        self._soap = Soap(org, sessions, credentials)
+        self._soap = Soap(org, sessions, credentials, SoapRows(org, self.records))
         rest = Rest(org, self.records, recent)
         replication = Replication(org)
         collections = Collections(org, self.records)
@@ -158,7 +159,7 @@ class Salesforce:
                     request.faults |= {"late_unheld"}
             elif fault.type == "cut_csv":
                 request.faults |= {f"cut_csv:{fault.rows}"}
-            elif fault.type in ("job_fails", "job_waits"):
+            elif fault.type in ("job_fails", "job_queued", "job_waits"):
                 request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
             elif fault.type == "drop_before":
                 return Response(drop=True)

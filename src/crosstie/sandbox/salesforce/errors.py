@@ -13,18 +13,32 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 
 class ApiError(Exception):
-    """A refused request or row: HTTP status, error code, message and the fields at fault."""
+    """A refused request or row: HTTP status, error code, message and the fields at fault.
 
-    def __init__(self, status: int, code: str, message: str, fields: list[str] | None = None) -> None:
+    `members` are what REST tells of it beyond that; `unread` says that the record names what its object does not have.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        fields: list[str] | None = None,
+        *,
+        members: dict[str, Any] | None = None,
+        unread: bool = False,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.status = status
         self.code = code
         self.message = message
         self.fields = fields
+        self.members = members or {}
+        self.unread = unread
 
     def entry(self) -> dict[str, Any]:
         """The error as REST lists it; `fields` appears for DML errors only."""
-        entry: dict[str, Any] = {"message": self.message, "errorCode": self.code}
+        entry: dict[str, Any] = {**self.members, "message": self.message, "errorCode": self.code}
         if self.fields is not None:
             entry["fields"] = self.fields
         return entry
@@ -50,9 +64,9 @@ def not_found(message: str = "The requested resource does not exist") -> ApiErro
     return ApiError(404, "NOT_FOUND", message)
 
 
-def malformed_id(value: str, field: str | None = None) -> ApiError:
-    """400 MALFORMED_ID; `field` names the reference field that holds it."""
-    where = f"{field}: id value of incorrect type: {value}" if field else f"malformed id {value}"
+def malformed_id(value: str, field: str | None = None, label: str | None = None) -> ApiError:
+    """400 MALFORMED_ID; `field` names the reference field that holds it, and `label` is what people call it."""
+    where = f"{label or field}: id value of incorrect type: {value}" if field else f"malformed id {value}"
     return ApiError(400, "MALFORMED_ID", where, [field] if field else [])
 
 

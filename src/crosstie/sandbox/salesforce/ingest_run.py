@@ -4,6 +4,7 @@ Source: "Understanding Bulk API 2.0 Ingest", Bulk API 2.0 guide. A batch, its re
 transaction, so that a job that is taken up again goes on where it stopped.
 """
 
+import dataclasses
 import random
 import sqlite3
 import time
@@ -15,13 +16,16 @@ import msgspec
 
 from crosstie.sandbox.salesforce.bulk_jobs import DELIMITERS, LINE_ENDINGS
 from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.duplicates import DuplicateOptions
 from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.ingest_columns import Column, read_header
 from crosstie.sandbox.salesforce.ingest_csv import InvalidContent, csv_lines, read_csv
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.record_rows import Cells, Outcome
 from crosstie.sandbox.salesforce.record_sets import RecordSets
-from crosstie.sandbox.salesforce.records import Records, Writer, row_locked
+from crosstie.sandbox.salesforce.records import Records, Writer
+from crosstie.sandbox.salesforce.row_errors import row_locked
+from crosstie.sandbox.salesforce.rules import NONE
 
 CHUNK_ROWS = 200
 TABLES = (
@@ -57,6 +61,8 @@ class IngestJob(msgspec.Struct, kw_only=True):
     holds_back: bool = True
     fails_after: int | None = None
     failure: str = ""
+    queued: bool = False
+    """Whether the work must not begin until it is told to."""
     waits_after: int | None = None
     """Rows after which the job stays in progress until it is told to go on, or is aborted."""
 
@@ -95,15 +101,26 @@ class IngestRun:
         self._job = job
         self._stopped = stopped
         self._pause = pause
-        self._writer = Writer(user_id=job.created_by, late=job.late, holds_back=job.holds_back)
-        self._parents: dict[str, int] = {}
-        """In which batch each parent was first referred to."""
+        # Bulk runs no assignment rule but the one that is named, and lets no client allow duplicates.
+        self._writer = Writer(
+            user_id=job.created_by,
+            late=job.late,
+            holds_back=job.holds_back,
+            assignment=job.assignment_rule or NONE,
+            duplicates=DuplicateOptions(),
+        )
 
     def process(self, content: bytes) -> None:
         """Works from where the job stands to its end, or until it is stopped.
 
         Raises InvalidContent when what is left can't be processed; what was committed before stays.
         """
+        try:
+            self._process(content)
+        finally:
+            self._org.contention.release(self._job.id)
+
+    def _process(self, content: bytes) -> None:
         job = self._job
         header, *rows = read_csv(content, DELIMITERS[job.delimiter], job.line_ending)
         layout = self._layout(header)
@@ -162,7 +179,9 @@ class IngestRun:
         cells = [column.read(texts[place], connection, self._records) for place, column in layout.columns]
         if self._org.switches.bulk_parents_contend:
             self._contend(cells, batch)
-        sobject, writer, operation = layout.sobject, self._writer, self._job.operation
+        # Each chunk is a save of its own.
+        writer = dataclasses.replace(self._writer, saved=set())
+        sobject, operation = layout.sobject, self._job.operation
         if layout.key is None or layout.key_column is None:
             return self._sets.insert(connection, sobject, cells, len(rows), writer)
         given = list(texts[layout.key])
@@ -175,12 +194,12 @@ class IngestRun:
         return self._sets.delete(connection, sobject, given, writer, hard=operation == "hardDelete")
 
     def _contend(self, cells: list[Cells], batch: int) -> None:
-        """Refuses rows whose parent is held by another batch, as batches that run in parallel do."""
+        """Refuses rows whose parent is held by another batch, of this job or another one that runs."""
         for one in cells:
             if one.field.type != "reference":
                 continue
             for row, value in enumerate(one.values):
-                if isinstance(value, str) and self._parents.setdefault(value, batch) != batch:
+                if isinstance(value, str) and not self._org.contention.claimed(value, self._job.id, batch):
                     one.refused.setdefault(row, row_locked(value))
 
     def _keep_results(

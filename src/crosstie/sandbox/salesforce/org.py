@@ -19,9 +19,12 @@ from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
+from crosstie.sandbox.salesforce.contention import Contention
 from crosstie.sandbox.salesforce.describes import org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import to_18
+from crosstie.sandbox.salesforce.recycle_bin import RecycleBin
+from crosstie.sandbox.salesforce.rules import Rules
 from crosstie.sandbox.salesforce.switches import Switches
 from crosstie.sandbox.salesforce.visibility import settle_late_writes
 
@@ -80,8 +83,13 @@ class Org:
         self.described = visible(self._describes, self.hidden)
         self.catalog = self._catalog(self.described)
         self.full_catalog = self._catalog(self._describes)
+        with self.database.writing() as connection:
+            schema.add_missing_tables(connection, self.full_catalog)
+        self.rules = Rules(self.database)
+        self.bin = RecycleBin(self.database)
         self.api_usage = ApiUsage()
         self.ingested_rows = ApiUsage()
+        self.contention = Contention()
         self.locked: frozenset[str] = frozenset()
         """Ids of records that another transaction holds, until control lets them go."""
         self._app_usage = ApiUsage()
@@ -114,7 +122,9 @@ class Org:
 
     def _catalog(self, described: list[dict[str, Any]]) -> Catalog:
         return Catalog.from_describes(described).with_text_rules(
-            keeps_space=self.switches.white_space_kept, lowers_email=self.switches.email_lowered
+            keeps_space=self.switches.white_space_kept,
+            lowers_email=self.switches.email_lowered,
+            counts_units=self.switches.length_in_units,
         )
 
     def sobject(self, name: str) -> SObject:
@@ -173,8 +183,10 @@ class Org:
         return stamp(self.clock.now())
 
     def settle(self) -> None:
-        """Makes late writes visible whose time has come, before a request is served."""
-        settle_late_writes(self.database, self.full_catalog, self.clock.now())
+        """Does what time does, before a request is served: late writes become visible, the recycle bin is emptied."""
+        now = self.clock.now()
+        settle_late_writes(self.database, self.full_catalog, now)
+        self.bin.expire(self.full_catalog, stamp(now - timedelta(days=self.switches.recycle_bin_days)))
 
     def close(self) -> None:
         """Closes the database."""

@@ -9,16 +9,9 @@ from typing import Any, NamedTuple
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.errors import ApiError
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    SeveralRecords,
-    Writer,
-    check_writable,
-    record_id_of,
-    row_id,
-    row_refusal,
-    several_records,
-)
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, check_writable
+from crosstie.sandbox.salesforce.row_errors import row_refusal, several_records
+from crosstie.sandbox.salesforce.row_ids import changed_id, record_id_of, row_id
 
 BLANK = b"\x00blank"
 """A value that is left out: the field keeps what it has, or gets its default. Told from others by identity."""
@@ -70,7 +63,9 @@ class RecordRows:
         """Changes the records with the ids `given` as they were sent."""
 
         def update(row: int) -> Outcome:
-            record_id = _required_id(given[row], "update")
+            if not given[row]:
+                raise missing_id("update")
+            record_id = changed_id(sobject, given[row])
             self._records.require(connection, sobject, record_id)
             self._records.update(sobject, record_id, _given(cells, row, inserting=False), writer)
             return Outcome(record_id)
@@ -112,7 +107,9 @@ class RecordRows:
         """Moves records into the recycle bin; deletes them for good if `hard`."""
 
         def delete(row: int) -> Outcome:
-            record_id = _required_id(given[row], "delete")
+            if not given[row]:
+                raise missing_id("delete")
+            record_id = row_id(given[row])
             self._records.delete(sobject, record_id, writer)
             if hard:
                 self._records.purge(sobject, record_id)
@@ -158,12 +155,6 @@ def _given(cells: list[Cells], row: int, *, inserting: bool) -> dict[str, Any]:
     return values
 
 
-def _required_id(text: str, operation: str) -> str:
-    if not text:
-        raise missing_id(operation)
-    return row_id(text)
-
-
 def missing_id(operation: str) -> ApiError:
     """400 MISSING_ARGUMENT: a row to update or delete has no id."""
     return ApiError(400, "MISSING_ARGUMENT", f"Id not specified in an {operation} call", [])
@@ -176,7 +167,8 @@ def _alone(connection: sqlite3.Connection, work: Callable[[int], Outcome], row: 
         outcome = work(row)
     except ApiError as error:
         connection.execute("ROLLBACK TO one_row")
-        outcome = Outcome(_id_or_none(given_id), error=row_refusal(error))
+        record_id = None if error.code == "MALFORMED_ID" else _id_or_none(given_id)
+        outcome = Outcome(record_id, error=row_refusal(error))
     connection.execute("RELEASE one_row")
     return outcome
 

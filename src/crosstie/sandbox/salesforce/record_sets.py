@@ -6,7 +6,7 @@ which one row's fate hangs on another's goes through `Records` row by row.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
@@ -14,23 +14,20 @@ from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import make_ids, to_18
 from crosstie.sandbox.salesforce.org import Org
 from crosstie.sandbox.salesforce.record_rows import BLANK, Cells, Outcome, RecordRows, folded, missing_id, refused_cells
-from crosstie.sandbox.salesforce.records import (
-    Records,
-    Writer,
-    check_allowed,
-    doubled_ids,
+from crosstie.sandbox.salesforce.records import Records, Writer, check_allowed, is_required, take_numbers
+from crosstie.sandbox.salesforce.relations import has_bound_children
+from crosstie.sandbox.salesforce.row_errors import (
     duplicate_id,
     duplicate_key,
     duplicate_value,
-    is_required,
-    record_id_of,
+    entity_deleted,
+    lead_converted,
     required_missing,
-    row_id,
     row_locked,
     row_refusal,
     several_records,
-    take_numbers,
 )
+from crosstie.sandbox.salesforce.row_ids import changed_id, doubled_ids, record_id_of, row_id
 from crosstie.sandbox.salesforce.row_statements import insert_rows, json_list, update_rows
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.visibility import count_change
@@ -41,13 +38,18 @@ class RecordSets:
 
     def __init__(self, org: Org, records: Records) -> None:
         self._org = org
+        self._records = records
         self._rows = RecordRows(records)
+
+    def _one_by_one(self, sobject: SObject, writer: Writer) -> bool:
+        """Whether each row must be looked at by itself: it becomes visible later, or may be a duplicate."""
+        return bool(writer.late) or (writer.duplicates is not None and bool(self._org.rules.of_duplicates(sobject)))
 
     def insert(
         self, connection: sqlite3.Connection, sobject: SObject, cells: list[Cells], count: int, writer: Writer
     ) -> list[Outcome]:
         """Creates `count` records."""
-        if writer.late:
+        if self._one_by_one(sobject, writer):
             return self._rows.insert(connection, sobject, cells, count, writer)
         try:
             check_allowed(sobject, "insert")
@@ -55,6 +57,7 @@ class RecordSets:
             return [Outcome(None, error=error)] * count
         refused = refused_cells(cells, inserting=True)
         self._require_values(sobject, cells, count, refused)
+        cells = _owned(sobject, cells, count, self._org.rules.owner(sobject, writer.assignment))
         twins = self._check_unique(connection, sobject, cells, count, refused)
         rows = [row for row in range(count) if row not in refused and row not in twins]
         ids: dict[int, str] = {}
@@ -90,10 +93,14 @@ class RecordSets:
     def _update(
         self, connection: sqlite3.Connection, sobject: SObject, given: list[str], cells: list[Cells], writer: Writer
     ) -> list[Outcome]:
-        ids, refused = _complete_ids(given, "update")
+        ids, refused = _complete_ids(given, lambda text: changed_id(sobject, text), "update")
         known = [record_id for record_id in ids if record_id is not None]
         unique = any(one.field.unique for one in cells)
-        if writer.late or len(set(known)) < len(known) or (unique and self._clash(connection, sobject, cells, ids)):
+        if (
+            self._one_by_one(sobject, writer)
+            or len(set(known)) < len(known)
+            or (unique and self._clash(connection, sobject, cells, ids))
+        ):
             return self._rows.update(connection, sobject, given, cells, writer)
         self._check_living(connection, sobject, ids, refused, "update")
         return self._change(connection, sobject, ids, refused, cells, writer)
@@ -115,6 +122,7 @@ class RecordSets:
                 for row, value in enumerate(one.values):
                     if value is None:
                         refused.setdefault(row, required_missing([one.field.name]))
+        cells = _owned(sobject, cells, len(ids), self._records.owner_by_change(sobject, writer))
         rows = [row for row in range(len(ids)) if row not in refused]
         if rows:
             living = [str(ids[row]) for row in rows]
@@ -148,7 +156,7 @@ class RecordSets:
                 outcomes[row] = Outcome(None, error=duplicate_id(text))
             elif key.type != "id" and times[same[row]] > 1:
                 outcomes[row] = Outcome(None, error=duplicate_key(key, text, code))
-        if writer.late or any(one.field.unique for one in cells):
+        if self._one_by_one(sobject, writer) or any(one.field.unique for one in cells):
             rows = [row for row in range(len(given)) if row not in outcomes]
             texts, columns = [given[row] for row in rows], [one.at(rows) for one in cells]
             results = self._rows.upsert(connection, sobject, key, texts, columns, writer)
@@ -161,15 +169,15 @@ class RecordSets:
         self, connection: sqlite3.Connection, sobject: SObject, given: list[str], writer: Writer, *, hard: bool
     ) -> list[Outcome]:
         """Moves records into the recycle bin; deletes them for good if `hard`."""
-        if writer.late:
+        if writer.late or (self._org.switches.children_bound and has_bound_children(sobject)):
             return self._rows.delete(connection, sobject, given, writer, hard=hard)
-        ids, refused = _complete_ids(given, "delete")
+        ids, refused = _complete_ids(given, row_id, "delete")
         self._check_living(connection, sobject, ids, refused, "delete")
         seen: set[str] = set()
         for row, record_id in enumerate(ids):
             if row not in refused and record_id in seen:
-                gone = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
-                refused[row] = row_refusal(not_found()) if hard else gone
+                gone = row_refusal(not_found()) if hard and not self._org.switches.purged_as_deleted else None
+                refused[row] = gone or entity_deleted()
             seen.add(str(record_id))
         living = [str(record_id) for row, record_id in enumerate(ids) if row not in refused]
         if living:
@@ -238,20 +246,24 @@ class RecordSets:
     ) -> None:
         """Refuses rows whose record is not there or must stay as it is."""
         deleted = "t.IsDeleted" if sobject.field("IsDeleted") else "0"
-        there = dict(
-            connection.execute(
-                f"SELECT j.key, {deleted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
+        converted = "t.IsConverted" if sobject.field("IsConverted") else "0"
+        there = {
+            row: (gone, closed)
+            for row, gone, closed in connection.execute(
+                f"SELECT j.key, {deleted}, {converted} FROM json_each(?) AS j CROSS JOIN {quoted(sobject.table)} AS t"
                 " ON t.Id = j.value",
                 (json_list(list(ids)),),
-            ).fetchall()
-        )
+            )
+        }
         for row, record_id in enumerate(ids):
             if record_id is None:
                 continue
             if row not in there:
-                refused[row] = row_refusal(not_found())
-            elif there[row]:
-                refused[row] = ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+                refused[row] = row_refusal(self._records.missing(connection, sobject, record_id))
+            elif there[row][0]:
+                refused[row] = entity_deleted()
+            elif there[row][1] and operation == "update":
+                refused[row] = lead_converted()
         self._check_open(sobject, ids, refused, operation)
 
     def _check_open(
@@ -344,13 +356,23 @@ class RecordSets:
         return False
 
 
-def _complete_ids(given: list[str], operation: str) -> tuple[list[str | None], dict[int, ApiError]]:
+def _owned(sobject: SObject, cells: list[Cells], count: int, owner: str | None) -> list[Cells]:
+    """The cells with the owner whom an assignment rule gives the records to, if any."""
+    item = sobject.field("OwnerId")
+    if owner is None or item is None:
+        return cells
+    return [*(one for one in cells if one.field.name != item.name), Cells(field=item, values=[owner] * count)]
+
+
+def _complete_ids(
+    given: list[str], read: Callable[[str], str], operation: str
+) -> tuple[list[str | None], dict[int, ApiError]]:
     """The complete ids of rows, None for what is none, and the errors of those."""
     ids: list[str | None] = []
     refused: dict[int, ApiError] = {}
     for row, text in enumerate(given):
         try:
-            ids.append(row_id(text) if text else None)
+            ids.append(read(text) if text else None)
         except ApiError as error:
             ids.append(None)
             refused[row] = error

@@ -4,17 +4,28 @@ Sources: "sObject Rows", "Insert or Update (Upsert)", REST API guide; the row er
 """
 
 import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from crosstie.sandbox.salesforce.catalog import Field, SObject
 from crosstie.sandbox.salesforce.derived import DERIVATIONS
-from crosstie.sandbox.salesforce.errors import ApiError, malformed_id, not_found
+from crosstie.sandbox.salesforce.duplicates import DuplicateOptions, check_duplicates
+from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import make_id, number_of, to_18
 from crosstie.sandbox.salesforce.org import Org
+from crosstie.sandbox.salesforce.relations import going_along
+from crosstie.sandbox.salesforce.row_errors import (
+    duplicate_value,
+    entity_deleted,
+    lead_converted,
+    required_missing,
+    row_locked,
+)
+from crosstie.sandbox.salesforce.row_ids import record_id_of
+from crosstie.sandbox.salesforce.rules import NONE
 from crosstie.sandbox.salesforce.schema import quoted
 from crosstie.sandbox.salesforce.values import stored_value
 from crosstie.sandbox.salesforce.visibility import apply_columns, count_change, keep_late_write
@@ -24,11 +35,17 @@ AUDIT = ("CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """Who writes, and how late it becomes visible (seconds of sandbox time)."""
+    """Who writes, how late it becomes visible (seconds of sandbox time), and by which rules of the org."""
 
     user_id: str
     late: float = 0.0
     holds_back: bool = True
+    assignment: str = NONE
+    """What Sforce-Auto-Assign says: the active rule, none, or the id of one."""
+    duplicates: DuplicateOptions | None = None
+    """What the client says of duplicates; None for who is not held to the rules."""
+    saved: set[str] = field(default_factory=set)
+    """The records of the same save, which duplicate rules don't compare with each other."""
 
 
 class SeveralRecords(Exception):
@@ -55,18 +72,25 @@ class Records:
             ]
             if missing:
                 raise required_missing(missing)
+            owner = self._org.rules.owner(sobject, writer.assignment)
+            if owner is not None:
+                columns["OwnerId"] = owner
             record_id = make_id(sobject.key_prefix or "a0z", take_numbers(connection, sobject, 1))
+            self._check_duplicates(connection, sobject, record_id, {}, columns, writer)
             self._check_unique(connection, sobject, columns, record_id)
             complete = defaults(sobject, record_id, self._org.now_stamp(), writer) | columns
             complete |= _derived(connection, sobject, record_id, complete)
             self._write(connection, sobject, record_id, complete, writer)
+        writer.saved.add(record_id)
         return record_id
 
     def update(self, sobject: SObject, record_id: str, given: Mapping[str, Any], writer: Writer) -> None:
         """Changes the fields that are given; stamps move even when nothing differs."""
         with self._org.database.writing() as connection:
-            self.require(connection, sobject, record_id)
+            before = self.require(connection, sobject, record_id)
             check_allowed(sobject, "update")
+            if before.get("IsConverted"):
+                raise lead_converted()
             self._check_unlocked(record_id)
             columns = self._columns(connection, sobject, given, inserting=False)
             missing = [
@@ -74,11 +98,16 @@ class Records:
             ]
             if missing:
                 raise required_missing(missing)
+            owner = self.owner_by_change(sobject, writer)
+            if owner is not None:
+                columns["OwnerId"] = owner
+            self._check_duplicates(connection, sobject, record_id, before, columns, writer)
             self._check_unique(connection, sobject, columns, record_id)
             now = self._org.now_stamp()
             columns |= {"LastModifiedDate": now, "LastModifiedById": writer.user_id, "SystemModstamp": now}
             columns |= _derived(connection, sobject, record_id, columns)
             self._write(connection, sobject, record_id, columns, writer)
+        writer.saved.add(record_id)
 
     def upsert(
         self, sobject: SObject, key: Field, value: str, given: Mapping[str, Any], writer: Writer, *, update_only: bool
@@ -105,18 +134,11 @@ class Records:
             self.require(connection, sobject, record_id)
             check_allowed(sobject, "delete")
             self._check_unlocked(record_id)
-            now = self._org.now_stamp()
-            self._write(connection, sobject, record_id, {"IsDeleted": 1, "SystemModstamp": now}, writer)
-
-    def undelete(self, sobject: SObject, record_id: str) -> None:
-        """Takes a record out of the bin with its old id and a new stamp (SOAP and Apex only on the real platform)."""
-        now = self._org.now_stamp()
-        with self._org.database.writing() as connection:
-            connection.execute(
-                f"UPDATE {quoted(sobject.table)} SET IsDeleted = 0, SystemModstamp = ? WHERE Id = ?", (now, record_id)
-            )
-            connection.execute("DELETE FROM sandbox_delete_log WHERE object = ? AND id = ?", (sobject.name, record_id))
-            count_change(connection)
+            gone = {"IsDeleted": 1, "SystemModstamp": self._org.now_stamp()}
+            if self._org.switches.children_bound:
+                for child, child_id in list(going_along(connection, self._org.full_catalog, sobject, record_id)):
+                    self._write(connection, child, child_id, gone, writer)
+            self._write(connection, sobject, record_id, gone, writer)
 
     def purge(self, sobject: SObject, record_id: str) -> None:
         """Deletes for good: queryAll does not show it any more, only the delete log does."""
@@ -133,11 +155,25 @@ class Records:
         cursor = connection.execute(f"SELECT * FROM {quoted(sobject.table)} WHERE Id = ?", (record_id,))
         row = cursor.fetchone()
         if row is None:
-            raise not_found()
+            raise self.missing(connection, sobject, record_id)
         record = dict(zip([column[0] for column in cursor.description], row, strict=True))
         if record.get("IsDeleted"):
-            raise ApiError(404, "ENTITY_IS_DELETED", "entity is deleted", [])
+            raise entity_deleted()
         return record
+
+    def missing(self, connection: sqlite3.Connection, sobject: SObject, record_id: str) -> ApiError:
+        """What is said of a record that is not there: it never was, or is gone from the bin too."""
+        if self._org.switches.purged_as_deleted:
+            log = "SELECT 1 FROM sandbox_delete_log WHERE object = ? AND id = ?"
+            if connection.execute(log, (sobject.name, record_id)).fetchone():
+                return entity_deleted()
+        return not_found()
+
+    def owner_by_change(self, sobject: SObject, writer: Writer) -> str | None:
+        """Who gets a record that is changed; None for who has it."""
+        if not self._org.switches.assignment_on_update:
+            return None
+        return self._org.rules.owner(sobject, writer.assignment)
 
     def find(self, connection: sqlite3.Connection, sobject: SObject, key: Field, value: str) -> list[str]:
         """The ids of the visible records with that external id, in id order."""
@@ -163,7 +199,8 @@ class Records:
                 continue
             item = sobject.field(name)
             if item is None:
-                raise ApiError(400, "INVALID_FIELD", f"No such column '{name}' on sobject of type {sobject.name}")
+                message = f"No such column '{name}' on sobject of type {sobject.name}"
+                raise ApiError(400, "INVALID_FIELD", message, unread=True)
             check_writable(item, inserting=inserting)
             columns[item.name] = stored_value(item, value)
             if item.type == "reference" and columns[item.name] is not None:
@@ -214,8 +251,37 @@ class Records:
         if row is None:
             raise ApiError(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
         if row[0]:
-            raise ApiError(400, "ENTITY_IS_DELETED", "entity is deleted", [])
+            raise entity_deleted()
         self._check_unlocked(record_id)
+
+    def _check_duplicates(
+        self,
+        connection: sqlite3.Connection,
+        sobject: SObject,
+        record_id: str,
+        before: Mapping[str, Any],
+        columns: Mapping[str, Any],
+        writer: Writer,
+    ) -> None:
+        rules = self._org.rules.of_duplicates(sobject)
+        if not rules or writer.duplicates is None:
+            return
+        after = {**before, **columns}
+        after |= _derived(connection, sobject, record_id, after)
+        spared = {record_id, *writer.saved}
+        check_duplicates(connection, sobject, rules, writer.duplicates, before=before, after=after, spared=spared)
+
+    def parents(self, connection: sqlite3.Connection, sobject: SObject, given: Mapping[str, Any]) -> set[str]:
+        """The ids of the records that a row of JSON refers to, by id or by key; what means none is left out."""
+        found: set[str] = set()
+        for name, value in given.items():
+            item = sobject.field(name)
+            if item is not None and item.type == "reference" and isinstance(value, str):
+                found.add(to_18(value) or "")
+            elif isinstance(value, dict) and (relation := sobject.relationship(name)) is not None:
+                with suppress(ApiError):
+                    found.add(self.parent_by_key(connection, relation, value))
+        return found - {""}
 
     def _check_unlocked(self, record_id: str) -> None:
         if record_id in self._org.locked:
@@ -245,37 +311,6 @@ class Records:
         count_change(connection)
 
 
-def record_id_of(text: str) -> str:
-    """The 18-character form of an id in a path or list; refuses what is none."""
-    complete = to_18(text)
-    if complete is not None:
-        return complete
-    if len(text) in (15, 18) and text.isascii() and text.isalnum():
-        raise malformed_id(text)
-    raise not_found(f"Provided external ID field does not exist or is not accessible: {text}")
-
-
-def row_id(text: str) -> str:
-    """The 18-character form of an id in a row; refuses what is none in a row's words."""
-    try:
-        return record_id_of(text)
-    except ApiError as error:
-        raise ApiError(400, "MALFORMED_ID", f"bad id {text}", ["Id"]) from error
-
-
-def doubled_ids(given: Iterable[str]) -> frozenset[str]:
-    """The records whose id comes more than once, as 15 characters or 18."""
-    times = Counter(complete for complete in map(to_18, given) if complete is not None)
-    return frozenset(record_id for record_id, number in times.items() if number > 1)
-
-
-def row_refusal(error: ApiError) -> ApiError:
-    """A refusal as a row of many is told it: a record that is not there is an invalid reference."""
-    if error.code == "NOT_FOUND":
-        return ApiError(404, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
-    return error
-
-
 def check_allowed(sobject: SObject, operation: str) -> None:
     """Refuses what nobody may do to records of the object: insert, update or delete them."""
     if operation == "insert" and not sobject.createable:
@@ -288,6 +323,9 @@ def check_allowed(sobject: SObject, operation: str) -> None:
 
 def check_writable(item: Field, *, inserting: bool) -> None:
     """Refuses a field that the user may not set in an insert, or in an update."""
+    if inserting and item.type == "id":
+        message = "cannot specify Id in an insert call"
+        raise ApiError(400, "INVALID_FIELD_FOR_INSERT_UPDATE", message, [item.name])
     if not (item.createable if inserting else item.updateable):
         raise ApiError(
             400,
@@ -301,39 +339,6 @@ def check_writable(item: Field, *, inserting: bool) -> None:
 def is_required(item: Field) -> bool:
     """Whether a record without a value in this field is refused."""
     return item.createable and not item.nillable and not item.defaulted_on_create and item.type != "boolean"
-
-
-def required_missing(names: list[str]) -> ApiError:
-    """400 REQUIRED_FIELD_MISSING."""
-    return ApiError(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(names)}]", names)
-
-
-def duplicate_value(item: Field, record_id: str) -> ApiError:
-    """400 DUPLICATE_VALUE: another record has this value of a unique field."""
-    message = f"duplicate value found: {item.name} duplicates value on record with id: {record_id}"
-    return ApiError(400, "DUPLICATE_VALUE", message, [])
-
-
-def several_records(key: Field, ids: list[str]) -> ApiError:
-    """400 DUPLICATE_EXTERNAL_ID, as a row's error: its external id belongs to more than one record."""
-    message = f"{key.name}: more than one record found for external id field: [{', '.join(ids)}]"
-    return ApiError(400, "DUPLICATE_EXTERNAL_ID", message, [])
-
-
-def duplicate_key(key: Field, value: str, code: str) -> ApiError:
-    """400 with the code of the org's switch, as a row's error: rows of one call have the same external id."""
-    return ApiError(400, code, f"Duplicate external id specified: {value}", [key.name])
-
-
-def duplicate_id(record_id: str) -> ApiError:
-    """400 DUPLICATE_VALUE, as a row's error: rows of one chunk change the same record (help article 000384876)."""
-    return ApiError(400, "DUPLICATE_VALUE", f"Duplicate id specified: {record_id}", [])
-
-
-def row_locked(record_id: str) -> ApiError:
-    """400 UNABLE_TO_LOCK_ROW: another transaction holds the record."""
-    message = f"unable to obtain exclusive access to this record or 1 records: {record_id}"
-    return ApiError(400, "UNABLE_TO_LOCK_ROW", message, [])
 
 
 def defaults(sobject: SObject, record_id: str, now: str, writer: Writer) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from crosstie.sandbox.salesforce.values import read_datetime
 from crosstie.sandbox.salesforce.visibility import oldest_open_transaction
 
 UPDATED_REACH = timedelta(days=30)
-DELETED_REACH = timedelta(days=15)
 MAX_IDS = 600_000
 
 
@@ -45,14 +44,15 @@ class Replication:
     def deleted(self, call: Call) -> Response:
         """GET BASE/sobjects/X/deleted?start=&end=: from the delete log, which outlives the recycle bin's rows."""
         sobject, start, end = self._window(call)
-        earliest = self._earliest_available()
+        purged = self._purged()
+        earliest = self._earliest_available(purged)
         if start < earliest and not self._org.switches.deleted_clipped:
             raise _bad_date("startDate before earliestDateAvailable: deletions older than that are not kept")
         with self._org.database.reading() as connection:
             rows = connection.execute(
                 "SELECT id, deleted_at FROM sandbox_delete_log WHERE object = ? AND deleted_at >= ? AND deleted_at <= ?"
-                f" ORDER BY deleted_at, id LIMIT {MAX_IDS + 1}",
-                (sobject.name, stamp(max(start, earliest)), stamp(end)),
+                f" AND deleted_at > ? ORDER BY deleted_at, id LIMIT {MAX_IDS + 1}",
+                (sobject.name, stamp(max(start, earliest)), stamp(end), "" if purged is None else stamp(purged)),
             )
             records = [{"id": record_id, "deletedDate": deleted_at} for record_id, deleted_at in rows]
         _check_count(records)
@@ -65,11 +65,17 @@ class Replication:
             }
         )
 
-    def _earliest_available(self) -> datetime:
-        """Fifteen days back, or the last purge of the log if that is later."""
-        reach = (self._org.clock.now() - DELETED_REACH).replace(second=0, microsecond=0)
-        purged = self._org.database.setting("delete_log_purged")
-        return reach if purged is None else max(reach, datetime.fromisoformat(purged))
+    def _purged(self) -> datetime | None:
+        """When the delete log was last purged, if ever."""
+        kept = self._org.database.setting("delete_log_purged")
+        return None if kept is None else datetime.fromisoformat(kept)
+
+    def _earliest_available(self, purged: datetime | None) -> datetime:
+        """As far back as the recycle bin reaches, or the last purge of the log if that is later."""
+        reach = (self._org.clock.now() - timedelta(days=self._org.switches.recycle_bin_days)).replace(
+            second=0, microsecond=0
+        )
+        return reach if purged is None else max(reach, purged)
 
     def _window(self, call: Call) -> tuple[SObject, datetime, datetime]:
         sobject = self._org.sobject(call.args["object"])

@@ -3,9 +3,8 @@
 Sources: "sObject Rows", "sObject Rows by External ID", "Conditional Request Headers", REST API guide.
 """
 
-import hashlib
-from datetime import datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -13,10 +12,15 @@ import msgspec
 from crosstie.sandbox.http import Response
 from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.catalog import Field, SObject
+from crosstie.sandbox.salesforce.conditions import State, check_read, check_write
+from crosstie.sandbox.salesforce.duplicates import DuplicateOptions
 from crosstie.sandbox.salesforce.errors import ApiError, json_response, not_found
-from crosstie.sandbox.salesforce.org import Call, Org, read_stamp
+from crosstie.sandbox.salesforce.org import Call, Org
 from crosstie.sandbox.salesforce.recent import Recent
-from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer, record_id_of
+from crosstie.sandbox.salesforce.records import Records, SeveralRecords, Writer
+from crosstie.sandbox.salesforce.row_errors import row_refusal
+from crosstie.sandbox.salesforce.row_ids import record_id_of
+from crosstie.sandbox.salesforce.rules import ACTIVE
 
 UPSERT_BODY_SINCE = 46.0
 
@@ -32,7 +36,7 @@ class Rest:
     def create(self, call: Call) -> Response:
         """POST BASE/sobjects/X."""
         sobject = self._org.sobject(call.args["object"])
-        record_id = self._records.insert(sobject, given_record(call), writer_of(call))
+        record_id = self._records.insert(sobject, given_record(call), self._writer(call))
         self._recent.use(call, sobject, record_id)
         return _created(call, sobject, record_id, {"id": record_id, "success": True, "errors": []})
 
@@ -62,11 +66,12 @@ class Rest:
         record_id = record_id_of(call.args["id"])
         given = given_record(call)
         # The check and the change are one transaction, or two clients could both see the old stamp.
-        with self._org.database.writing() as connection:
-            _check_unmodified(call, sobject, self._records.require(connection, sobject, record_id))
-            self._records.update(sobject, record_id, given, writer_of(call))
+        with self._named(), self._org.database.writing() as connection:
+            check_write(call, State.of(sobject, self._records.require(connection, sobject, record_id)))
+            self._records.update(sobject, record_id, given, self._writer(call))
+            now = State.of(sobject, self._records.require(connection, sobject, record_id))
         self._recent.use(call, sobject, record_id)
-        return Response(status=204)
+        return Response(status=204, headers={} if now.tag is None else {"ETag": now.headers["ETag"]})
 
     def upsert(self, call: Call) -> Response:
         """PATCH BASE/sobjects/X/{field}/{value}?updateOnly=: 201 created, 200 updated (204 before 46.0)."""
@@ -75,7 +80,7 @@ class Rest:
         update_only = call.request.query.get("updateOnly", "").lower() == "true"
         try:
             record_id, created = self._records.upsert(
-                sobject, key, call.args["value"], given_record(call), writer_of(call), update_only=update_only
+                sobject, key, call.args["value"], given_record(call), self._writer(call), update_only=update_only
             )
         except SeveralRecords as error:
             return several(call, sobject, error.ids)
@@ -87,7 +92,8 @@ class Rest:
     def delete(self, call: Call) -> Response:
         """DELETE BASE/sobjects/X/{id}; conditional headers are not supported here."""
         sobject = self._org.sobject(call.args["object"])
-        self._records.delete(sobject, record_id_of(call.args["id"]), writer_of(call))
+        with self._named():
+            self._records.delete(sobject, record_id_of(call.args["id"]), self._writer(call))
         return Response(status=204)
 
     def delete_by_key(self, call: Call) -> Response:
@@ -100,7 +106,7 @@ class Rest:
                 raise not_found()
             if len(found) > 1:
                 return several(call, sobject, found)
-            self._records.delete(sobject, found[0], writer_of(call))
+            self._records.delete(sobject, found[0], self._writer(call))
         return Response(status=204)
 
     def record_json(self, call: Call, sobject: SObject, record_id: str, fields: list[str] | None) -> dict[str, Any]:
@@ -120,18 +126,9 @@ class Rest:
     def _answer_record(self, call: Call, sobject: SObject, record_id: str) -> Response:
         with self._org.database.reading() as connection:
             stored = self._records.require(connection, sobject, record_id)
-        tag = _entity_tag(stored)
-        modified = _modified(stored)
-        headers = {} if modified is None else {"Last-Modified": format_datetime(modified, usegmt=True)}
-        if sobject.name == "Account":
-            headers["ETag"] = tag
-            if call.request.headers.get("if-none-match") == tag:
-                return Response(status=304, headers=headers)
-            if call.request.headers.get("if-match", tag) != tag:
-                raise PreconditionFailed
-        since = _condition(call, "if-modified-since")
-        if since is not None and modified is not None and modified <= since:
-            return Response(status=304, headers=headers)
+        state = State.of(sobject, stored)
+        if not check_read(call, state):
+            return Response(status=304, headers=state.headers)
         asked = call.request.query.get("fields")
         names = [name.strip() for name in asked.split(",") if name.strip()] if asked else None
         if names is not None and "id" not in [name.lower() for name in names]:
@@ -139,7 +136,20 @@ class Rest:
             names.append("Id")
         record = self.record_json(call, sobject, record_id, names)
         self._org.counters.rows("record_read", 1)
-        return json_response(record, headers=headers)
+        return json_response(record, headers=state.headers)
+
+    def _writer(self, call: Call) -> Writer:
+        return writer_of(call, self._org)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Tells a client that a record to write is not there in the words of the org's switch."""
+        try:
+            yield
+        except ApiError as error:
+            if error.code == "NOT_FOUND" and self._org.switches.missing_id_code != "NOT_FOUND":
+                raise row_refusal(error) from error
+            raise
 
     def _blob(self, sobject: SObject, record_id: str, blob: Field) -> Response:
         with self._org.database.reading() as connection:
@@ -148,22 +158,6 @@ class Rest:
         if content is None:
             raise not_found()
         return Response(headers={"Content-Type": "application/octet-stream"}, parts=(bytes(content),))
-
-
-class PreconditionFailed(Exception):
-    """A conditional header says that the record is not what the client believes (HTTP 412)."""
-
-
-def _check_unmodified(call: Call, sobject: SObject, stored: dict[str, Any]) -> None:
-    since = _condition(call, "if-unmodified-since")
-    modified = _modified(stored)
-    changed = since is not None and modified is not None and modified > since
-    if sobject.name == "Account":
-        tag = _entity_tag(stored)
-        changed |= call.request.headers.get("if-match", tag) != tag
-        changed |= call.request.headers.get("if-none-match") == tag
-    if changed:
-        raise PreconditionFailed
 
 
 def decoded_body(call: Call) -> Any:
@@ -182,12 +176,17 @@ def given_record(call: Call) -> dict[str, Any]:
     return given
 
 
-def writer_of(call: Call) -> Writer:
-    """The user of the call's session, late when the fault plan says so."""
+def writer_of(call: Call, org: Org) -> Writer:
+    """The user of the call's session, late when the fault plan says so, with what the headers say of the rules."""
+    headers = call.request.headers
+    said = headers.get("sforce-auto-assign", ACTIVE).strip()
+    key = org.switches.duplicate_result_key
     return Writer(
         user_id=call.session.user_id,
         late=call.request.late,
         holds_back="late_unheld" not in call.request.faults,
+        assignment=said.upper() if said.lower() in ("true", "false") else said,
+        duplicates=DuplicateOptions.read(headers.get("sforce-duplicate-rule-header", ""), base=call.base, key=key),
     )
 
 
@@ -205,23 +204,3 @@ def _key_field(sobject: SObject, name: str) -> Field:
 
 def _created(call: Call, sobject: SObject, record_id: str, body: dict[str, Any]) -> Response:
     return json_response(body, status=201, headers={"Location": f"{call.base}/sobjects/{sobject.name}/{record_id}"})
-
-
-def _entity_tag(stored: dict[str, Any]) -> str:
-    digest = hashlib.sha256(f"{stored['Id']}{stored.get('SystemModstamp')}".encode()).hexdigest()
-    return f'"{digest[:27]}"'
-
-
-def _modified(stored: dict[str, Any]) -> datetime | None:
-    text = stored.get("LastModifiedDate")
-    return None if text is None else read_stamp(text)
-
-
-def _condition(call: Call, header: str) -> datetime | None:
-    text = call.request.headers.get(header)
-    if text is None:
-        return None
-    try:
-        return parsedate_to_datetime(text)
-    except (TypeError, ValueError) as error:
-        raise ApiError(400, "BAD_REQUEST", f"Malformed date in a conditional header: {text}") from error

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from crosstie.sandbox.http import Response
+from crosstie.sandbox.salesforce.conditions import PreconditionFailed
 from crosstie.sandbox.salesforce.errors import STATUS_ERRORS, ApiError, not_found
 from crosstie.sandbox.salesforce.org import Call
-from crosstie.sandbox.salesforce.rest import PreconditionFailed
 from crosstie.sandbox.salesforce.soql import SoqlError
 
 log = logging.getLogger(__name__)

@@ -29,6 +29,9 @@ def insert_rows(
         else:
             columns[name] = [value] * len(ids)
     for one in cells:
+        if one.field.name == "Id":
+            # Nobody gives a new record its id: what is left here are blanks.
+            continue
         default = base.get(one.field.name)
         columns[one.field.name] = [default if value is BLANK else value for value in one.values]
     derivation = DERIVATIONS.get(sobject.name)

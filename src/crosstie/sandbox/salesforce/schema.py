@@ -52,6 +52,17 @@ def create_tables(connection: sqlite3.Connection, catalog: Catalog) -> None:
         connection.execute(f"CREATE TABLE {quoted(item.name)} ({columns})")
 
 
+def add_missing_tables(connection: sqlite3.Connection, catalog: Catalog) -> None:
+    """Makes what a state directory of an older sandbox lacks."""
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    missing = {name: item for name, item in catalog.objects.items() if item.table not in there}
+    for item in missing.values():
+        columns = ", ".join(column_definition(part) for part in item.fields.values() if not part.is_compound)
+        connection.execute(f"CREATE TABLE {quoted(item.name)} ({columns})")
+        connection.execute(f"CREATE UNIQUE INDEX {quoted(item.name + '_Id')} ON {quoted(item.name)} (Id)")
+    connection.execute("CREATE INDEX IF NOT EXISTS sandbox_deleted_at ON sandbox_delete_log (deleted_at)")
+
+
 def create_indexes(connection: sqlite3.Connection, catalog: Catalog) -> None:
     """Indexes what Salesforce indexes: ids, stamps, references that queries join by, external ids, e-mail."""
     for item in catalog.objects.values():

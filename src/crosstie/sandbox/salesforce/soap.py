@@ -1,4 +1,4 @@
-"""SOAP: login and logout of the partner and enterprise APIs, up to version 64.0.
+"""SOAP: login (up to version 64.0) and logout of the partner and enterprise APIs, and what only SOAP does with records.
 
 Source: "login()", SOAP API guide; the shapes are bound by what stock clients parse (fact sheet 1.1): `sessionId`,
 `serverUrl` and the like unprefixed and without attributes, the fault's children prefixed `sf:`.
@@ -9,9 +9,11 @@ from xml.sax.saxutils import escape
 from lxml import etree
 
 from crosstie.sandbox.http import Request, Response
+from crosstie.sandbox.salesforce.errors import ApiError
 from crosstie.sandbox.salesforce.generate import ORG_ID
 from crosstie.sandbox.salesforce.org import OLDEST_VERSION, Org, Session
 from crosstie.sandbox.salesforce.sessions import Credentials, Sessions, user_row
+from crosstie.sandbox.salesforce.soap_rows import OPERATIONS, SoapRows
 
 LAST_LOGIN_VERSION = 64
 _ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/"
@@ -34,10 +36,11 @@ class SoapFault(Exception):
 class Soap:
     """The SOAP endpoint of one org."""
 
-    def __init__(self, org: Org, sessions: Sessions, credentials: Credentials) -> None:
+    def __init__(self, org: Org, sessions: Sessions, credentials: Credentials, rows: SoapRows) -> None:
         self._org = org
         self._sessions = sessions
         self._credentials = credentials
+        self._rows = rows
 
     def serve(self, request: Request, api: str, version: str) -> Response:
         """POST /services/Soap/{u|c}/{version}; the metadata and tooling APIs (m, T) have no operations here."""
@@ -55,6 +58,10 @@ class Soap:
                 return self._login(operation, version, api, namespace)
             if name == "logout":
                 return self._logout(header, namespace)
+            if name in OPERATIONS:
+                session = self._session(request, header)
+                body = f"<{name}Response>{self._rows.results(operation, session)}</{name}Response>"
+                return _xml(f'{_HEAD} xmlns="{namespace}"><soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>')
             return _unknown_operation(etree.QName(operation))
         except SoapFault as fault:
             return fault_response(fault)
@@ -127,6 +134,19 @@ class Soap:
             f"<sessionId>{session.token}</sessionId><userId>{session.user_id}</userId>"
             f"<userInfo>{described}</userInfo></result></loginResponse></soapenv:Body></soapenv:Envelope>"
         )
+
+    def _session(self, request: Request, header: etree._Element | None) -> Session:
+        """Whose session the header names; the call is put onto the API meter."""
+        found = header.find(".//{*}sessionId") if header is not None else None
+        token = "" if found is None else found.text or ""
+        session = self._sessions.find(token, self._org.switches.session_idle_seconds)
+        if session is None:
+            raise SoapFault("INVALID_SESSION_ID", "Invalid Session ID found in SessionHeader", "UnexpectedErrorFault")
+        try:
+            self._org.count_call(request, session)
+        except ApiError as error:
+            raise SoapFault(error.code, error.message, "UnexpectedErrorFault") from error
+        return session
 
     def _logout(self, header: etree._Element | None, namespace: str) -> Response:
         found = header.find(".//{*}sessionId") if header is not None else None

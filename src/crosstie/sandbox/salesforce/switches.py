@@ -7,6 +7,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """What a control request may set: sizes, quotas, and the facts that the fact sheet marks as unsure."""
 
     daily_requests: int = 100_000
+    assignment_on_update: bool = True
+    """Sforce-Auto-Assign holds for records that are changed too, as its page says, not only for new ones."""
     daily_requests_per_app: int = 0
     """Calls in 24 hours that the connected app may make; 0 for no limit of its own."""
     bulk_page_rows: int = 50_000
@@ -28,9 +30,11 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     bulk_upload_bytes: int = 150_000_000
     """What the data of an ingest job may measure, counted in base64."""
     bulk_parents_contend: bool = False
-    """Rows of one ingest job that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
+    """Rows of ingest jobs that refer to the same parent from different batches fail with UNABLE_TO_LOCK_ROW."""
     bulk_failed_ids: bool = True
     """Failed results name the record of a refused update or delete, instead of leaving sf__Id empty."""
+    open_jobs_expire: bool = False
+    """Ingest jobs that were never begun vanish after seven days too, instead of staying open."""
     daily_ingest_rows: int = 150_000_000
     """Rows of ingest jobs in 24 hours; the job that exceeds them fails."""
     hard_delete: bool = True
@@ -66,10 +70,28 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether the OAuth password flow is open; new orgs block it."""
     logins_per_hour: int = 0
     """Sign-ins in an hour of the sandbox's clock; 0 for no limit (the platform's is about 3,600)."""
+    children_bound: bool = False
+    """Deleting a record takes along the children that can't be without it, and fails for those that keep it."""
+    parents_contend: bool = False
+    """Rows of collections that refer to one parent at the same time are UNABLE_TO_LOCK_ROW, except in the first."""
+    collection_seconds: float = 0.0
+    """How long a collection holds the parents of its rows after its work."""
+    duplicate_result_key: str = "duplicateResut"
+    """The member of DUPLICATES_DETECTED that tells of the other records; the spelling is Salesforce's own."""
+    missing_id_code: str = "NOT_FOUND"
+    """What a single update or deletion answers of a record that is not there."""
+    purged_as_deleted: bool = False
+    """A record that is gone from the recycle bin is ENTITY_IS_DELETED, instead of as if it had never been."""
+    recycle_bin_days: float = 15.0
+    """How long deleted records stay in the bin, and deletions can be asked for."""
     duplicate_key_code: str = "DUPLICATE_VALUE"
     """The row error of an external id that comes twice in one call."""
     duplicate_ids_refused: bool = True
     """Rows of one chunk of an update that have the same id are all refused, instead of written one after another."""
+    length_in_units: bool = True
+    """The length of a text is counted in units of UTF-16, as Java does, instead of in characters."""
+    unknown_field_fails_call: bool = True
+    """A collection with a row that names an unknown field is refused as a whole, as one that can't be read is."""
     email_lowered: bool = False
     """E-mail addresses are kept in lower case."""
     white_space_kept: bool = False
@@ -85,6 +107,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
 
 UNSURE: dict[str, object] = {
+    "assignment_on_update": False,
     "bulk_datetime_offset": True,
     "bulk_early_results_refused": True,
     "bulk_failed_ids": False,
@@ -96,16 +119,22 @@ UNSURE: dict[str, object] = {
     "double_exponents": True,
     "duplicate_ids_refused": False,
     "duplicate_key_code": "DUPLICATE_EXTERNAL_ID",
+    "duplicate_result_key": "duplicateResult",
     "email_lowered": True,
     "graph_repeats_error": True,
     "late_fails_replication": True,
+    "length_in_units": False,
+    "missing_id_code": "INVALID_CROSS_REFERENCE_KEY",
     "not_modified_counted": False,
+    "open_jobs_expire": True,
     "password_flow": False,
+    "purged_as_deleted": True,
     "query_values_at_start": True,
     "record_count_share": 0.9,
     "retired_status": 404,
     "soap_login_code": "API_DISABLED_FOR_ORG",
     "soap_sessions_shared": False,
+    "unknown_field_fails_call": False,
     "white_space_kept": True,
 }
 """The switches that stand for a fact nobody is sure of, each with its other position: clients must work in both."""

@@ -60,10 +60,11 @@ class Trees:
         self._org.count_parts(call.request, call.session, sum(1 for root in roots for _ in root.all()))
         made: dict[str, str] = {}
         errors: list[tuple[str, ApiError]] = []
+        writer = writer_of(call, self._org)
         with self._org.database.writing() as connection:
             connection.execute("SAVEPOINT tree")
             for root in roots:
-                self._insert(root, {}, writer_of(call), made, errors)
+                self._insert(root, {}, writer, made, errors)
             if errors:
                 connection.execute("ROLLBACK TO tree")
             connection.execute("RELEASE tree")

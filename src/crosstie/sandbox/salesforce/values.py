@@ -46,7 +46,7 @@ def stored_value(item: Field, value: Any) -> Any:
     if item.type in ("reference", "id"):
         complete = to_18(value)
         if complete is None:
-            raise malformed_id(value, item.name)
+            raise malformed_id(value, item.name, item.label)
         return complete
     readers = {"date": _date, "datetime": _datetime, "time": _time}
     reader = readers.get(item.type)
@@ -63,11 +63,26 @@ def stored_texts(item: Field, texts: Sequence[str]) -> list[str] | None:
     stripped = list(map(str.strip, texts))
     if item.keeps_space and stripped != list(texts):
         return None
-    if "" in stripped or (item.length and max(map(len, stripped)) > item.length):
+    if "" in stripped or (
+        item.length and any(characters(item, text) > item.length for text in _longest(item, stripped))
+    ):
         return None
     if item.type == "email" and not all(map(_EMAIL.fullmatch, stripped)):
         return None
     return [text.lower() for text in stripped] if item.lower_case else stripped
+
+
+def characters(item: Field, text: str) -> int:
+    """How long a text counts: characters, or the units of UTF-16 that they take."""
+    return len(text.encode("utf-16-le")) // 2 if item.counts_units and not text.isascii() else len(text)
+
+
+def _longest(item: Field, texts: Sequence[str]) -> Sequence[str]:
+    """Those of the texts that may be too long."""
+    # A character takes two units at most.
+    if max(map(len, texts)) * 2 <= item.length:
+        return ()
+    return [text for text in texts if len(text) * 2 > item.length]
 
 
 def _wrong_token(item: Field, value: Any) -> ApiError:
@@ -92,7 +107,7 @@ def _text(item: Field, value: Any) -> str | None:
         return None
     if item.type == "multipicklist":
         return _value_set(item, text)
-    if item.length and len(text) > item.length:
+    if item.length and characters(item, text) > item.length:
         raise _row_error(item, "STRING_TOO_LONG", f"data value too large: {value} (max length={item.length})")
     if item.type == "email" and not _EMAIL.fullmatch(text):
         raise _row_error(item, "INVALID_EMAIL_ADDRESS", f"invalid email address: {value}")

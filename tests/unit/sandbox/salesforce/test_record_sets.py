@@ -22,7 +22,7 @@ ACCOUNT, NO_ACCOUNT = make_id("001", 1), make_id("001", 9999)
 CONTACTS = [make_id("003", number) for number in range(1, 6)]
 HEADER = ("LastName", "FirstName", "Email", "Score__c", "Birthdate", "AccountId", "Account.ERP_Id__c")
 TEXTS = {
-    "LastName": ["", "Li", " Ó Briain ", "#N/A", "x" * 81],
+    "LastName": ["", "Li", " Ó Briain ", "#N/A", "x" * 81, "😀" * 41],
     "FirstName": ["", "Zoë", "#N/A"],
     "Email": ["", "a@example.com", "no address", "#N/A"],
     "Score__c": ["", "1", "2.5", "1e12", "many", "#N/A"],
