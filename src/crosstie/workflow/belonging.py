@@ -110,3 +110,4 @@ class TaskSubRuns:
             if found is None or found.status is not RunStatus.FAILED:
                 raise BrakeError(f"Run {run} is not there to be gone on with.", hint="Restart the workflow.")
             state.end_run(transaction, run, RunStatus.INTERRUPTED, self.now(), "resumed")
+            state.belong_to(transaction, run, self.task)

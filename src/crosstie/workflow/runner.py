@@ -336,7 +336,8 @@ class _Runner:
                     passage.rest(RunStatus.INTERRUPTED, f"run {passage.parent.run}, to which it belongs, stopped")
                 continue
             for run, workflow in passage.waiting_sub_runs():
-                if run not in self.passages:
+                known = self.passages.get(run)
+                if known is None or known.over:  # one that failed is gone on with by a loop
                     definition, version = self.around.definitions(workflow)
                     self.around.watcher.run_begun(run, workflow, False)
                     self.passages[run] = Passage(self.around, definition, version, run, passage)

@@ -448,6 +448,11 @@ def end_run(transaction: Transaction, run: int, status: RunStatus, now: datetime
     )
 
 
+def belong_to(transaction: Transaction, run: int, task: int) -> None:
+    """A run is a part of that task from now on: of the one that tries again what began it."""
+    transaction.execute("update crosstie.run set parent_task = :task where id = :run", {"run": run, "task": task})
+
+
 def add_usage(transaction: Transaction, run: int, calls: int, rows: int) -> None:
     """Adds API calls and received records to the run's meter."""
     transaction.execute(

@@ -18,9 +18,9 @@ from crosstie.workflow.watcher import Silent
 from tests.contract.activities.world import World
 from tests.contract.workflow.test_dispatch import HandClock, apply, no_connector
 
-# Takes its own lock, and waits until the other branch has taken its; ten seconds are for ever.
+# Takes its own lock, and waits until the other branch has taken its; a minute is for ever.
 MEET = (
-    "select pg_advisory_xact_lock({mine}); do $$ begin for i in 1..200 loop if exists (select 1 from pg_locks where"
+    "select pg_advisory_lock({mine}); do $$ begin for i in 1..1200 loop if exists (select 1 from pg_locks where"
     " locktype = 'advisory' and objid = {other}) then return; end if; perform pg_sleep(0.05); end loop;"
     " raise exception 'the other branch did not come'; end $$"
 )
@@ -59,7 +59,7 @@ def test_two_branches_write_at_the_same_time(world: World) -> None:
 def test_a_branch_begins_and_ends_while_another_one_writes(world: World) -> None:
     world.sql("create table tally (number integer primary key)")
     wait = (
-        "do $$ begin for i in 1..200 loop if exists (select 1 from crosstie.task where activity = 'third' and"
+        "do $$ begin for i in 1..1200 loop if exists (select 1 from crosstie.task where activity = 'third' and"
         " status = 'finished') then return; end if; perform pg_sleep(0.05); end loop;"
         " raise exception 'the other branch waited'; end $$"
     )

@@ -162,7 +162,8 @@ def _read_line(
     value = phrases.value(place, line.from_, scope)
     if value is None:
         return None
-    typed = as_type(value, wanted.type)
+    # A set that people keep in a text column, its values separated by semicolons.
+    typed = value if (value.type, wanted.type) == (ColumnType.TEXT, ColumnType.SET) else as_type(value, wanted.type)
     if typed is None:
         phrases.refuse(
             place,

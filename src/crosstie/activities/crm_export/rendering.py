@@ -14,6 +14,7 @@ from crosstie.activities.crm_export.mapping import MappedField
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.columns import arrow_type
 from crosstie.model import Column, ColumnType
+from crosstie.schema.conversions.reading import read_set
 from crosstie.sync.shipments import UNCHANGED
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Renderer:
 
     def _text(self, one: MappedField, value: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         """The wire text of a column, without blanks around it as the CRM keeps it, and which values are too long."""
-        text = _without_blank(one.converter(self.zone).to_wire(value))
+        text = self._wire(one, value)
         limit = one.remote.length
         if not limit or one.type is not ColumnType.TEXT:
             return text, None
@@ -105,9 +106,14 @@ class Renderer:
             return _without_blank(pc.utf8_slice_codeunits(text, 0, limit)), None
         return text, long
 
+    def _wire(self, one: MappedField, value: pa.Array) -> pa.Array:
+        """The wire text, the same for values that are the same."""
+        text = one.converter(self.zone).to_wire(value)
+        return _without_blank(read_set(text).values if one.type is ColumnType.SET else text)
+
     def _changed(self, one: MappedField, text: pa.Array, agreed: pa.Array, tied: pa.Array) -> pa.Array:
         """The text where it says something else than what was agreed; empty where the field is to be cleared."""
-        before = _without_blank(one.converter(self.zone).to_wire(agreed))
+        before = self._wire(one, agreed)
         same = pc.or_(pc.fill_null(pc.equal(text, before), False), pc.and_(pc.is_null(text), pc.is_null(before)))
         changed = pc.if_else(pc.and_(same, pc.is_valid(tied)), pa.scalar(None, pa.string()), text)
         if one.line.null == "leave":
