@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 
 from tests.e2e.project import Project
 from tests.sandboxes import Sandbox
