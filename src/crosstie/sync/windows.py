@@ -226,9 +226,14 @@ class WindowTaken(BrakeError):
         self.window = window
 
 
+def lock(transaction: Transaction, option: str) -> None:
+    """Lets nobody else look at the windows of an option, and open one, until the transaction ends."""
+    transaction.lock(f"window of {option}")
+
+
 def begin(transaction: Transaction, wanted: Window, now: datetime) -> Window:
     """Stores a new open window. Raises WindowTaken when another run has one open for the same option."""
-    transaction.lock(f"window of {wanted.option}")
+    lock(transaction, wanted.option)
     existing = open_window(transaction, wanted.option)
     if existing is not None:
         raise WindowTaken(

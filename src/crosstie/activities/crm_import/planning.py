@@ -249,7 +249,8 @@ def _new_window(
 
 
 def _take_or_open(context: Context, wanted: windows.Window) -> windows.Window:
-    with context.step(f"window of {wanted.option}") as transaction:  # branches of a run one after the other
+    with context.step(f"window of {wanted.option}") as transaction:
+        windows.lock(transaction, wanted.option)  # branches of a run one after the other
         for one in windows.windows_of(transaction, context.run):
             _refuse_shared(one, wanted)
         existing = windows.open_window(transaction, wanted.option)
