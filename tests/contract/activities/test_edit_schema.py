@@ -62,7 +62,7 @@ def test_columns_are_converted_and_computed_now(world: World) -> None:
 
 
 def test_a_text_that_does_not_read_as_the_type_is_an_error_here(world: World) -> None:
-    with pytest.raises(DatabaseError, match="bigint|not a whole number|integer"):
+    with pytest.raises(DatabaseError, match=r"bigint|not a whole number|integer"):
         world.run(edit(cast={"Score": "integer"}), people(world, [("1", None, "many", None)]))
 
 
