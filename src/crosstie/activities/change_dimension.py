@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge import Fragment, Target, describe_target, give_memory, matched, numbered
 from crosstie.db.merge.phrases import OrderLine, Phrases, ReadPair, Writer, unknown
 from crosstie.db.statements import quote_identifier
@@ -181,9 +181,7 @@ class _Changing:
         context, read = self.context, self.read
         self.writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         source = context.input
         if read.carried:

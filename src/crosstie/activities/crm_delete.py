@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from crosstie.activities.remote import find_object, reject_columns
-from crosstie.activities.shipping.outcomes import DONE, outcome_columns, source_key
+from crosstie.activities.shipping.outcomes import DONE, outcome_columns
+from crosstie.crm import kind_of
 from crosstie.crm.writing import Operation, Outcome, WriteRoad
-from crosstie.db.expressions import Binding, Expression, Scope
+from crosstie.db.columns import arrow_type
+from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge.phrases import Phrases, Writer, as_type
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
-from crosstie.model import ColumnType, RemoteObject
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, plan_columns
+from crosstie.model import Column, ColumnType
+from crosstie.sync.shipments import Plan
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROW_BYTES = 32
 
@@ -84,70 +88,62 @@ class CrmDelete(Activity):
     def run(self, context: Context) -> Done | Waiting:
         """Plans, sends, and puts out what became of the rows."""
         from crosstie.activities.shipping.outcomes import outcome
-        from crosstie.activities.shipping.planning import hold_back
+        from crosstie.activities.shipping.planning import fill_plan, take_plan
         from crosstie.activities.shipping.sending import shipping
 
         with shipping(context, self.account, self.object) as found:
             if isinstance(found, Waiting):
                 return found
-            plan = self._plan(context, found.remote, found.connector.org_id())
-            hold_back(context, plan)
+            plan = take_plan(
+                context,
+                account=self.account,
+                org=found.connector.org_id(),
+                object=found.remote.name,
+                settings={"road": self.road.value, "hard": self.hard},
+            )
+            fill_plan(context, plan, lambda first: self._rows(context, plan, first))
             found.send(plan)
             return outcome(self, context, plan, ("deleted", "gone"))
 
-    def _plan(self, context: Context, remote: RemoteObject, org: str) -> Plan:
-        """The plan, made or gone on with."""
-        with context.db.reading() as transaction:
-            plan = shipments.find_plan(transaction, context.run, context.activity)
-        if plan is None:
-            name = context.private_name("plan")
-            context.db.create_work(name, plan_columns(()), durable=True)
-            context.db.prepare(name, ("number",), unique=True)
-            draft = Plan(
-                id=0,
-                account=self.account,
-                org=org,
-                object=remote.name,
-                workflow=context.workflow,
-                activity=context.activity,
-                run=context.run,
-                local_table=context.input.dimension if len(context.input.key) == 1 else "",
-                table=name,
-                key_field="",
-                fields=(),
-                settings={"road": self.road.value, "hard": self.hard},
-            )
-            with context.step(f"the plan of {context.activity}") as transaction:
-                plan = shipments.make_plan(transaction, draft, context.now())
-        self._fill(context, plan)
-        return plan
+    def _rows(self, context: Context, plan: Plan, first: int) -> Iterator[pa.RecordBatch]:
+        """The rows of the plan, in flat memory."""
+        from crosstie.activities.shipping.outcomes import source_key
+        from crosstie.activities.shipping.planning import not_planned
 
-    def _fill(self, context: Context, plan: Plan) -> None:
         phrases = Phrases()
         inbound = context.input
         ids = self._ids(phrases, Shape.of(inbound))
         if ids is None or phrases.mistakes:
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
-        binding = Binding(
-            now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-        )
-        fragment = Writer(dialect=context.db.dialect, binding=binding).fragment(ids, {"": "s"})
-        key = source_key(inbound, "s")
+        fragment = Writer(dialect=context.db.dialect, binding=context.binding()).fragment(ids, {"": "s"})
         ordered = ", ".join(f"s.{quote_identifier(one)}" for one in inbound.key)
-        with context.step(f"rows of {context.activity}") as transaction:
-            transaction.execute(
-                f"delete from crosstie.{plan.table} where outcome = '{Outcome.REJECTED}' and told is not null"
-                f" and source_key in (select {key} from crosstie.{inbound.name} s)"
-            )
-            transaction.execute(
-                f"insert into crosstie.{plan.table} (number, source_key, operation, remote_id, content_bytes)"
-                f" select (select coalesce(max(number), 0) from crosstie.{plan.table})"
-                f" + row_number() over (order by {ordered}), {key}, '{Operation.DELETE}',"
-                f" nullif(trim({fragment.sql}), ''), {_ROW_BYTES} from crosstie.{inbound.name} s"
-                f" where not exists (select 1 from crosstie.{plan.table} p where p.source_key = {key})",
-                fragment.params,
-            )
-            transaction.execute(
-                f"update crosstie.{plan.table} set outcome = '{Outcome.REJECTED}', symbol = 'NO_REMOTE_ID',"
-                " message = 'the row has no remote id' where remote_id is null and outcome is null"
-            )
+        columns = tuple(Column(name=name, type=ColumnType.TEXT) for name in ("source_key", "given"))
+        sql = (
+            f"select {source_key(inbound, 's')} as source_key, {fragment.sql} as given from crosstie.{inbound.name} s"
+            f" where {not_planned(context, plan)} order by {ordered}"
+        )
+        complete = kind_of(context.site.account_kind(self.account)).id_completer()
+        for batch in context.db.read(sql, fragment.params, columns):
+            yield _planned(batch, plan, first, complete)
+            first += batch.num_rows
+
+
+def _planned(batch: pa.RecordBatch, plan: Plan, first: int, complete: Callable[[str], str | None]) -> pa.RecordBatch:
+    """The rows of a plan from source keys and remote ids as people have them."""
+    import pyarrow as pa
+
+    count = batch.num_rows
+    given = [(one or "").strip() for one in batch.column("given").to_pylist()]
+    lacks = [not one for one in given]
+    values: dict[str, list[object]] = {
+        "number": list(range(first, first + count)),
+        "source_key": batch.column("source_key").to_pylist(),
+        "operation": [Operation.DELETE.value] * count,
+        "remote_id": [(complete(one) or one) if one else None for one in given],
+        "content_bytes": [_ROW_BYTES] * count,
+        "outcome": [Outcome.REJECTED.value if one else None for one in lacks],
+        "symbol": ["NO_REMOTE_ID" if one else None for one in lacks],
+        "message": ["the row has no remote id" if one else None for one in lacks],
+    }
+    arrays = [pa.array(values.get(one.name, [None] * count), arrow_type(one)) for one in plan.columns]
+    return pa.RecordBatch.from_arrays(arrays, names=[one.name for one in plan.columns])

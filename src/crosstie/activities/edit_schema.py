@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from crosstie.activities.sets import narrowed, view
 from crosstie.activities.sets.rows import statements
-from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.phrases import Phrases, Place, Writer, unknown
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError, MappingError
@@ -112,9 +112,7 @@ class EditSchema(Activity):
     def _computed(self, context: Context, read: _Read, shape: Shape) -> WorkTable:
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         name = context.private_name()
         context.db.create_work(name, shape.columns)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from crosstie.activities.sets import LeftOut, Match, Presence, SetOperation, alike, comparable, identified
-from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge import Fragment
 from crosstie.db.merge.phrases import Phrases, Place, Writer, unknown
 from crosstie.db.statements import quote_identifier
@@ -55,9 +55,7 @@ class Exclusion(SetOperation):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         source = identified(context)
         out = LeftOut.find(context, source, _present(context, writer, matches))

@@ -14,7 +14,7 @@ from crosstie.activities.files.bytes import Identity, identify
 from crosstie.activities.files.formats import Format, compression_of, date_pieces, delimiter_of, encoding_of, format_of
 from crosstie.activities.files.names import FilesFolder, name_mistake, render
 from crosstie.db.database import Transaction
-from crosstie.db.expressions import Binding, Expression, Scope
+from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge.phrases import OrderLine, Phrases, Writer
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import FileError, MappingError
@@ -184,9 +184,7 @@ class FileExtract(Activity):
         read = self._read(phrases, inbound)
         if phrases.mistakes:
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
-        binding = Binding(
-            now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-        )
+        binding = context.binding()
         writer = Writer(dialect=context.db.dialect, binding=binding)
         params: dict[str, object] = {}
         shown = []

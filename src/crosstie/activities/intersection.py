@@ -9,7 +9,6 @@ from pydantic import Field
 
 from crosstie.activities.sets import LeftOut, Match, Presence, SetOperation, comparable, identified, narrowed
 from crosstie.activities.sets.reading import KEYS, columns_by_name, shared_names, unnumbered
-from crosstie.db.expressions import Binding
 from crosstie.db.merge import Fragment
 from crosstie.db.merge.phrases import Phrases, Writer
 from crosstie.db.statements import quote_identifier
@@ -56,9 +55,7 @@ class Intersection(SetOperation):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         source = identified(context)
         out = LeftOut.find(context, source, _missing(context, writer, match, source))

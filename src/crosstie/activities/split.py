@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from crosstie.activities.sets import identified, view
 from crosstie.activities.sets.rows import listed, statements
-from crosstie.db.expressions import Binding, Expression, Scope, UnknownScope
+from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge import Fragment, key_columns, same_key
 from crosstie.db.merge.digests import digest
 from crosstie.db.merge.phrases import OrderLine, Phrases, Place, Writer
@@ -151,9 +151,7 @@ class Split(Activity):
             raise MappingError(f"{context.activity}: " + "; ".join(message for _, message in phrases.mistakes))
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         parts = _Parts(context=context, writer=writer, source=identified(context), overlapping=self.overlapping)
         parts.make()

@@ -11,7 +11,7 @@ from pydantic import Field
 from crosstie.activities.sets import Match, Presence, SetOperation, alike, comparable, unnumbered
 from crosstie.activities.sets.reading import KEYS, SHARED, column_of, columns_by_name, shared_names
 from crosstie.activities.sets.rows import statements
-from crosstie.db.expressions import Binding, Expression
+from crosstie.db.expressions import Expression
 from crosstie.db.merge import Fragment
 from crosstie.db.merge.phrases import Phrases, Writer
 from crosstie.db.statements import quote_identifier
@@ -60,9 +60,7 @@ class Union(SetOperation):
         shape = self._shape(match, outs, inputs)
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         name = context.private_name()
         context.db.create_work(name, shape.columns)

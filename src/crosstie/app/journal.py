@@ -14,7 +14,7 @@ from crosstie.db.audit import record
 from crosstie.db.database import Database, Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError
-from crosstie.model import Column, ColumnType, Lineage
+from crosstie.model import Column, ColumnType
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan, Shipment
 from crosstie.sync.ties import find_ties
@@ -85,7 +85,7 @@ class Journal:
         settled = 0
         with self._db.reading() as transaction:
             plans = self._plans(transaction, run)
-        ties = {plan.id: find_ties(self._db, _lineage(plan), plan.local_table) for plan in plans if plan.local_table}
+        ties = {plan.id: find_ties(self._db, plan.lineage, plan.local_table) for plan in plans if plan.local_table}
         with self._db.transaction(f"rows in doubt of run {run} are settled") as transaction:
             unknown = set(wanted)
             for plan in plans:
@@ -144,7 +144,3 @@ def _is_in_doubt(transaction: Transaction, plan: Plan, key: str) -> bool:
         f"select 1 from crosstie.{plan.table} where source_key = :key and outcome = '{Outcome.DOUBT}'", {"key": key}
     )
     return found is not None
-
-
-def _lineage(plan: Plan) -> Lineage:
-    return Lineage(account=plan.account, org=plan.org, object=plan.object, remote_id="")

@@ -17,7 +17,7 @@ from crosstie.crm.writing import Effect, Operation, Outcome, Packing
 from crosstie.db.database import Dialect, Transaction, instant_text, parse_instant
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
-from crosstie.model import Column, ColumnType
+from crosstie.model import Column, ColumnType, Lineage
 from crosstie.sync.ties import TieTable
 
 if TYPE_CHECKING:
@@ -102,6 +102,16 @@ class Plan:
         """The columns of its work table."""
         return plan_columns(self.fields)
 
+    @property
+    def key(self) -> PlannedField | None:
+        """The external id by which its records are found, as ties keep it."""
+        return PlannedField(field=self.key_field, type=ColumnType.TEXT) if self.key_field else None
+
+    @property
+    def lineage(self) -> Lineage:
+        """Whose records it is about."""
+        return Lineage(account=self.account, org=self.org, object=self.object, remote_id="")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
@@ -167,23 +177,33 @@ def plans_of_run(transaction: Transaction, run: int) -> tuple[Plan, ...]:
     return tuple(_plan(row) for row in transaction.rows(f"{_PLAN} where run = :run order by id", {"run": run}))
 
 
-def unsettled_plans(transaction: Transaction, account: str, object: str) -> tuple[Plan, ...]:
-    """The plans of an object of which a shipment's answers are missing, the oldest first."""
+def unsettled_plans(transaction: Transaction, account: str, org: str, object: str) -> tuple[Plan, ...]:
+    """The plans of an object of which a shipment's answers are missing, the oldest first. What was sent to another org
+    behind the same account cannot be looked up in this one."""
     rows = transaction.rows(
-        f"{_PLAN} where account = :account and object = :object and exists (select 1 from crosstie.shipment s"
-        " where s.plan = crosstie.plan.id and s.status in ('leaving', 'unsure')) order by id",
-        {"account": account, "object": object},
+        f"{_PLAN} where account = :account and org = :org and object = :object and exists (select 1 from"
+        " crosstie.shipment s where s.plan = crosstie.plan.id and s.status in ('leaving', 'unsure')) order by id",
+        {"account": account, "org": org, "object": object},
     )
     return tuple(_plan(row) for row in rows)
 
 
 def doubtful_plans(transaction: Transaction, plan: Plan) -> tuple[Plan, ...]:
-    """The other plans of the same rows and object in which a person has still to decide about some."""
+    """The other plans of the same rows and object in which a person has still to decide about some. Rows of no table
+    are the same only in the same activity."""
     rows = transaction.rows(
-        f"{_PLAN} where account = :account and object = :object and local_table = :local_table and id <> :id"
-        " and exists (select 1 from crosstie.shipment s where s.plan = crosstie.plan.id and s.status = 'doubt')"
-        " order by id",
-        {"account": plan.account, "object": plan.object, "local_table": plan.local_table, "id": plan.id},
+        f"{_PLAN} where account = :account and org = :org and object = :object and local_table = :local_table and id <>"
+        " :id and (:local_table <> '' or (workflow = :workflow and activity = :activity)) and exists (select 1 from"
+        " crosstie.shipment s where s.plan = crosstie.plan.id and s.status = 'doubt') order by id",
+        {
+            "account": plan.account,
+            "org": plan.org,
+            "object": plan.object,
+            "local_table": plan.local_table,
+            "workflow": plan.workflow,
+            "activity": plan.activity,
+            "id": plan.id,
+        },
     )
     return tuple(_plan(row) for row in rows)
 
@@ -222,15 +242,16 @@ def due(transaction: Transaction, plan: Plan) -> dict[Operation, int]:
 
 
 def pack(transaction: Transaction, plan: Plan, operation: Operation, packing: Packing, now: datetime) -> None:
-    """Puts the rows of an operation that are due into shipments, those that share a parent side by side."""
+    """Puts the rows of an operation that are due into shipments, those that share a parent side by side. From then on
+    nothing is known of them: what an earlier shipment said of a row is over."""
     last = transaction.row(
         "select coalesce(max(number), 0) from crosstie.shipment where plan = :plan", {"plan": plan.id}
     )
     base = int(last[0]) if last else 0
     ordered = "order by coalesce(p.lane, ''), p.number"
     transaction.execute(
-        f"update crosstie.{plan.table} as w set shipment = q.place + :base from (select c.number, dense_rank() over"
-        " (order by c.by_rows + c.by_bytes, c.by_rows) as place from (select p.number,"
+        f"update crosstie.{plan.table} as w set shipment = q.place + :base, outcome = null from (select c.number,"
+        " dense_rank() over (order by c.by_rows + c.by_bytes, c.by_rows) as place from (select p.number,"
         f" (row_number() over ({ordered}) - 1) / {packing.rows} as by_rows,"
         f" cast(sum(p.content_bytes) over ({ordered} rows unbounded preceding) as bigint) / {packing.content_bytes}"
         f" as by_bytes from crosstie.{plan.table} p where p.shipment is null and p.operation = :operation"
@@ -307,10 +328,11 @@ def keep_token(transaction: Transaction, shipment: Shipment, token: str) -> None
 
 
 def rows_sql(plan: Plan) -> tuple[str, tuple[Column, ...]]:
-    """The rows of a shipment (:shipment) as they travel, and their columns."""
+    """The rows of a shipment (:shipment) of which nothing is settled yet, as they travel, and their columns."""
     travel = (_KEYS[0], _KEYS[3], _KEYS[4], *(one for one in plan.columns if one.name.startswith("f_")))
     listed = ", ".join(quote_identifier(one.name) for one in travel)
-    return f"select {listed} from crosstie.{plan.table} where shipment = :shipment order by number", travel
+    open_rows = f"shipment = :shipment and (outcome is null or outcome = '{Outcome.DOUBT}')"
+    return f"select {listed} from crosstie.{plan.table} where {open_rows} order by number", travel
 
 
 def record_answers(
@@ -321,14 +343,16 @@ def record_answers(
     now: datetime,
     *,
     looked_up: bool,
+    tried: bool,
 ) -> None:
     """Keeps what became of a shipment's rows, in one statement. What may be sent again is packed anew. What is in doubt
-    is to be looked up, or, where that was done, a person's to decide."""
+    is to be looked up, or, where that was done, a person's to decide. `tried` says that the CRM answered row by row:
+    only that counts as a try of a row."""
     given = [list(one.values()) for one in answers.to_pylist()]
     transaction.execute(
         f"update crosstie.{plan.table} as p set outcome = a.outcome, effect = a.effect,"
         " answered_id = coalesce(a.remote_id, p.remote_id), symbol = a.symbol, message = a.message, faults = a.faults,"
-        f" tries = coalesce(p.tries, 0) + 1, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
+        f" tries = coalesce(p.tries, 0) + {int(tried)}, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
         f" else p.shipment end from ({_answers(transaction.dialect)}) a"
         " where p.number = a.number and p.shipment = :shipment",
         {"answers": json.dumps(given), "shipment": shipment.number},
@@ -374,19 +398,24 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
         given,
     )
     names = [_tie_column(ties, one) for one in plan.fields]
-    known = ", ".join(
+    agreed = [
         f"{name} = case when p.f_{place} is not null then p.v_{place} else e.{name} end"
         for place, name in enumerate(names)
-    )
+    ]
+    values = [f"p.v_{place}" for place in range(len(names))]
+    if plan.key is not None:
+        names.append(_tie_column(ties, plan.key))
+        agreed.append(f"{names[-1]} = p.key")
+        values.append("p.key")
     transaction.execute(
-        f"update crosstie.{ties.name} as e set local_key = p.source_key, tombstone = null{', ' * bool(known)}{known}"
+        f"update crosstie.{ties.name} as e set {', '.join(['local_key = p.source_key', 'tombstone = null', *agreed])}"
         f" from {rows} and e.remote_id = p.answered_id",
         given,
     )
-    listed = "".join(f", {name}" for name in names)
-    values = "".join(f", p.v_{place}" for place in range(len(names)))
+    listed = ", ".join(["remote_id", "local_key", *names])
+    given_values = ", ".join(["p.answered_id", "p.source_key", *values])
     transaction.execute(
-        f"insert into crosstie.{ties.name} (remote_id, local_key{listed}) select p.answered_id, p.source_key{values}"
+        f"insert into crosstie.{ties.name} ({listed}) select {given_values}"
         f" from {rows} and not exists (select 1 from crosstie.{ties.name} e where e.remote_id = p.answered_id)",
         given,
     )
@@ -405,7 +434,7 @@ def bury_ties(transaction: Transaction, plan: Plan, tables: Sequence[str], shipm
 
 
 def _tie_column(ties: TieTable, planned: PlannedField) -> str:
-    found = next((one for one in ties.columns if (one.field, one.type) == (planned.field, planned.type)), None)
+    found = ties.find(planned.field, planned.type)
     if found is None:
         raise DatabaseError(f"the tie table {ties.name} has no column for {planned.field}")
     return quote_identifier(found.name)

@@ -24,14 +24,20 @@ _BULK_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Agreement:
+    """A remote field of which ties keep the agreed value, as that column."""
+
+    field: str
+    column: Column
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange(Agreement):
     """A remote field whose value goes into the local row unchanged. `value` is the inbound value (over alias s);
     `applied` the condition (over s and t) under which it is written, '' for always. `staged` names the stage's column
     that holds it already, '' for none."""
 
-    field: str
     value: Fragment
-    column: Column
     applied: Fragment | None = None
     staged: str = ""
 
@@ -53,22 +59,21 @@ class TieTable:
     name: str
     columns: tuple[TieColumn, ...]
 
-    def column(self, exchange: Exchange) -> TieColumn | None:
-        """The column that can hold what is exchanged: same field, same type."""
-        wanted = (exchange.field, exchange.column.type)
-        return next((one for one in self.columns if (one.field, one.type) == wanted), None)
+    def find(self, field: str, kind: ColumnType) -> TieColumn | None:
+        """The column that holds the agreed values of a remote field, of that type."""
+        return next((one for one in self.columns if (one.field, one.type) == (field, kind)), None)
 
 
-def open_ties(db: Database, lineage: Lineage, local_table: str, exchanges: Sequence[Exchange]) -> TieTable:
+def open_ties(db: Database, lineage: Lineage, local_table: str, agreements: Sequence[Agreement]) -> TieTable:
     """The tie table of an object and a local table, made or widened where it does not fit yet.
 
     Raises ConfigError when these ties belong to another org behind the same account."""
     with db.reading() as transaction:
         table = _registered(transaction, lineage, local_table)
-    if table is not None and all(table.column(one) for one in exchanges):
+    if table is not None and all(table.find(one.field, one.column.type) for one in agreements):
         return table
     with db.transaction(f"ties of {lineage.object} and {local_table} are set up") as transaction:
-        return _set_up(transaction, lineage, local_table, exchanges)
+        return _set_up(transaction, lineage, local_table, agreements)
 
 
 def tie_tables(transaction: Transaction, lineage: Lineage) -> tuple[str, ...]:
@@ -108,7 +113,7 @@ def _registered(transaction: Transaction, lineage: Lineage, local_table: str) ->
     return TieTable(name=str(rows[0][1]), columns=tuple(columns))
 
 
-def _set_up(transaction: Transaction, lineage: Lineage, local_table: str, exchanges: Sequence[Exchange]) -> TieTable:
+def _set_up(transaction: Transaction, lineage: Lineage, local_table: str, agreements: Sequence[Agreement]) -> TieTable:
     place: Mapping[str, object] = {
         "account": lineage.account,
         "org": lineage.org,
@@ -131,8 +136,8 @@ def _set_up(transaction: Transaction, lineage: Lineage, local_table: str, exchan
     if table is None:
         table = TieTable(name=f"tie_{int(row[0])}", columns=())
         _create(transaction, table.name)
-    for one in exchanges:
-        if table.column(one) is None:
+    for one in agreements:
+        if table.find(one.field, one.column.type) is None:
             table = _widened(transaction, table, one)
     transaction.execute(
         "update crosstie.tie set table_name = :name, columns = :columns where id = :id",
@@ -164,12 +169,12 @@ def _index(transaction: Transaction, name: str) -> str:
     return f"{'crosstie_' if transaction.dialect == 'sqlite' else ''}{name}_local"
 
 
-def _widened(transaction: Transaction, table: TieTable, exchange: Exchange) -> TieTable:
+def _widened(transaction: Transaction, table: TieTable, agreement: Agreement) -> TieTable:
     taken = {one.name.lower() for one in table.columns} | set(_FIXED)
-    name, number = exchange.field, 2
+    name, number = agreement.field, 2
     while name.lower() in taken:
-        name, number = f"{exchange.field}_{number}", number + 1
-    column = TieColumn(field=exchange.field, name=name, type=exchange.column.type, scale=exchange.column.scale)
+        name, number = f"{agreement.field}_{number}", number + 1
+    column = TieColumn(field=agreement.field, name=name, type=agreement.column.type, scale=agreement.column.scale)
     kind = _type(transaction.dialect, Column(name=name, type=column.type, scale=column.scale))
     transaction.execute(f"alter table crosstie.{table.name} add column {quote_identifier(name)} {kind}")
     return TieTable(name=table.name, columns=(*table.columns, column))
@@ -280,7 +285,7 @@ class Tying:
         return f"e.remote_id is null or e.tombstone is not null or {' or '.join(tests)}"
 
     def _name(self, exchange: Exchange) -> str:
-        column = self.table.column(exchange)
+        column = self.table.find(exchange.field, exchange.column.type)
         if column is None:
             raise DatabaseError(f"the tie table {self.table.name} has no column for {exchange.field}")
         return column.name

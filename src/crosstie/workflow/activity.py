@@ -25,6 +25,7 @@ from crosstie.workflow.zones import zone_named
 
 if TYPE_CHECKING:
     from crosstie.crm.connector import Connector
+    from crosstie.db.expressions import Binding
     from crosstie.script.engine import ScriptScope
     from crosstie.workflow.definition import Definition
 
@@ -255,6 +256,12 @@ class Context:
     def private_name(self, transition: str = OK) -> str:
         """The name under which this task loads the work table of that transition, before it is published."""
         return f"w_{self.run}_{self.task}_{transition}"
+
+    def binding(self) -> Binding:
+        """What expressions of this task may take beside columns: the moment, the zone, variables."""
+        from crosstie.db.expressions import Binding
+
+        return Binding(now=self.now(), zone=self.zone, vars=dict(self.vars), instance_vars=dict(self.instance))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

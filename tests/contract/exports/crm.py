@@ -70,7 +70,8 @@ class Killed(BaseException):
 @dataclass
 class Crm:
     """The records by id. `faults` are taken one by one, by each call: None, `not sent`, `lost` (executed, the answer
-    lost), `lost before` (lost, and not executed), `killed before`, `killed after`; `locked` are ids refused for now."""
+    lost), `lost before` (lost, and not executed), `half lost` (executed, but for the first row no answer), `killed
+    before`, `killed after`; `locked` are ids refused for now. `looked_up` are the row numbers that were asked for."""
 
     records: dict[str, dict[str, str | None]] = field(default_factory=dict)
     faults: list[str | None] = field(default_factory=list)
@@ -78,12 +79,14 @@ class Crm:
     rows_per_shipment: int = 3
     lanes: int = 1
     opaque: bool = False
+    org: str = "00D1"
     calls: list[tuple[str, int]] = field(default_factory=list)
+    looked_up: list[int] = field(default_factory=list)
     _executed: dict[str, pa.RecordBatch] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def org_id(self) -> str:
-        return "00D1"
+        return self.org
 
     def server_time(self) -> datetime:
         return NOW
@@ -121,12 +124,17 @@ class Crm:
             self._executed[token] = answers
             if fault == "killed after":
                 raise Killed
+            if fault == "half lost":
+                rest = self._failed(given[1:], Outcome.DOUBT)
+                batches = [answers.slice(0, 1), rest.answers]
+                return Sent(answers=pa.concat_batches(batches), failure=rest.failure)
             return self._failed(given, Outcome.DOUBT) if fault == "lost" else Sent(answers=answers)
 
     def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, token: str, left_at: datetime) -> Sent:
         with self._guard:
             fault = self.faults.pop(0) if self.faults else None
             given = [row for batch in rows for row in batch.to_pylist()]
+            self.looked_up += [row["row"] for row in given]
             if fault is not None:
                 return self._failed(given, Outcome.DOUBT)
             if self.opaque:
@@ -172,8 +180,9 @@ class Crm:
         return record_id
 
     def _failed(self, given: Iterable[dict[str, Any]], outcome: Outcome) -> Sent:
-        rows = [(row["row"], outcome, None, row["remote_id"], None, None) for row in given]
-        return Sent(answers=answered(rows), failure=UnavailableError("The CRM does not answer."))
+        told = "The CRM does not answer."
+        rows = [(row["row"], outcome, None, row["remote_id"], "UNAVAILABLE", told) for row in given]
+        return Sent(answers=answered(rows), failure=UnavailableError(told))
 
     @property
     def connector(self) -> Connector:

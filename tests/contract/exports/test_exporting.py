@@ -118,11 +118,43 @@ def test_rows_that_say_the_same_record_are_sent_once(world: Exports) -> None:
     assert world.crm.records[known]["LastName"] == "Abe"
 
 
+def test_all_of_a_row_is_sent_to_another_record_than_it_is_tied_to(world: Exports) -> None:
+    world.run(export(), world.people((1, None, "Abe", "a@x")))
+    other = world.crm.insert({"LastName": "Old"})
+    world.run_number = 2
+    world.run(export(), world.people((1, other, "Abe", "a@x")))
+    assert world.crm.records[other] == {"LastName": "Abe", "Email": "a@x"}
+    assert world.ties() == [(other, "1")]
+
+
+def test_an_id_is_known_in_its_short_form(world: Exports) -> None:
+    known = "003Aa00000Abcde"
+    world.crm.records[known + "IAB"] = {"LastName": "Old"}
+    world.run(export(), world.people((1, known, "Abe", None)))
+    assert world.crm.records[known + "IAB"]["LastName"] == "Abe"
+    world.run_number = 2
+    world.crm.calls.clear()
+    world.run(export(), world.people((1, known, "Abe", None)))
+    assert world.crm.calls == []
+
+
+def test_all_of_a_row_is_sent_under_another_external_id(world: Exports) -> None:
+    activity = export(key={"Ext__c": "code"})
+    world.run(activity, world.people((1, None, "Abe", "a@x", "one")))
+    world.run_number = 2
+    world.run(activity, world.people((1, None, "Abe", "a@x", "two")))
+    assert list(world.crm.records.values())[-1] == {"Ext__c": "two", "LastName": "Abe", "Email": "a@x"}
+    world.run_number = 3
+    world.crm.calls.clear()
+    world.run(activity, world.people((1, None, "Abe", "a@x", "two")))
+    assert world.crm.calls == []
+
+
 def test_insert_always_and_never(world: Exports) -> None:
     world.run(export(), world.people((1, None, "Abe", None)))
     world.run_number = 2
     world.run(export(insert="always"), world.people((1, None, "Abe", None)))
-    assert len(world.crm.records) == 2
+    assert list(world.crm.records.values()) == [{"LastName": "Abe"}, {"LastName": "Abe"}]
     world.run_number = 3
     ended = world.run(export(insert="never"), world.people((7, None, "New", None)))
     assert [one.symbol for one in ended.rejects] == ["NO_REMOTE_ID"]

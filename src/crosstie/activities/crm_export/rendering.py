@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -33,8 +33,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renderer:
-    """Renders batches whose columns are source_key, given (the key's value), tied (the remote id it is tied to), then
-    the local values and the agreed ones, a pair for each field."""
+    """Renders batches whose columns are source_key, given (the key's value), tied (the remote id it is tied to),
+    tied_key (the external id that was agreed on), then the local values and the agreed ones, a pair for each field.
+    `complete_id` makes a remote id as the CRM answers it of one as people have it, None of what is none."""
 
     activity: CrmExport
     fields: Sequence[MappedField]
@@ -42,13 +43,13 @@ class Renderer:
     key_field: str
     lane: int | None
     zone: ZoneInfo
+    complete_id: Callable[[str], str | None]
     cut: Cut = field(default_factory=Cut)
 
     def render(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
         """The rows of the plan, numbered from `first`."""
         count = batch.num_rows
-        given = _without_blank(batch.column("given"))
-        tied = batch.column("tied")
+        given, tied = self._given(batch)
         symbols = pa.nulls(count, pa.string())
         faults = pa.nulls(count, pa.string())
         messages = pa.nulls(count, pa.string())
@@ -92,6 +93,20 @@ class Renderer:
         arrays = [_as(made.get(one.name), one, count) for one in self.columns]
         return pa.RecordBatch.from_arrays(arrays, names=[one.name for one in self.columns])
 
+    def _given(self, batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+        """The key of each row, and the record that it is tied to where that is the one that it says: only of that one
+        it is known what was agreed."""
+        given = _without_blank(batch.column("given"))
+        tied = batch.column("tied")
+        if self.key_field:
+            same = pc.equal(given, batch.column("tied_key"))
+            return given, pc.if_else(pc.fill_null(same, False), tied, None)
+        given = pa.array([one and (self.complete_id(one) or one) for one in given.to_pylist()], pa.string())
+        other = pc.not_equal(given, tied)
+        if self.activity.insert == "always":
+            other = pc.or_kleene(other, pc.is_null(given))
+        return given, pc.if_else(pc.fill_null(other, False), None, tied)
+
     def _text(self, one: MappedField, value: pa.Array) -> tuple[pa.Array, pa.Array | None]:
         """The wire text of a column, without blanks around it as the CRM keeps it, and which values are too long."""
         text = self._wire(one, value)
@@ -132,7 +147,7 @@ class Renderer:
             told = f"{self.key_field} is empty: nothing says which record the row is"
             upsert = pa.array([Operation.UPSERT.value] * count, pa.string())
             return upsert, nothing, given, [(lacks, ("REQUIRED_FIELD_MISSING", told))]
-        known = given if self.activity.insert == "always" else pc.coalesce(given, tied)
+        known = pc.coalesce(given, tied)
         operation = pc.if_else(pc.is_valid(known), Operation.UPDATE.value, Operation.INSERT.value)
         if self.activity.insert != "never":
             return operation, known, nothing, []

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from crosstie.activities.deduplication.doubles import Doubles, Supplied
 from crosstie.activities.deduplication.reading import ReadDeduplication, read_deduplication
-from crosstie.db.expressions import Binding
 from crosstie.db.merge.keys import numbered, row_column, same_key
 from crosstie.db.merge.phrases import Phrases, Writer
 from crosstie.db.statements import quote_identifier
@@ -158,9 +157,7 @@ class Deduplication(Activity):
             return Done(tables={OK: _as_shaped(source, read)}, counts={"kept": source.rows, "double": 0})
         writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         purpose = f"{context.activity} numbers its rows"
         source = numbered(context.db, source, context.private_name("numbered"), purpose)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from crosstie.activities.enrichment.gathering import gathered_alias
 from crosstie.activities.enrichment.reading import VIA, ReadEnrichment, ReadLink
 from crosstie.db.database import Transaction
-from crosstie.db.expressions import Binding, Expression, Scope
+from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge import (
     Candidates,
     Target,
@@ -50,9 +50,7 @@ class Enriching:
         self.source = numbered(context.db, context.input, context.private_name("numbered"), purpose)
         self.writer = Writer(
             dialect=context.db.dialect,
-            binding=Binding(
-                now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-            ),
+            binding=context.binding(),
         )
         self.rows = self._with_via()
         self.targets = {link.name: self._target(link) for link in self.read.links}

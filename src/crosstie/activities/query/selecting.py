@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
@@ -76,12 +77,7 @@ class Selecting(Activity):
         inbound = context.inputs[0] if context.inputs else None
         read = self.understood(context.site, inbound)
         templates = read.templates.values(context.scope()) if read.templates.found else {}
-        binding = Binding(
-            now=context.now(),
-            zone=context.zone,
-            vars={**context.vars, **templates},
-            instance_vars=dict(context.instance),
-        )
+        binding = replace(context.binding(), vars={**context.vars, **templates})
         selection = self.selection(context.db, read, inbound, binding, without=without)
         shape, name = read.shape(), context.private_name()
         context.db.create_work(name, shape.columns)

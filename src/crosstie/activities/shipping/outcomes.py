@@ -94,7 +94,6 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
     accepted, refused = shapes[OK], shapes[REJECTS]
     assert accepted is not None, "it says what it puts out"
     assert refused is not None, "it says what it rejects"
-    context.db.prepare(plan.table, ("source_key",))
     lineage = replace(accepted.lineage, org=plan.org) if accepted.lineage is not None else None
     shape = replace(accepted, lineage=lineage)
     tables = {OK: table_of(context, plan, context.private_name(OK), shape, Outcome.ACCEPTED)}

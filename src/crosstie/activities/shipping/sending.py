@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from crosstie.crm.connector import Connector
 from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoad
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
-from crosstie.model import Lineage, RemoteObject
+from crosstie.model import RemoteObject
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan, Shipment, ShipmentStatus
 from crosstie.sync.ties import TieTable, find_ties, tie_tables
@@ -91,7 +91,7 @@ class Shipping:
         """Finds out what became of shipments whose answers are missing, of any run: nobody else sends now. Raises
         ConnectorError while that cannot be said, for until then nobody knows what is still to be sent."""
         with self.context.db.reading() as transaction:
-            found = shipments.unsettled_plans(transaction, account, self.remote.name)
+            found = shipments.unsettled_plans(transaction, account, self.connector.org_id(), self.remote.name)
         for plan in found:
             self._look_up(plan)
 
@@ -229,16 +229,17 @@ class Shipping:
         ties = self._ties(plan)
         with self.context.step(f"answers to shipment {shipment.number}") as transaction:
             now = self.context.now()
-            shipments.record_answers(transaction, plan, shipment, sent.answers, now, looked_up=looked_up)
+            tried = sent.failure is None and not looked_up
+            shipments.record_answers(transaction, plan, shipment, sent.answers, now, looked_up=looked_up, tried=tried)
             if shipment.operation is Operation.DELETE:
-                shipments.bury_ties(transaction, plan, tie_tables(transaction, _lineage(plan)), shipment, now)
+                shipments.bury_ties(transaction, plan, tie_tables(transaction, plan.lineage), shipment, now)
             elif ties is not None:
                 shipments.write_ties(transaction, plan, ties, shipment)
         self._sent += shipment.rows
         self.context.progress(self._sent, None)
 
     def _ties(self, plan: Plan) -> TieTable | None:
-        return find_ties(self.context.db, _lineage(plan), plan.local_table) if plan.local_table else None
+        return find_ties(self.context.db, plan.lineage, plan.local_table) if plan.local_table else None
 
 
 def lanes_of(planned: Sequence[Shipment], number: int) -> list[deque[Shipment]]:
@@ -253,7 +254,3 @@ def lanes_of(planned: Sequence[Shipment], number: int) -> list[deque[Shipment]]:
             lanes.append(deque())
         lanes[-1].append(one)
     return lanes
-
-
-def _lineage(plan: Plan) -> Lineage:
-    return Lineage(account=plan.account, org=plan.org, object=plan.object, remote_id="")

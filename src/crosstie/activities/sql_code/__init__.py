@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from crosstie.activities.sql_code.reading import Reading, Statement, Variable, read_statements
 from crosstie.db.database import Transaction
-from crosstie.db.expressions import Binding
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.model import Column, ColumnType, WorkTable, find_column
@@ -132,9 +131,7 @@ Prepared = tuple[str, Mapping[str, object]]
 
 def _prepared(context: Context, statement: Statement) -> Prepared:
     """The statement with the values of now. Raises ConfigError for a variable that is not set."""
-    binding = Binding(
-        now=context.now(), zone=context.zone, vars=dict(context.vars), instance_vars=dict(context.instance)
-    )
+    binding = context.binding()
 
     def value(part: Variable | Template) -> object:
         return part.value(context.scope()) if isinstance(part, Template) else binding.variable(part.path, part.name)
