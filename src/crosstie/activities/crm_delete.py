@@ -31,6 +31,7 @@ class CrmDelete(Activity):
 
     summary: ClassVar[str] = "deletes records of a remote object in a CRM"
     acts_outside: ClassVar[bool] = True
+    plans: ClassVar[bool] = True
 
     type: Literal["crm_delete"]
     account: str = Field(description="the external account")
@@ -89,6 +90,7 @@ class CrmDelete(Activity):
         """Plans, sends, and puts out what became of the rows."""
         from crosstie.activities.shipping.outcomes import outcome
         from crosstie.activities.shipping.planning import fill_plan, take_plan
+        from crosstie.activities.shipping.previewing import preview
         from crosstie.activities.shipping.sending import shipping
 
         with shipping(context, self.account, self.object) as found:
@@ -102,6 +104,8 @@ class CrmDelete(Activity):
                 settings={"road": self.road.value, "hard": self.hard},
             )
             fill_plan(context, plan, lambda first: self._rows(context, plan, first))
+            if context.planning:
+                return preview(found, plan)
             found.send(plan)
             return outcome(self, context, plan, ("deleted", "gone"))
 

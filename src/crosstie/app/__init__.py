@@ -18,6 +18,7 @@ from crosstie.app.folders import Folders
 from crosstie.app.journal import Journal
 from crosstie.app.lists import Lists
 from crosstie.app.options import Option, Options
+from crosstie.app.plans import Plans
 from crosstie.app.project import Made, init_project
 from crosstie.app.queries import Queries
 from crosstie.app.rejects import InboxReject, Rejects
@@ -50,6 +51,7 @@ class _Rooms:
     lists: Lists
     courier: Courier
     journal: Journal
+    plans: Plans
 
 
 class App:
@@ -111,6 +113,7 @@ class App:
             lists=Lists(db, now),
             courier=courier,
             journal=Journal(db, now, workflows.run),
+            plans=Plans(db),
         )
 
     @property
@@ -162,6 +165,11 @@ class App:
     def journal(self) -> Journal:
         """What runs have sent to CRMs."""
         return self._rooms.journal
+
+    @property
+    def plans(self) -> Plans:
+        """What runs with `plan` would send to CRMs."""
+        return self._rooms.plans
 
     @property
     def options(self) -> Options:

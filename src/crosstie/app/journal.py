@@ -85,14 +85,13 @@ class Journal:
         settled = 0
         with self._db.reading() as transaction:
             plans = self._plans(transaction, run)
-        ties = {plan.id: find_ties(self._db, plan.lineage, plan.local_table) for plan in plans if plan.local_table}
         with self._db.transaction(f"rows in doubt of run {run} are settled") as transaction:
             unknown = set(wanted)
             for plan in plans:
                 mine = [key for key in wanted if _is_in_doubt(transaction, plan, key)]
                 unknown -= set(mine)
                 for shipment in shipments.settle_rows(transaction, plan, mine, remote_ids, self._now()):
-                    table = ties.get(plan.id)
+                    table = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
                     if table is not None and shipment.operation is not Operation.DELETE:
                         shipments.write_ties(transaction, plan, table, shipment)
                 settled += len(mine)

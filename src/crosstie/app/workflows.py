@@ -20,7 +20,7 @@ from crosstie.sync.windows import Window
 from crosstie.workflow import firing, instances, state
 from crosstie.workflow.definition import Definition, read_definition, read_settings
 from crosstie.workflow.instances import WorkflowStatus
-from crosstie.workflow.runner import RunReport, Surroundings, run_workflow, serve_workflow
+from crosstie.workflow.runner import RunKind, RunReport, Surroundings, run_workflow, serve_workflow
 from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.state import Run, Task
 from crosstie.workflow.watcher import Message, Silent, Watcher, messages
@@ -193,13 +193,17 @@ class Workflows:
         *,
         restart: bool = False,
         simulate: bool = False,
+        plan: bool = False,
+        from_plan: int = 0,
         accept_edit: bool = False,
         watcher: Watcher | None = None,
     ) -> RunReport:
         """Runs a workflow by name, or applies a file and runs it. An unfinished run is gone on with, or with
         `restart` abandoned for a new one. With `simulate` nothing that acts on more than work tables is executed, nor
-        what follows it. Raises DefinitionError, TaskError, and BrakeError: another process runs it, or the activity at
-        which the run stopped was edited since, unless `accept_edit`."""
+        what follows it. With `plan` likewise, but what would be sent to CRMs is kept under the number of the run, to be
+        shown (`app.plans`) and carried out: `from_plan` is that number. Raises DefinitionError, ConfigError for a plan
+        that is not there, TaskError, and BrakeError: another process runs it, or the activity at which the run stopped
+        was edited since, unless `accept_edit`, or a run is unfinished that a plan would do away with."""
         if isinstance(target, Path):
             applied = self.apply(target)
             definition, version = applied.definition, applied.version
@@ -211,7 +215,7 @@ class Workflows:
                 definition,
                 version,
                 restart=restart,
-                simulate=simulate,
+                kind=RunKind(simulated=simulate, planning=plan, from_plan=from_plan),
                 accept_edit=accept_edit,
             )
 

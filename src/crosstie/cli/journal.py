@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crosstie.cli.output import emit_json, json_option, table
+from crosstie.cli.runs import raise_for, show_end
 from crosstie.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -111,9 +112,17 @@ def resume(session: Session, run: int, as_json: bool) -> None:
     with session.app() as app:
         report = app.journal.resume(run)
     if as_json:
-        emit_json({"run": report.run, "counts": {name: dict(one) for name, one in report.counts.items()}})
+        emit_json(
+            {
+                "run": report.run,
+                "status": report.status,
+                "counts": {name: dict(one) for name, one in report.counts.items()},
+                "rejects": report.rejects,
+            }
+        )
     else:
-        click.echo(f"✓ run {report.run} of {report.workflow} is done")
+        show_end(report, "done in")
+    raise_for(report)
 
 
 def _facts(one: PlanReport) -> dict[str, object]:

@@ -16,6 +16,7 @@ import click
 from crosstie.cli import failures
 from crosstie.cli.confirming import confirmed
 from crosstie.cli.output import emit_json, json_line, json_option, table, text
+from crosstie.cli.plan import plan_facts, show_plans
 from crosstie.cli.progress import Display, Errors, facts
 from crosstie.cli.session import Session, pass_session
 from crosstie.cli.structured import JsonLines, log_format_option
@@ -35,6 +36,8 @@ _LOOK_SECONDS = 0.5
 @click.command()
 @click.argument("target", metavar="FILE|NAME")
 @click.option("--restart", is_flag=True, help="Begin anew instead of going on with an unfinished run.")
+@click.option("--plan", "plans", is_flag=True, help="Send nothing: keep and show what would be sent to CRMs.")
+@click.option("--from-plan", type=int, default=0, metavar="PLAN", help="Do exactly what that plan says.")
 @click.option("--simulate", is_flag=True, help="Execute nothing that acts on more than work tables.")
 @click.option("--accept-edit", is_flag=True, help="Go on although the activity at which it stopped was edited since.")
 @click.option("-v", "--verbose", is_flag=True, help="Also say what is merely to know.")
@@ -45,6 +48,8 @@ def run(
     session: Session,
     target: str,
     restart: bool,
+    plans: bool,
+    from_plan: int,
     simulate: bool,
     accept_edit: bool,
     verbose: bool,
@@ -55,27 +60,55 @@ def run(
 
     A definition file is applied first.
     A run that failed or was interrupted is gone on with; what it finished is not done again."""
+    if sum((plans, bool(from_plan), simulate)) > 1:
+        raise click.UsageError("--plan, --from-plan and --simulate exclude each other.")
     session.json_log = log_format == "json"
     watcher = _watcher(session.json_log, as_json, verbose)
     with session.app() as app, terminated_like_interrupted():
         report = confirmed(
             lambda accept: app.workflows.run(
-                _target(target), restart=restart, simulate=simulate, accept_edit=accept, watcher=watcher
+                _target(target),
+                restart=restart,
+                simulate=simulate,
+                plan=plans,
+                from_plan=from_plan,
+                accept_edit=accept,
+                watcher=watcher,
             ),
             accept_edit,
         )
-        windows = app.runs.windows(report.run)
+        windows = () if plans else app.runs.windows(report.run)
+        shown = app.plans.show(report.run) if plans else ()
     if as_json:
-        emit_json(_report(report, windows))
+        planned = {"plan": [plan_facts(one) for one in shown]} if plans else {}
+        emit_json({**_report(report, windows), **planned})
     else:
         for window in windows:
             click.echo(f"  index {window.option}: {_index(window)}")
-        click.echo(
-            f"{_how(report, simulate)} {report.seconds:.1f} s · {report.api_calls:,} API calls"
-            f" · {report.rejects:,} rejects · crosstie log {report.run}"
-        )
+        if plans:
+            show_plans(report.workflow, report.run, shown)
+        show_end(report, "planned in" if plans else "simulated in" if simulate else "done in")
+    raise_for(report)
+
+
+def show_end(report: RunReport, well: str) -> None:
+    """The last line of a run; `well` says how it ended in the best case."""
+    click.echo(
+        f"{well if report.status == 'done' else f'{report.status} after'} {report.seconds:.1f} s"
+        f" · {report.api_calls:,} API calls · {report.rejects:,} rejects · crosstie log {report.run}"
+    )
+
+
+def raise_for(report: RunReport) -> None:
+    """Ends the command with the exit code of the run: 4 where a person is to decide or has stopped it, 3 with rejects.
+    Raises BrakeError, Stopped."""
     if report.by_person:
         raise BrakeError(f"Run {report.run} of {report.workflow} was {report.message}.", hint=_hint(report))
+    if report.in_doubt:
+        raise BrakeError(
+            f"{report.in_doubt:,} rows that run {report.run} of {report.workflow} has sent are in doubt.",
+            hint=f"They are held back until somebody looks: crosstie journal show {report.run}",
+        )
     if report.rejects:
         raise failures.Stopped(failures.DONE_WITH_REJECTS)
 
@@ -84,13 +117,6 @@ def _watcher(json_log: bool, as_json: bool, verbose: bool) -> Watcher:
     if json_log:
         return JsonLines()
     return Errors() if as_json else Display(living=sys.stdout.isatty(), verbose=verbose)
-
-
-def _how(report: RunReport, simulated: bool) -> str:
-    """How it ended: `done in` in the best case."""
-    if report.status == "done":
-        return "simulated in" if simulated else "done in"
-    return f"{report.status} after"
 
 
 def _hint(report: RunReport) -> str:

@@ -65,7 +65,8 @@ class Effect(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteWrite:
     """What rows are for. `fields` are API names, or `Relationship.ExternalId` for a parent named by its external id
-    (`Account.ERP_Id__c`), in the order of the batches' columns. `key` is the external id field of an UPSERT.
+    (`Account.ERP_Id__c`; `Contact:Who.ERP_Id__c` where several objects may be the parent), in the order of the
+    batches' columns. `key` is the external id field of an UPSERT.
 
     `assignment`: `off`, `active` (the org's active rule), or a rule's id. `duplicates`: whether the org's duplicate
     rules may reject a row, or are told to allow it. `hard`: a DELETE past the recycle bin."""
@@ -129,6 +130,7 @@ class DeletedRecords:
 ROW = "row"
 REMOTE_ID = "remote_id"
 KEY = "key"
+STAMP = "stamp"
 
 
 class Writer(Protocol):
@@ -153,6 +155,17 @@ class Writer(Protocol):
         records back. `left_at` is the CRM's clock when it left. Executes nothing but what the token stands for."""
         ...
 
+    def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        """The records of the rows of an UPDATE (by remote id) or UPSERT (by key) as they are now, with the columns of
+        `current_columns`; rows without a record, or with several, are missing. Writes nothing. Raises ConnectorError,
+        and MappingError for a field that cannot be read."""
+        ...
+
+    def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
+        """What says whether the CRM takes two texts of a field as the same value, given its place in `write.fields`;
+        the empty text is no value."""
+        ...
+
     def deleted(self, object: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
         """The records deleted from `start` to `end`, both included. Raises RequestError, saying from when it can be
         had, where the CRM keeps them no longer."""
@@ -165,6 +178,15 @@ def outgoing(write: RemoteWrite) -> pa.Schema:
     import pyarrow as pa
 
     named = [(ROW, pa.int64()), (REMOTE_ID, pa.string()), (KEY, pa.string())]
+    return pa.schema([*named, *((f"f_{place}", pa.string()) for place in range(len(write.fields)))])
+
+
+def current_columns(write: RemoteWrite) -> pa.Schema:
+    """The columns of records as they are now: `row` (our number), `remote_id`, `stamp` (when it was changed last, UTC;
+    null where the object has no stamp), then one text per field, empty where the field is."""
+    import pyarrow as pa
+
+    named = [(ROW, pa.int64()), (REMOTE_ID, pa.string()), (STAMP, pa.timestamp("us", "UTC"))]
     return pa.schema([*named, *((f"f_{place}", pa.string()) for place in range(len(write.fields)))])
 
 

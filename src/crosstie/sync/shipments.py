@@ -46,6 +46,10 @@ _ANSWERS = (
     Column(name="tries", type=ColumnType.INTEGER),
     Column(name="told", type=ColumnType.INTEGER),
 )
+_GUARD = (
+    Column(name="changed_at", type=ColumnType.INSTANT),
+    Column(name="there", type=ColumnType.BOOLEAN),
+)
 _PLAN = (
     "select id, account, org, object, workflow, activity, run, local_table, table_name, key_field, fields, settings"
     " from crosstie.plan"
@@ -54,6 +58,9 @@ _SHIPMENT = (
     "select s.id, s.plan, s.number, s.operation, s.road, s.row_count, s.first_lane, s.last_lane, s.token, s.status,"
     " s.deadline, s.left_at from crosstie.shipment s"
 )
+
+
+_ANSWERED = ("number", "outcome", "effect", "remote_id", "symbol", "message", "faults")
 
 
 class ShipmentStatus(StrEnum):
@@ -69,11 +76,13 @@ class ShipmentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedField:
-    """A remote field that a plan fills: how the CRM knows it, and the type of the local value that it stands for."""
+    """A remote field that a plan fills: how the CRM knows it, the type of the local value that it stands for, and whose
+    value stands where both sides were changed: `local`, `crm`, `newest` or `reject`."""
 
     field: str
     type: ColumnType
     scale: int = 0
+    on_conflict: str = "local"
 
     def column(self, place: int) -> Column:
         """The column of the plan that keeps the local value."""
@@ -100,7 +109,17 @@ class Plan:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns of its work table."""
-        return plan_columns(self.fields)
+        return plan_columns(self.fields, guarded=self.guarded)
+
+    @property
+    def guarded(self) -> bool:
+        """Whether its records are read again just before they are written, and compared with what was known of them."""
+        return bool(self.settings.get("guarded"))
+
+    @property
+    def shown(self) -> bool:
+        """Whether somebody was shown what it would do: then exactly that is done."""
+        return bool(self.settings.get("shown"))
 
     @property
     def key(self) -> PlannedField | None:
@@ -131,12 +150,29 @@ class Shipment:
     left_at: datetime | None
 
 
-def plan_columns(fields: Sequence[PlannedField]) -> tuple[Column, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """A row that is not sent as it was planned: rejected, with a `symbol` and a `message`; or without the fields at
+    those `places`, and, where it is `settled`, not at all, because its record `remote_id` says the rest already."""
+
+    number: int
+    symbol: str = ""
+    message: str = ""
+    faults: str = ""
+    places: tuple[int, ...] = ()
+    settled: bool = False
+    remote_id: str = ""
+
+
+def plan_columns(fields: Sequence[PlannedField], *, guarded: bool = False) -> tuple[Column, ...]:
     """The columns of a plan: keys, the wire text of each field (null: left alone, empty text: cleared) and the local
-    value it stands for, then what became of the row."""
+    value it stands for, then what became of the row. Of a guarded one also when the local row was changed, whether the
+    record was there when somebody was shown the plan (null: nobody looked), and what each field said before (null:
+    unknown)."""
     texts = tuple(Column(name=f"f_{place}", type=ColumnType.TEXT) for place in range(len(fields)))
     values = tuple(one.column(place) for place, one in enumerate(fields))
-    return (*_KEYS, *texts, *values, *_ANSWERS)
+    known = tuple(Column(name=f"b_{place}", type=ColumnType.TEXT) for place in range(len(fields)))
+    return (*_KEYS, *texts, *values, *_ANSWERS, *((*_GUARD, *known) if guarded else ()))
 
 
 def make_plan(transaction: Transaction, plan: Plan, now: datetime) -> Plan:
@@ -209,8 +245,57 @@ def doubtful_plans(transaction: Transaction, plan: Plan) -> tuple[Plan, ...]:
 
 
 def plan_tables(transaction: Transaction) -> frozenset[str]:
-    """The work tables of all plans."""
-    return frozenset(str(row[0]) for row in transaction.rows("select table_name from crosstie.plan"))
+    """The work tables of all plans, and those that are kept with them."""
+    rows = transaction.rows("select table_name, inbound from crosstie.plan")
+    kept = {one["name"] for _, inbound in rows for one in json.loads(str(inbound))}
+    return frozenset({*(str(name) for name, _ in rows), *kept})
+
+
+def show_plan(transaction: Transaction, plan: Plan, settings: Mapping[str, Any], inbound: str) -> None:
+    """Marks a plan as one that somebody is shown, and keeps its inbound population with it: a work table as JSON."""
+    row = transaction.row("select inbound from crosstie.plan where id = :id", {"id": plan.id})
+    added = json.loads(inbound)
+    kept = [one for one in json.loads(str(row[0]) if row else "[]") if one["name"] != added["name"]]
+    transaction.execute(
+        "update crosstie.plan set settings = :settings, inbound = :inbound where id = :id",
+        {
+            "settings": json.dumps(dict(settings)),
+            "inbound": json.dumps([*kept, added], ensure_ascii=False),
+            "id": plan.id,
+        },
+    )
+
+
+def hand_over(transaction: Transaction, shown_in: int, run: int) -> tuple[tuple[Plan, tuple[str, ...]], ...]:
+    """Gives the plans that were shown in one run to another, which carries them out; with their inbound populations as
+    JSON."""
+    transaction.execute(
+        "update crosstie.plan set run = :run, shown_in = :shown_in where run = :shown_in",
+        {"run": run, "shown_in": shown_in},
+    )
+    rows = transaction.rows("select id, inbound from crosstie.plan where run = :run", {"run": run})
+    tables = {
+        int(row[0]): tuple(json.dumps(one, ensure_ascii=False) for one in json.loads(str(row[1]))) for row in rows
+    }
+    return tuple((plan, tables[plan.id]) for plan in plans_of_run(transaction, run))
+
+
+def carried_out_by(transaction: Transaction, shown_in: int) -> int | None:
+    """The run that carries out, or has carried out, what was shown in that run."""
+    row = transaction.row("select max(run) from crosstie.plan where shown_in = :run", {"run": shown_in})
+    return int(row[0]) if row and row[0] is not None else None
+
+
+def outlook(transaction: Transaction, plan: Plan) -> dict[str, int]:
+    """How many rows a plan will create, update and delete; how many need nothing, and how many it refuses itself."""
+    absent = " or there is false" if plan.guarded else ""
+    rows = transaction.rows(
+        f"select case when outcome = '{Outcome.REJECTED}' then 'rejected' when outcome is not null then 'unchanged'"
+        f" when operation = '{Operation.DELETE}' then 'delete' when operation = '{Operation.INSERT}'{absent} then"
+        f" 'create' else 'update' end, count(*) from crosstie.{plan.table} group by 1"
+    )
+    found = {str(word): int(count) for word, count in rows}
+    return {word: found[word] for word in ("create", "update", "delete", "unchanged", "rejected") if word in found}
 
 
 def _plan(row: Sequence[Any]) -> Plan:
@@ -330,9 +415,61 @@ def keep_token(transaction: Transaction, shipment: Shipment, token: str) -> None
 def rows_sql(plan: Plan) -> tuple[str, tuple[Column, ...]]:
     """The rows of a shipment (:shipment) of which nothing is settled yet, as they travel, and their columns."""
     travel = (_KEYS[0], _KEYS[3], _KEYS[4], *(one for one in plan.columns if one.name.startswith("f_")))
-    listed = ", ".join(quote_identifier(one.name) for one in travel)
     open_rows = f"shipment = :shipment and (outcome is null or outcome = '{Outcome.DOUBT}')"
-    return f"select {listed} from crosstie.{plan.table} where {open_rows} order by number", travel
+    return f"select {_listed(travel)} from crosstie.{plan.table} where {open_rows} order by number", travel
+
+
+def guard_sql(plan: Plan, where: str) -> tuple[str, tuple[Column, ...]]:
+    """The rows of a guarded plan, as they travel, with what was known of their records."""
+    _, travel = rows_sql(plan)
+    columns = (*travel, *_GUARD, *(one for one in plan.columns if one.name.startswith("b_")))
+    return f"select {_listed(columns)} from crosstie.{plan.table} where {where} order by number", columns
+
+
+def _listed(columns: Sequence[Column]) -> str:
+    return ", ".join(quote_identifier(one.name) for one in columns)
+
+
+def withdraw(transaction: Transaction, plan: Plan, rejected: Sequence[Withdrawn], dropped: Sequence[Withdrawn]) -> None:
+    """Takes back what is not to be sent. What a settled row says, its record says too."""
+    given = _rows_of(transaction.dialect, ("number", "symbol", "message", "faults"))
+    transaction.execute(
+        f"update crosstie.{plan.table} as p set outcome = '{Outcome.REJECTED}', symbol = a.symbol, message = a.message,"
+        f" faults = nullif(a.faults, '') from ({given}) a where p.number = a.number",
+        {"rows": json.dumps([[one.number, one.symbol, one.message, one.faults] for one in rejected])},
+    )
+    for place in sorted({place for one in dropped for place in one.places}):
+        numbers = ", ".join(str(one.number) for one in dropped if place in one.places)
+        transaction.execute(f"update crosstie.{plan.table} set f_{place} = null where number in ({numbers})")
+    given = _rows_of(transaction.dialect, ("number", "remote_id"))
+    transaction.execute(
+        f"update crosstie.{plan.table} as p set outcome = '{Outcome.ACCEPTED}', effect = '{UNCHANGED}',"
+        f" answered_id = a.remote_id from ({given}) a where p.number = a.number",
+        {"rows": json.dumps([[one.number, one.remote_id] for one in dropped if one.settled])},
+    )
+
+
+def is_empty(transaction: Transaction, plan: Plan, shipment: Shipment) -> bool:
+    """Whether nothing of a shipment is left to be sent."""
+    sql, _ = rows_sql(plan)
+    return transaction.row(f"select 1 from ({sql}) r limit 1", {"shipment": shipment.number}) is None
+
+
+def keep_known(transaction: Transaction, plan: Plan, records: Mapping[int, Mapping[str, Any] | None]) -> None:
+    """Keeps what records say now, by row number, None where there is none, as what was known of them."""
+    places = range(len(plan.fields))
+    names = ("number", "there", *(f"b_{place}" for place in places))
+    rows = [
+        [number, int(one is not None), *(one[f"f_{place}"] if one is not None else None for place in places)]
+        for number, one in records.items()
+    ]
+    there = "cast(a.there as integer) = 1" if transaction.dialect == "postgresql" else "a.there"
+    listed = "".join(f", b_{place} = a.b_{place}" for place in places)
+    transaction.execute(
+        f"update crosstie.{plan.table} as p set there = {there}{listed}"
+        f" from ({_rows_of(transaction.dialect, names)}) a where p.number = a.number",
+        {"rows": json.dumps(rows)},
+    )
 
 
 def record_answers(
@@ -353,9 +490,9 @@ def record_answers(
         f"update crosstie.{plan.table} as p set outcome = a.outcome, effect = a.effect,"
         " answered_id = coalesce(a.remote_id, p.remote_id), symbol = a.symbol, message = a.message, faults = a.faults,"
         f" tries = coalesce(p.tries, 0) + {int(tried)}, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
-        f" else p.shipment end from ({_answers(transaction.dialect)}) a"
+        f" else p.shipment end from ({_rows_of(transaction.dialect, _ANSWERED)}) a"
         " where p.number = a.number and p.shipment = :shipment",
-        {"answers": json.dumps(given), "shipment": shipment.number},
+        {"rows": json.dumps(given), "shipment": shipment.number},
     )
     left = transaction.row(
         f"select count(*) from crosstie.{plan.table} where shipment = :shipment"
@@ -366,23 +503,27 @@ def record_answers(
     status = ShipmentStatus.ANSWERED
     if doubtful:
         status = ShipmentStatus.DOUBT if looked_up else ShipmentStatus.UNSURE
+    end_shipment(transaction, shipment, status, now)
+
+
+def end_shipment(transaction: Transaction, shipment: Shipment, status: ShipmentStatus, now: datetime) -> None:
+    """Records how far a shipment has come."""
     transaction.execute(
         "update crosstie.shipment set status = :status, answered_at = :now where id = :id",
         {"status": status, "now": instant_text(now), "id": shipment.id},
     )
 
 
-def _answers(dialect: Dialect) -> str:
-    """The answers, handed over as a JSON list of lists, as rows."""
-    names = ("number", "outcome", "effect", "remote_id", "symbol", "message", "faults")
+def _rows_of(dialect: Dialect, names: Sequence[str]) -> str:
+    """The rows of a JSON list of lists (:rows): a number, then texts."""
     if dialect == "sqlite":
         listed = ", ".join(f"json_extract(j.value, '$[{place}]') as {name}" for place, name in enumerate(names))
-        return f"select {listed} from json_each(:answers) j"
+        return f"select {listed} from json_each(:rows) j"
     listed = ", ".join(
         f"{'cast(j.value ->> 0 as bigint)' if place == 0 else f'j.value ->> {place}'} as {name}"
         for place, name in enumerate(names)
     )
-    return f"select {listed} from json_array_elements(cast(:answers as json)) as j(value)"
+    return f"select {listed} from json_array_elements(cast(:rows as json)) as j(value)"
 
 
 def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: Shipment) -> None:
@@ -390,7 +531,7 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
     given = {"shipment": shipment.number}
     rows = (
         f"crosstie.{plan.table} p where p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
-        f" and p.effect in ('{Effect.CREATED}', '{Effect.UPDATED}') and p.answered_id is not null"
+        f" and p.effect in ('{Effect.CREATED}', '{Effect.UPDATED}', '{UNCHANGED}') and p.answered_id is not null"
     )
     transaction.execute(
         f"delete from crosstie.{ties.name} where tombstone is null and exists (select 1 from {rows}"

@@ -69,7 +69,7 @@ def open_ties(db: Database, lineage: Lineage, local_table: str, agreements: Sequ
 
     Raises ConfigError when these ties belong to another org behind the same account."""
     with db.reading() as transaction:
-        table = _registered(transaction, lineage, local_table)
+        table = find_ties(transaction, lineage, local_table)
     if table is not None and all(table.find(one.field, one.column.type) for one in agreements):
         return table
     with db.transaction(f"ties of {lineage.object} and {local_table} are set up") as transaction:
@@ -86,15 +86,10 @@ def tie_tables(transaction: Transaction, lineage: Lineage) -> tuple[str, ...]:
     return tuple(str(row[0]) for row in rows)
 
 
-def find_ties(db: Database, lineage: Lineage, local_table: str) -> TieTable | None:
+def find_ties(transaction: Transaction, lineage: Lineage, local_table: str) -> TieTable | None:
     """The tie table of an object and a local table; None before anything was tied.
 
     Raises ConfigError when these ties belong to another org behind the same account."""
-    with db.reading() as transaction:
-        return _registered(transaction, lineage, local_table)
-
-
-def _registered(transaction: Transaction, lineage: Lineage, local_table: str) -> TieTable | None:
     rows = transaction.rows(
         "select org, table_name, columns from crosstie.tie where account = :account and object = :object"
         " and local_table = :table",
@@ -132,7 +127,7 @@ def _set_up(transaction: Transaction, lineage: Lineage, local_table: str, agreem
     )
     if row is None:
         raise DatabaseError(f"the register of ties of {local_table} could not be written")
-    table = _registered(transaction, lineage, local_table)
+    table = find_ties(transaction, lineage, local_table)
     if table is None:
         table = TieTable(name=f"tie_{int(row[0])}", columns=())
         _create(transaction, table.name)

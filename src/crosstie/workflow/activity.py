@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from crosstie.script.engine import ScriptScope
     from crosstie.workflow.definition import Definition
 
+IN_DOUBT = "in doubt"
+"""The word of a count: rows that were sent, and of which nobody knows whether they were executed."""
+
 OK = "ok"
 REJECTS = "rejects"
 ERRORS = "errors"
@@ -220,7 +223,8 @@ class Context:
     when the task began for the first time.
 
     `step(purpose)` is a transaction before the end of the task, which only the holder of the run can commit: for what
-    takes effect in parts (batches). What is kept in it by `keep` comes back as `state`, also after a kill."""
+    takes effect in parts (batches). What is kept in it by `keep` comes back as `state`, also after a kill. With
+    `planning` an activity that `plans` keeps what it would do, and does nothing of it."""
 
     workflow: str
     run: int
@@ -247,6 +251,7 @@ class Context:
     step: Callable[[str], AbstractContextManager[Transaction]]
     keep: Callable[[Transaction, Mapping[str, Scalar]], None]
     sub_runs: SubRuns
+    planning: bool = False
 
     @property
     def input(self) -> WorkTable:
@@ -310,6 +315,9 @@ class Activity(BaseModel):
     has_default_next: ClassVar[bool] = True
     acts_outside: ClassVar[bool] = False
     """Whether it acts on more than work tables: then it is not executed in a simulation, nor anything after it."""
+
+    plans: ClassVar[bool] = False
+    """Whether it can say beforehand what it would do to a CRM: then it is executed when a run only plans."""
     effect_is_long: ClassVar[bool] = False
     """Whether its effect may take long: then other branches begin and publish meanwhile. It leaves the product's own
     tables alone, but for ties."""

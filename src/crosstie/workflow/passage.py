@@ -138,6 +138,7 @@ class Passage:
             found = state.find_run(transaction, self.run)
             assert found is not None
             self.started, self.simulated, self.calls_before = found.started_at, found.simulated, found.api_calls
+            self.planning = found.planning
             self.served = found.served
             self.hold.take(transaction, self.run, version, kept=self.definition.settings.keep_interim)
             self._give_back(transaction)
@@ -278,8 +279,9 @@ class Passage:
         process must not go on."""
         activity = self.definition.activities[ready.activity]
         self.hold.check()
-        if self.simulated and activity.acts_outside:
-            self.skip(ready, "not executed: this is a simulation")
+        if self.simulated and activity.acts_outside and not (self.planning and activity.plans):
+            told = "a plan, and nothing is written" if self.planning else "a simulation"
+            self.skip(ready, f"not executed: this is {told}")
             return
         began = time.monotonic()
         with self._step(f"{ready.activity} begins") as transaction:
@@ -398,6 +400,7 @@ class Passage:
                 step=self._step,
                 now=self.around.clock.now,
             ),
+            planning=self.planning,
         )
 
     def _merged(self, events: Sequence[Event], log: TaskLog) -> dict[str, Scalar]:

@@ -105,7 +105,7 @@ class Refusals:
         _, code, message, field, value = row[:5]
         return Reject(
             remote_id=(record.get(lineage.remote_id) or "") if lineage is not None else "",
-            row=_key_for_the_log(self.inbound, record),
+            row=key_for_the_log(self.inbound, record),
             symbol=str(code),
             message=str(message),
             field=str(field or ""),
@@ -116,7 +116,7 @@ class Refusals:
         )
 
 
-def _key_for_the_log(inbound: Shape, record: dict[str, str | None]) -> str:
+def key_for_the_log(inbound: Shape, record: dict[str, str | None]) -> str:
     """`id 7`, `order 12, line 3`: the key of a row; '' where there is none, or where it is neither numbers nor UUIDs:
     texts and dates may tell of a person."""
     named = []

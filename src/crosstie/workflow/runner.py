@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from crosstie.errors import ConfigError, CrosstieError, DatabaseError
-from crosstie.sync import deliveries
 from crosstie.workflow import actions, inbox, instances, state
-from crosstie.workflow.activity import Scalar
+from crosstie.workflow.activity import IN_DOUBT, Scalar
+from crosstie.workflow.beginning import ORDINARY, RunKind, begin
 from crosstie.workflow.definition import Definition
 from crosstie.workflow.edits import refuse_edit
 from crosstie.workflow.holding import HOLD_LOST, Hold
@@ -29,7 +29,7 @@ from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.state import TAKEN_OVER, RunStatus, TaskStatus
 from crosstie.workflow.sweeping import sweep
 
-__all__ = ["RunReport", "Surroundings", "run_workflow", "serve_workflow"]
+__all__ = ["RunKind", "RunReport", "Surroundings", "run_workflow", "serve_workflow"]
 
 # How long the runner is deaf to requests at most.
 _POLL_SECONDS = 0.5
@@ -60,6 +60,11 @@ class RunReport:
         """The rows that an activity put out or wrote, all outcomes together."""
         return sum(self.counts.get(activity, {}).values())
 
+    @property
+    def in_doubt(self) -> int:
+        """The rows that were sent and of which nobody knows whether they were executed."""
+        return sum(counts.get(IN_DOUBT, 0) for counts in self.counts.values())
+
 
 def run_workflow(
     surroundings: Surroundings,
@@ -67,7 +72,7 @@ def run_workflow(
     version: int,
     *,
     restart: bool = False,
-    simulate: bool = False,
+    kind: RunKind = ORDINARY,
     waits: bool = True,
     variables: Mapping[str, Scalar] | None = None,
     accept_edit: bool = False,
@@ -75,7 +80,8 @@ def run_workflow(
     """Runs a workflow, or goes on with its unfinished run. With `waits` this process sleeps while tasks wait; without,
     the run is left waiting. `variables` begin the run's events. Raises TaskError where a task failed and the run was
     suspended by it: it can then be gone on with. Raises BrakeError when another process runs this workflow, or when the
-    activity at which the run stopped was edited since, unless `accept_edit`."""
+    activity at which the run stopped was edited since, unless `accept_edit`. Raises ConfigError for a plan that is not
+    there."""
     hold = Hold(surroundings.db, definition.name)
     with surroundings.db.hold(hold.name) as held:
         if not held:
@@ -83,7 +89,7 @@ def run_workflow(
         began = time.monotonic()
         if not (restart or accept_edit):
             _refuse_edit(surroundings, definition, version)
-        run, resumed = _begin(surroundings, definition, version, restart, simulate, variables or {})
+        run, resumed = begin(surroundings, definition, version, restart, kind, variables or {})
         runner = _Runner(surroundings, definition.name, waits=waits)
         passage = runner.take(definition, version, run)
         surroundings.watcher.run_begun(run, definition.name, resumed)
@@ -156,39 +162,6 @@ def _refuse_edit(around: Surroundings, definition: Definition, version: int) -> 
         unfinished = state.unfinished_run(transaction, definition.name)
         if unfinished is not None:
             refuse_edit(transaction, unfinished, definition.text, version)
-
-
-def _begin(
-    around: Surroundings,
-    definition: Definition,
-    version: int,
-    restart: bool,
-    simulate: bool,
-    variables: Mapping[str, Scalar],
-) -> tuple[int, bool]:
-    """The workflow's unfinished run, or a new one; whether it was there. A new one begins with no variables of the
-    workflow's own, unless `serve` has it started too."""
-    now = around.clock.now()
-    with around.db.transaction(f"run {definition.name} begins") as transaction:
-        unfinished = state.unfinished_run(transaction, definition.name)
-        if unfinished is not None:
-            if not restart and unfinished.simulated == simulate:
-                return unfinished.id, True
-            state.stop_run(transaction, unfinished.id, now, RunStatus.ABANDONED, "restarted")
-        instance = instances.find_instance(transaction, definition.name)
-        if instance is not None and instance.status is not WorkflowStatus.STARTED:
-            instances.keep_vars(transaction, definition.name, {})
-            deliveries.begin_anew(transaction, definition.name)
-        run = state.begin_run(
-            transaction,
-            definition.name,
-            version,
-            now,
-            initial=definition.initial(),
-            variables=variables,
-            simulated=simulate,
-        )
-    return run, False
 
 
 @dataclass(slots=True)

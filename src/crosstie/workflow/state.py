@@ -58,7 +58,7 @@ _RESUMABLE = ", ".join(f"'{status}'" for status in RESUMABLE)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One passage through a workflow's graph. One with a `parent_task` belongs to the run of that task, and is carried
-    on and ended with it."""
+    on and ended with it. One that is `planning` is simulated, but for what it would send to CRMs: that is kept."""
 
     id: int
     workflow: str
@@ -72,6 +72,7 @@ class Run:
     served: bool = False
     simulated: bool = False
     parent_task: int | None = None
+    planning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +166,7 @@ def _read_woken(text: str) -> Woken | None:
 
 _RUN = (
     "select id, workflow, version, status, started_at, ended_at, api_calls, remote_rows, message, served, simulated,"
-    " parent_task from crosstie.run"
+    " parent_task, planning from crosstie.run"
 )
 _TASK = (
     "select id, run, activity, attempt, status, started_at, ended_at, counts, error_code, error_message, due_at,"
@@ -188,6 +189,7 @@ def _run(row: Sequence[object]) -> Run:
         served=bool(row[9]),
         simulated=bool(row[10]),
         parent_task=None if row[11] is None else int(str(row[11])),
+        planning=bool(row[12]),
     )
 
 
@@ -356,13 +358,14 @@ def begin_run(
     variables: Mapping[str, Scalar] | None = None,
     served: bool = False,
     simulated: bool = False,
+    planning: bool = False,
     parent_task: int | None = None,
 ) -> int:
     """Records a new run that begins with those activities; its number."""
     row = transaction.row(
         "insert into crosstie.run (workflow, version, status, started_at, epoch, api_calls, remote_rows, message,"
-        " served, simulated, parent_task) values (:workflow, :version, :status, :now, 0, 0, 0, '', :served, :simulated,"
-        " :parent) returning id",
+        " served, simulated, planning, parent_task) values (:workflow, :version, :status, :now, 0, 0, 0, '', :served,"
+        " :simulated, :planning, :parent) returning id",
         {
             "workflow": workflow,
             "version": version,
@@ -370,6 +373,7 @@ def begin_run(
             "now": instant_text(now),
             "served": int(served),
             "simulated": int(simulated),
+            "planning": int(planning),
             "parent": parent_task,
         },
     )

@@ -13,7 +13,7 @@ from crosstie.model import WorkTable
 from crosstie.workflow import lists
 from crosstie.workflow.definition import read_definition
 from crosstie.workflow.lists import StoredList
-from crosstie.workflow.runner import Surroundings, run_workflow
+from crosstie.workflow.runner import RunKind, Surroundings, run_workflow
 from crosstie.workflow.watcher import Silent
 from tests.contract.activities.world import INTEGER, TEXT, World, columns
 from tests.contract.workflow.test_dispatch import HandClock, apply, no_connector, statuses
@@ -133,6 +133,8 @@ def test_a_simulation_changes_no_list_and_executes_nothing_that_follows(world: W
         watcher=Silent(),
         zone=ZoneInfo("UTC"),
     )
-    report = run_workflow(around, read_definition("flow.yaml", text, ACTIVITIES, world.site), 1, simulate=True)
+    report = run_workflow(
+        around, read_definition("flow.yaml", text, ACTIVITIES, world.site), 1, kind=RunKind(simulated=True)
+    )
     assert statuses(world.db, report) == {"all": "finished", "keep": "skipped"}
     assert world.site.lists() == ()

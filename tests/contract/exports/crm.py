@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from crosstie.crm.connector import Connector
+from crosstie.crm.connector import Connector, Usage
 from crosstie.crm.writing import (
     Certainty,
     Effect,
@@ -21,6 +21,7 @@ from crosstie.crm.writing import (
     RemoteWrite,
     Sent,
     answer_columns,
+    current_columns,
 )
 from crosstie.errors import UnavailableError
 from crosstie.model import FieldType, RemoteField, RemoteObject
@@ -82,6 +83,8 @@ class Crm:
     org: str = "00D1"
     calls: list[tuple[str, int]] = field(default_factory=list)
     looked_up: list[int] = field(default_factory=list)
+    reads: int = 0
+    stamp: datetime | None = None
     _executed: dict[str, pa.RecordBatch] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -145,6 +148,30 @@ class Crm:
                 return Sent(answers=answered([(number, Outcome.RETRY, None, None, None, None) for number in wanted]))
             return Sent(answers=known.filter(pa.array([number in wanted for number in known.column(0).to_pylist()])))
 
+    @property
+    def usage(self) -> Usage:
+        return Usage(calls=len(self.calls))
+
+    def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        found = []
+        self.reads += 1
+        for row in (row for batch in rows for row in batch.to_pylist()):
+            wanted = row["remote_id"] if write.operation is Operation.UPDATE else self.by_key(write.key, row["key"])
+            record = self.records.get(wanted or "")
+            if record is not None:
+                found.append((row["row"], wanted, self.stamp, *(record.get(name) or "" for name in write.fields)))
+        schema = current_columns(write)
+        columns = list(zip(*found, strict=True)) if found else [()] * len(schema)
+        arrays = [pa.array(list(values), one.type) for values, one in zip(columns, schema, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
+        return lambda place, mine, theirs: mine == theirs
+
+    def by_key(self, name: str, value: str | None) -> str | None:
+        """The record with that external id."""
+        return next((one for one, held in self.records.items() if held.get(name) == value), None)
+
     def _execute(self, write: RemoteWrite, row: dict[str, Any]) -> tuple[Any, ...]:
         number, record_id = row["row"], row["remote_id"]
         given = {name: row[f"f_{place}"] for place, name in enumerate(write.fields)}
@@ -159,11 +186,10 @@ class Crm:
             case Operation.INSERT:
                 record_id, effect = self.insert(values), Effect.CREATED
             case Operation.UPSERT:
-                found = [one for one, held in self.records.items() if held.get(write.key) == row["key"]]
-                if not found:
+                record_id = self.by_key(write.key, row["key"])
+                if record_id is None:
                     effect = Effect.CREATED
-                    found = [self.insert({write.key: row["key"]})]
-                record_id = found[0]
+                    record_id = self.insert({write.key: row["key"]})
                 self.records[record_id].update(values)
             case Operation.DELETE:
                 effect = Effect.DELETED if self.records.pop(record_id, None) is not None else Effect.GONE

@@ -13,6 +13,9 @@ from crosstie.crm.writing import WriteRoad
 from crosstie.model import Lineage
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
 
+Policy = Literal["crm", "local", "newest", "reject"]
+"""Whose value stands where both sides were changed."""
+
 
 class MapLine(BaseModel):
     """What goes into a remote field."""
@@ -29,6 +32,7 @@ class MapLine(BaseModel):
     )
     parent: str = Field("", description="of a reference: the object whose record is named by its external id")
     by: str = Field("", description="the external id field of the parent that holds the value")
+    on_conflict: Policy | None = Field(None, description="as for the activity, for this field")
 
 
 class CrmExport(Activity):
@@ -36,6 +40,7 @@ class CrmExport(Activity):
 
     summary: ClassVar[str] = "creates and updates records of a remote object in a CRM"
     acts_outside: ClassVar[bool] = True
+    plans: ClassVar[bool] = True
 
     type: Literal["crm_export"]
     account: str = Field(description="the external account")
@@ -57,6 +62,12 @@ class CrmExport(Activity):
     batches: Literal["auto", "on", "off"] = Field(
         "auto", description="by bulk jobs (on), by calls of up to 200 rows (off), or what costs fewer calls"
     )
+    on_conflict: Policy = Field(
+        "local",
+        description="where the CRM has changed since a field that is changed here too: local sends it all the same;"
+        " crm, newest (by “changed_at”) and reject read the records before they are written",
+    )
+    changed_at: str = Field("", description="an expression that says when the local row was changed, for “newest”")
     assignment: str = Field(
         "off", description="assignment rules of leads and cases: off, active (the org's), or a rule's id"
     )

@@ -9,6 +9,7 @@ from crosstie.activities.crm_export.mapping import Mapping, read_mapping
 from crosstie.activities.crm_export.rendering import Renderer
 from crosstie.activities.shipping.outcomes import outcome, source_key
 from crosstie.activities.shipping.planning import fill_plan, not_planned, take_plan, tied_table
+from crosstie.activities.shipping.previewing import preview
 from crosstie.activities.shipping.sending import shipping
 from crosstie.crm import kind_of
 from crosstie.db.merge.phrases import Writer
@@ -32,6 +33,8 @@ def export_records(activity: CrmExport, context: Context) -> Done | Waiting:
             return found
         planning = _Planning(activity, context, found.remote, found.connector.org_id())
         plan = planning.plan()
+        if context.planning:
+            return preview(found, plan)
         found.send(plan)
         return outcome(activity, context, plan, ("created", "updated", "unchanged"))
 
@@ -70,6 +73,7 @@ class _Planning:
                 "road": activity.road.value,
                 "assignment": activity.assignment,
                 "duplicates": activity.duplicates,
+                "guarded": self.context.planning or any(one.on_conflict != "local" for one in self.mapping.fields),
             },
         )
         fill_plan(self.context, plan, lambda first: self._rows(plan, first))
@@ -111,6 +115,11 @@ class _Planning:
         shown = [f"{key} as source_key", f"{given} as given"]
         shown.append("e.remote_id as tied" if self.ties is not None else "cast(null as text) as tied")
         shown.append(f"{self._agreed(plan.key) or 'cast(null as text)'} as tied_key")
+        if mapping.changed_at is not None:
+            fragment = writer.fragment(mapping.changed_at, {"": "s"})
+            params.update(fragment.params)
+            shown.append(f"{fragment.sql} as changed_at")
+            columns.append(Column(name="changed_at", type=ColumnType.INSTANT))
         for place, one in enumerate(mapping.fields):
             fragment = writer.fragment(one.value, {"": "s"})
             params.update(fragment.params)

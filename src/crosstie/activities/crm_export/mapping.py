@@ -34,11 +34,12 @@ class MappedField:
     value: Expression
     type: ColumnType
     scale: int
+    on_conflict: str
 
     @property
     def planned(self) -> PlannedField:
         """The field of the plan."""
-        return PlannedField(field=self.wire, type=self.type, scale=self.scale)
+        return PlannedField(field=self.wire, type=self.type, scale=self.scale, on_conflict=self.on_conflict)
 
     def column(self, name: str) -> Column:
         """The column of its local values."""
@@ -58,6 +59,7 @@ class Mapping:
     fields: list[MappedField] = field(default_factory=list)
     key: Expression | None = None
     key_field: str = ""
+    changed_at: Expression | None = None
 
     @property
     def lane(self) -> int | None:
@@ -82,9 +84,22 @@ def read_mapping(activity: CrmExport, remote: RemoteObject, inbound: Shape, site
         one = _read_line(phrases, activity, remote, scope, site, name, line)
         if one is not None:
             found.fields.append(one)
+    _read_changed_at(phrases, found, activity, scope)
     if activity.assignment != "off" and remote.name not in _ASSIGNED:
         phrases.refuse(("assignment",), f"{remote.name} has no assignment rules: {' and '.join(_ASSIGNED)} have")
     return found
+
+
+def _read_changed_at(phrases: Phrases, found: Mapping, activity: CrmExport, scope: Scope) -> None:
+    if activity.changed_at:
+        value = phrases.value(("changed_at",), activity.changed_at, scope)
+        found.changed_at = as_type(value, ColumnType.INSTANT) if value is not None else None
+        if value is not None and found.changed_at is None:
+            told = f"“{activity.changed_at}” is {value.type.value}; it has to say when a row was changed: an instant"
+            phrases.refuse(("changed_at",), told)
+    elif any((line.on_conflict or activity.on_conflict) == "newest" for line in activity.map.values()):
+        told = "“newest” has to know when the local row was changed: say it under “changed_at”, an instant"
+        phrases.refuse(("on_conflict",), told)
 
 
 def _check_allowed(phrases: Phrases, activity: CrmExport, remote: RemoteObject) -> None:
@@ -153,7 +168,8 @@ def _read_line(
         parent = _read_parent(phrases, activity, remote, site, known, line)
         if parent is None:
             return None
-        wire, target = f"{known.relationship}.{parent.name}", parent
+        kind = f"{line.parent}:" if len(known.reference_to) > 1 else ""
+        wire, target = f"{kind}{known.relationship}.{parent.name}", parent
     try:
         wanted = local_column(target, line.conversion, known.name)
     except MappingError as error:
@@ -179,6 +195,7 @@ def _read_line(
         value=typed,
         type=wanted.type,
         scale=scale,
+        on_conflict=line.on_conflict or activity.on_conflict,
     )
 
 

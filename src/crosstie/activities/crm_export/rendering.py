@@ -34,7 +34,8 @@ class Cut:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renderer:
     """Renders batches whose columns are source_key, given (the key's value), tied (the remote id it is tied to),
-    tied_key (the external id that was agreed on), then the local values and the agreed ones, a pair for each field.
+    tied_key (the external id that was agreed on), perhaps changed_at, then the local values and the agreed ones, a pair
+    for each field.
     `complete_id` makes a remote id as the CRM answers it of one as people have it, None of what is none."""
 
     activity: CrmExport
@@ -53,11 +54,13 @@ class Renderer:
         symbols = pa.nulls(count, pa.string())
         faults = pa.nulls(count, pa.string())
         messages = pa.nulls(count, pa.string())
-        wires, values = [], []
+        wires, values, known = [], [], []
         for place, one in enumerate(self.fields):
             value = batch.column(f"v_{place}")
             text, long = self._text(one, value)
-            wires.append(self._changed(one, text, batch.column(f"a_{place}"), tied))
+            before = self._wire(one, batch.column(f"a_{place}"))
+            known.append(pc.if_else(pc.is_valid(tied), pc.coalesce(before, pa.scalar("")), None))
+            wires.append(self._changed(one, text, before, tied))
             values.append(value if long is None else pc.if_else(long, pa.scalar(None, value.type), value))
             if long is not None and one.line.too_long == "reject":
                 told = f"{one.remote.name} is longer than the {one.remote.length} characters of the field"
@@ -89,7 +92,10 @@ class Renderer:
             "faults": faults,
             **{f"f_{place}": one for place, one in enumerate(wires)},
             **{f"v_{place}": one for place, one in enumerate(values)},
+            **{f"b_{place}": one for place, one in enumerate(known)},
         }
+        if "changed_at" in batch.schema.names:
+            made["changed_at"] = batch.column("changed_at")
         arrays = [_as(made.get(one.name), one, count) for one in self.columns]
         return pa.RecordBatch.from_arrays(arrays, names=[one.name for one in self.columns])
 
@@ -126,9 +132,8 @@ class Renderer:
         text = one.converter(self.zone).to_wire(value)
         return _without_blank(read_set(text).values if one.type is ColumnType.SET else text)
 
-    def _changed(self, one: MappedField, text: pa.Array, agreed: pa.Array, tied: pa.Array) -> pa.Array:
+    def _changed(self, one: MappedField, text: pa.Array, before: pa.Array, tied: pa.Array) -> pa.Array:
         """The text where it says something else than what was agreed; empty where the field is to be cleared."""
-        before = self._wire(one, agreed)
         same = pc.or_(pc.fill_null(pc.equal(text, before), False), pc.and_(pc.is_null(text), pc.is_null(before)))
         changed = pc.if_else(pc.and_(same, pc.is_valid(tied)), pa.scalar(None, pa.string()), text)
         if one.line.null == "leave":

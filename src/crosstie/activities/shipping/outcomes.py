@@ -11,7 +11,8 @@ from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan
-from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Reject, Shape
+from crosstie.workflow.activity import IN_DOUBT, OK, REJECTS, Activity, Context, Done, Reject, Shape
+from crosstie.workflow.refusing import key_for_the_log
 
 REMOTE = Column(name="remoteId", type=ColumnType.TEXT, label="remote id")
 DONE = Column(name="done", type=ColumnType.TEXT, label="created, updated or unchanged")
@@ -61,6 +62,7 @@ def table_of(context: Context, plan: Plan, name: str, shape: Shape, outcome: Out
 
 def rejects(context: Context, plan: Plan) -> Iterator[Reject]:
     """The rejected rows that were not told yet, for the inbox."""
+    inbound = Shape.of(context.input)
     texts = [f"f_{place}" for place in range(len(plan.fields))]
     columns = tuple(
         Column(name=name, type=ColumnType.TEXT)
@@ -77,6 +79,7 @@ def rejects(context: Context, plan: Plan) -> Iterator[Reject]:
             at_fault = str(row["faults"] or "").partition(",")[0]
             yield Reject(
                 remote_id=row["remote_id"] or "",
+                row=key_for_the_log(inbound, {inbound.key[0]: row["source_key"]}) if len(inbound.key) == 1 else "",
                 symbol=row["symbol"] or "",
                 message=row["message"] or "",
                 field=at_fault,
@@ -102,13 +105,13 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
     with context.db.reading() as transaction:
         totals = shipments.totals(transaction, plan)
     counts = {word: totals.get((Outcome.ACCEPTED, word), 0) for word in effects}
-    for name, word in ((Outcome.REJECTED, "rejected"), (Outcome.DOUBT, "in doubt")):
+    for name, word in ((Outcome.REJECTED, "rejected"), (Outcome.DOUBT, IN_DOUBT)):
         rows = sum(number for (found, _), number in totals.items() if found == name)
         if rows:
             counts[word] = rows
-    if counts.get("in doubt"):
+    if counts.get(IN_DOUBT):
         context.log.warning(
-            f"{counts['in doubt']:,} rows are in doubt: their answers were lost, and nobody can say whether they were"
+            f"{counts[IN_DOUBT]:,} rows are in doubt: their answers were lost, and nobody can say whether they were"
             f" executed. They are held back until somebody looks: crosstie journal show {context.run}"
         )
     return Done(

@@ -9,7 +9,7 @@ from crosstie.activities.shipping.outcomes import source_key
 from crosstie.crm.writing import Outcome
 from crosstie.errors import ConfigError
 from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, PlannedField, plan_columns
+from crosstie.sync.shipments import Plan, PlannedField
 from crosstie.workflow.activity import Context
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def take_plan(
         plan = shipments.find_plan(transaction, context.run, context.activity)
     if plan is None:
         name = context.private_name("plan")
-        context.db.create_work(name, plan_columns(fields), durable=True)
         draft = Plan(
             id=0,
             account=account,
@@ -52,6 +51,7 @@ def take_plan(
             fields=fields,
             settings=settings,
         )
+        context.db.create_work(name, draft.columns, durable=True)
         with context.step(f"the plan of {context.activity}") as transaction:
             return shipments.make_plan(transaction, draft, context.now())
     if (plan.account, plan.object, plan.fields, plan.key_field) != (account, object, fields, key_field):

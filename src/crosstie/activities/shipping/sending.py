@@ -12,17 +12,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from crosstie.activities.shipping.guarding import Findings, look
 from crosstie.crm.connector import Connector
 from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoad
+from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
 from crosstie.model import RemoteObject
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan, Shipment, ShipmentStatus
-from crosstie.sync.ties import TieTable, find_ties, tie_tables
+from crosstie.sync.ties import find_ties, tie_tables
 from crosstie.workflow.activity import Context, Waiting
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Shipping:
     remote: RemoteObject
     permit: Callable[[], None] = lambda: None
     _sent: int = 0
+    _conflicts: list[int] = field(default_factory=list)
 
     def settle(self, account: str) -> None:
         """Finds out what became of shipments whose answers are missing, of any run: nobody else sends now. Raises
@@ -105,7 +108,7 @@ class Shipping:
         while True:
             failure = self._once(plan)
             if failure is None and not self._is_due(plan):
-                return
+                break
             if failure is not None:
                 pause = max(pause, failure.retry_after or pause)
                 if not failure.retryable or waited + pause > pauses.total:
@@ -114,6 +117,9 @@ class Shipping:
             self._rest(pause)
             waited += max(pause, _SHORTEST)
             pause = min(pause * 2, pauses.longest)
+        if conflicts := sum(self._conflicts):
+            told = f"{conflicts:,} records keep the CRM's value in a field that both sides have changed."
+            self.context.log.info(told)
 
     def _rest(self, pause: timedelta) -> None:
         """Waits, and hears meanwhile that the run is being ended."""
@@ -161,14 +167,14 @@ class Shipping:
         lanes = lanes_of(planned, packing.lanes)
         failure: ConnectorError | None = None
         raised: BaseException | None = None
-        running: dict[Future[Sent], tuple[deque[Shipment], Shipment]] = {}
+        running: dict[Future[Sent | ConnectorError | None], tuple[deque[Shipment], Shipment]] = {}
         with ThreadPoolExecutor(max_workers=max(1, len(lanes)), thread_name_prefix="ship") as pool:
 
             def begin(lane: deque[Shipment]) -> None:
                 shipment = lane.popleft()
                 if self.context.now() > shipment.deadline:
                     return  # it is packed anew
-                self._leave(shipment)
+                self.permit()
                 running[pool.submit(self._deliver, plan, write, shipment)] = (lane, shipment)
 
             try:
@@ -181,8 +187,11 @@ class Shipping:
                     lane, shipment = running.pop(future)
                     try:
                         sent = future.result()
-                        self._record(plan, shipment, sent, looked_up=False)
-                        failure = failure or sent.failure
+                        if isinstance(sent, Sent):
+                            self._record(plan, shipment, sent, looked_up=False)
+                            failure = failure or sent.failure
+                        else:
+                            failure = failure or sent
                         if lane and failure is None and raised is None:
                             begin(lane)
                     except BaseException as error:  # noqa: BLE001 - as above
@@ -191,13 +200,37 @@ class Shipping:
             raise raised
         return failure
 
-    def _leave(self, shipment: Shipment) -> None:
-        self.permit()
+    def _leave(self, plan: Plan, shipment: Shipment, found: Findings) -> bool:
+        """Records that a shipment leaves, without what is not to be sent. Whether anything is left of it."""
         left_at = self.connector.server_time()
         with self.context.step(f"shipment {shipment.number} leaves") as transaction:
+            if found.rejected or found.dropped:
+                shipments.withdraw(transaction, plan, found.rejected, found.dropped)
+                if shipments.is_empty(transaction, plan, shipment):
+                    shipments.end_shipment(transaction, shipment, ShipmentStatus.ANSWERED, self.context.now())
+                    self._write_ties(transaction, plan, shipment)
+                    return False
             shipments.leave(transaction, shipment, left_at)
+        return True
 
-    def _deliver(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Sent:
+    def _look(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Findings:
+        sql, columns = shipments.guard_sql(plan, "shipment = :shipment and outcome is null")
+        rows = [travelling(one) for one in self.context.db.read(sql, {"shipment": shipment.number}, columns)]
+        found = look(plan, self.connector, write, rows)
+        self._conflicts.append(found.conflicts)
+        return found
+
+    def _deliver(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Sent | ConnectorError | None:
+        """Sends a shipment. An error says that it has not left, None that nothing of it had to."""
+        found = Findings()
+        if plan.guarded and shipment.operation in (Operation.UPDATE, Operation.UPSERT):
+            try:
+                found = self._look(plan, write, shipment)
+            except ConnectorError as error:
+                return error
+        if not self._leave(plan, shipment, found):
+            return None
+
         def keep(token: str) -> None:
             with self.context.step(f"remote job of shipment {shipment.number}") as transaction:
                 shipments.keep_token(transaction, shipment, token)
@@ -206,10 +239,7 @@ class Shipping:
 
     def _rows(self, plan: Plan, shipment: Shipment) -> Sequence[pa.RecordBatch]:
         sql, columns = shipments.rows_sql(plan)
-        return [
-            batch.rename_columns(["row", *batch.schema.names[1:]])
-            for batch in self.context.db.read(sql, {"shipment": shipment.number}, columns)
-        ]
+        return [travelling(one) for one in self.context.db.read(sql, {"shipment": shipment.number}, columns)]
 
     def _look_up(self, plan: Plan) -> None:
         """Finds out what became of shipments whose answers are missing. Raises ConnectorError when it can't be said."""
@@ -226,20 +256,26 @@ class Shipping:
 
     def _record(self, plan: Plan, shipment: Shipment, sent: Sent, *, looked_up: bool) -> None:
         """The answers, and the ties that they make, in one transaction."""
-        ties = self._ties(plan)
         with self.context.step(f"answers to shipment {shipment.number}") as transaction:
             now = self.context.now()
             tried = sent.failure is None and not looked_up
             shipments.record_answers(transaction, plan, shipment, sent.answers, now, looked_up=looked_up, tried=tried)
             if shipment.operation is Operation.DELETE:
                 shipments.bury_ties(transaction, plan, tie_tables(transaction, plan.lineage), shipment, now)
-            elif ties is not None:
-                shipments.write_ties(transaction, plan, ties, shipment)
+            else:
+                self._write_ties(transaction, plan, shipment)
         self._sent += shipment.rows
         self.context.progress(self._sent, None)
 
-    def _ties(self, plan: Plan) -> TieTable | None:
-        return find_ties(self.context.db, plan.lineage, plan.local_table) if plan.local_table else None
+    def _write_ties(self, transaction: Transaction, plan: Plan, shipment: Shipment) -> None:
+        ties = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
+        if ties is not None:
+            shipments.write_ties(transaction, plan, ties, shipment)
+
+
+def travelling(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Rows of a plan as a connector takes them."""
+    return batch.rename_columns(["row", *batch.schema.names[1:]])
 
 
 def lanes_of(planned: Sequence[Shipment], number: int) -> list[deque[Shipment]]:

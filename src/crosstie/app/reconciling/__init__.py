@@ -173,7 +173,8 @@ class Reconciler:
         subject, db = self.subject, self.around.db
         end, bound = self._reach(window)
         lineage = Lineage(account=window.account, org=window.org, object=window.object, remote_id="")
-        ties = find_ties(db, lineage, self._table())
+        with db.reading() as transaction:
+            ties = find_ties(transaction, lineage, self._table())
         zone = subject.definition.zone(subject.name, self.around.zone)
         remote = RemoteSide(
             db=db,

@@ -348,6 +348,14 @@ class SalesforceConnector:
         """Finds out what became of a shipment; see `SalesforceWriter.find`."""
         return self._writer.find(write, rows, token=token, left_at=left_at)
 
+    def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        """See `Writer`."""
+        return self._writer.current(write, rows)
+
+    def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
+        """See `Writer`."""
+        return self._writer.comparer(write)
+
     def deleted(self, object: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._writer.deleted(object, start, end)

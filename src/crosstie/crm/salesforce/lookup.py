@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from crosstie.crm.connector import Comparison, Operator, RemoteQuery, Road
 from crosstie.crm.salesforce.answers import CONFLICT, Answers
@@ -19,9 +19,12 @@ from crosstie.crm.salesforce.ids import complete_id
 from crosstie.crm.salesforce.literals import wire_instant
 from crosstie.crm.salesforce.shipment import Shipment
 from crosstie.crm.salesforce.targets import Target
-from crosstie.crm.writing import Effect, Operation, Outcome
+from crosstie.crm.writing import Effect, Operation, Outcome, current_columns
 from crosstie.errors import RequestError
 from crosstie.model import FieldType, RemoteField
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 CLOCK_GUARD = timedelta(minutes=1)
 """How far the clocks of Salesforce's own machines may be apart: a record that moved within it may have moved by us."""
@@ -89,35 +92,55 @@ class Lookup:
                 answers.set(place, Outcome.RETRY, message="The record was not deleted.")
 
     def _updated(self, answers: Answers, shipment: Shipment, left_at: datetime) -> None:
-        ids = [str(shipment.remote_ids[place]) for place in shipment.open]
-        records = {one.id: one for one in self._records(replace(_query(shipment), ids=ids))}
         texts = [shipment.texts(place) for place in range(len(shipment.targets))]
-        for place, record_id in zip(shipment.open, ids, strict=True):
-            record = records.get(record_id)
-            if record is None:
-                answers.set(place, Outcome.RETRY, message="The record is not there any more.")
+        for place, records in self._found(shipment):
+            if records:
+                _judge(answers, shipment, place, [one[place] for one in texts], records[0], left_at)
             else:
-                _judge(answers, shipment, place, [one[place] for one in texts], record, left_at)
+                answers.set(place, Outcome.RETRY, message="The record is not there any more.")
 
     def _upserted(self, answers: Answers, shipment: Shipment, left_at: datetime) -> None:
+        texts = [shipment.texts(place) for place in range(len(shipment.targets))]
+        for place, found in self._found(shipment):
+            if len(found) == 1:
+                _judge(answers, shipment, place, [one[place] for one in texts], found[0], left_at)
+            elif found:
+                said = f"{shipment.write.key} belongs to {len(found)} records, so that none of them was changed."
+                answers.set(place, Outcome.RETRY, message=said)
+            else:
+                answers.set(place, Outcome.RETRY, message=f"No record has that {shipment.write.key}.")
+
+    def current(self, shipment: Shipment) -> pa.RecordBatch:
+        """The records of the rows of an UPDATE or UPSERT as they are now; see `Writer.current`."""
+        import pyarrow as pa
+
+        found = [(place, records[0]) for place, records in self._found(shipment) if len(records) == 1]
+        schema = current_columns(shipment.write)
+        rows = [
+            (shipment.rows[place], record.id, record.stamp, *(text or "" for text in record.texts))
+            for place, record in found
+        ]
+        columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+        arrays = [pa.array(column, one.type) for column, one in zip(columns, schema, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _found(self, shipment: Shipment) -> Iterator[tuple[int, list[_Record]]]:
+        """The open rows with the records that they are about: by the remote id of an UPDATE, the key of an UPSERT."""
+        if not shipment.open:
+            return
         key = shipment.key
-        assert key is not None
+        if key is None:
+            ids = [str(shipment.remote_ids[place]) for place in shipment.open]
+            by_id = {one.id: [one] for one in self._records(replace(_query(shipment), ids=ids))}
+            yield from ((place, by_id.get(one, [])) for place, one in zip(shipment.open, ids, strict=True))
+            return
         keys = [text or "" for text in shipment.external_ids()]
         wanted = tuple(dict.fromkeys(keys[place].strip() for place in shipment.open))
         listed = Comparison(field=key.name, operator=Operator.ONE_OF, value=wanted)
         records: dict[object, list[_Record]] = {}
         for record in self._records(replace(_query(shipment), condition=listed)):
             records.setdefault(_canonical_key(key, record.key), []).append(record)
-        texts = [shipment.texts(place) for place in range(len(shipment.targets))]
-        for place in shipment.open:
-            found = records.get(_canonical_key(key, keys[place]), [])
-            if len(found) == 1:
-                _judge(answers, shipment, place, [one[place] for one in texts], found[0], left_at)
-            elif found:
-                said = f"{key.name} belongs to {len(found)} records, so that none of them was changed."
-                answers.set(place, Outcome.RETRY, message=said)
-            else:
-                answers.set(place, Outcome.RETRY, message=f"No record has that {key.name}.")
+        yield from ((place, records.get(_canonical_key(key, keys[place]), [])) for place in shipment.open)
 
     def _records(self, query: RemoteQuery) -> Iterator[_Record]:
         for batch in self._read(query):
@@ -153,7 +176,7 @@ def _judge(
     ours and then another's, whose work must not be overwritten."""
     since = left_at - CLOCK_GUARD
     pairs = zip(shipment.targets, sent, record.texts, strict=True)
-    other = [target.header for target, mine, theirs in pairs if not _equal(target, mine, theirs)]
+    other = [target.header for target, mine, theirs in pairs if not equal(target, mine, theirs)]
     if not other:
         created = shipment.key is not None and record.created is not None and record.created >= since
         answers.accept(place, Effect.CREATED if created else Effect.UPDATED, record.id)
@@ -171,7 +194,7 @@ def _instant(text: str | None) -> datetime | None:
         return None  # the id, in the place of a stamp that the object does not have
 
 
-def _equal(target: Target, mine: str | None, theirs: str | None) -> bool:
+def equal(target: Target, mine: str | None, theirs: str | None) -> bool:
     """Whether the record holds what was sent; a field that was left alone always does, and so does an encrypted one,
     which is read back as asterisks."""
     if mine is None or target.field.wire_type == "encryptedstring":

@@ -13,10 +13,11 @@ from crosstie.crm.salesforce.bulk import NOT_IN_BULK, Patience
 from crosstie.crm.salesforce.collections import CollectionWriter, KeyPrefixes
 from crosstie.crm.salesforce.deletions import Deletions
 from crosstie.crm.salesforce.ingest import IngestWriter
-from crosstie.crm.salesforce.lookup import Lookup
+from crosstie.crm.salesforce.lookup import Lookup, equal
 from crosstie.crm.salesforce.packing import Lanes, packing
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.shipment import Shipment
+from crosstie.crm.salesforce.targets import targets
 from crosstie.crm.writing import DeletedRecords, Effect, Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
 from crosstie.errors import ConnectorError
 from crosstie.model import RemoteObject
@@ -89,6 +90,15 @@ class SalesforceWriter:
             return self._lookup.find(shipment, left_at).sent()
         except ConnectorError as error:
             return failed(shipment, Outcome.DOUBT, error)
+
+    def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        """See `Writer.current`."""
+        return self._lookup.current(Shipment(write, rows, WriteRoad.COLLECTIONS))
+
+    def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
+        """See `Writer.comparer`."""
+        fields = targets(write)
+        return lambda place, mine, theirs: equal(fields[place], mine, theirs)
 
     def deleted(self, remote: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
         """See `Deletions.deleted`."""

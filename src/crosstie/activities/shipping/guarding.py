@@ -1,0 +1,127 @@
+"""Records are read again just before they are written: what moved meanwhile is not overwritten unseen.
+
+Between that read and the write somebody may still change a record: Salesforce takes conditions with single records only
+(REST API guide, “Conditional Requests”), which would cost a call for each. That gap is one call wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from crosstie.crm.connector import Connector
+from crosstie.crm.writing import RemoteWrite
+from crosstie.sync.shipments import Plan, Withdrawn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONFLICT = "CONFLICT"
+MOVED = "MOVED"
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a look at the records has found: rows that are rejected, and rows of which fields, or everything, need not
+    be sent; and what each record says now, by row number, None where it is not there."""
+
+    rejected: list[Withdrawn] = field(default_factory=list)
+    dropped: list[Withdrawn] = field(default_factory=list)
+    current: dict[int, Mapping[str, Any] | None] = field(default_factory=dict)
+
+    @property
+    def conflicts(self) -> int:
+        """How many records keep the CRM's value in a field that both sides have changed."""
+        return sum(1 for one in self.dropped if one.places)
+
+
+def look(plan: Plan, connector: Connector, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> Findings:
+    """Compares rows with their records as they are now. `rows` are those of a shipment, with the columns of the guard.
+    Raises ConnectorError."""
+    found = Findings()
+    travelling = [batch.select(batch.schema.names[: 3 + len(write.fields)]) for batch in rows]
+    same = connector.comparer(write)
+    records = {one["row"]: one for one in connector.current(write, travelling).to_pylist()}
+    for batch in rows:
+        for row in batch.to_pylist():
+            record = records.get(row["row"])
+            found.current[row["row"]] = record
+            if plan.shown:
+                _as_shown(found, plan, row, record, same)
+            elif record is not None:
+                _as_agreed(found, plan, row, record, same)
+    return found
+
+
+def _as_shown(
+    found: Findings,
+    plan: Plan,
+    row: Mapping[str, Any],
+    record: Mapping[str, Any] | None,
+    same: Callable[[int, str, str], bool],
+) -> None:
+    """A person has seen what each record said: one that says something else now, in a field that is to be written, is
+    not overwritten."""
+    number = row["row"]
+    if row["there"] is not None and row["there"] != (record is not None):
+        told = "the record was made since the plan was shown" if record is not None else "the record is gone"
+        found.rejected.append(Withdrawn(number=number, symbol=MOVED, message=told))
+        return
+    if record is None:
+        return
+    moved = [
+        place
+        for place in _sent(plan, row)
+        if row[f"b_{place}"] is not None and not same(place, row[f"b_{place}"], record[f"f_{place}"])
+    ]
+    if moved:
+        names = [plan.fields[place].field for place in moved]
+        told = f"the record {record['remote_id']} was changed since the plan was shown: {', '.join(names)}"
+        found.rejected.append(Withdrawn(number=number, symbol=MOVED, message=told, faults=",".join(names)))
+
+
+def _as_agreed(
+    found: Findings,
+    plan: Plan,
+    row: Mapping[str, Any],
+    record: Mapping[str, Any],
+    same: Callable[[int, str, str], bool],
+) -> None:
+    """What the CRM has changed since both sides agreed, and is to be changed by us too, goes by the policy of the
+    field. What it says already need not be written."""
+    number = row["row"]
+    said: list[int] = []
+    lost: list[int] = []
+    rejected: list[int] = []
+    sent = list(_sent(plan, row))
+    for place in sent:
+        now, known = record[f"f_{place}"], row[f"b_{place}"]
+        if same(place, row[f"f_{place}"], now):
+            said.append(place)
+        elif known is not None and not same(place, known, now):
+            policy = plan.fields[place].on_conflict
+            if policy == "reject":
+                rejected.append(place)
+            elif policy == "crm" or (policy == "newest" and not _is_newer(row["changed_at"], record["stamp"])):
+                lost.append(place)
+    if rejected:
+        names = [plan.fields[place].field for place in rejected]
+        told = f"both sides have changed {', '.join(names)} of the record {record['remote_id']}"
+        found.rejected.append(Withdrawn(number=number, symbol=CONFLICT, message=told, faults=",".join(names)))
+        return
+    settled = len(said) + len(lost) == len(sent)
+    if lost or settled:
+        found.dropped.append(
+            Withdrawn(number=number, places=tuple(lost), settled=settled, remote_id=record["remote_id"])
+        )
+
+
+def _sent(plan: Plan, row: Mapping[str, Any]) -> Iterator[int]:
+    return (place for place in range(len(plan.fields)) if row[f"f_{place}"] is not None)
+
+
+def _is_newer(mine: datetime | None, theirs: datetime | None) -> bool:
+    return (mine or _NEVER) > (theirs or _NEVER)
