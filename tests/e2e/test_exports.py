@@ -152,3 +152,45 @@ def test_the_journal_shows_and_gives_what_was_sent(project: Project, org: Org) -
     assert (row["LastName"], row["outcome"]) == ("Journal", "accepted")
     assert "has sent nothing" in project.crosstie("journal", "show", "999", expect=2).err
     assert "is done: it cannot be gone on with" in project.crosstie("journal", "resume", str(run), expect=2).err
+
+
+def test_a_plan_is_shown_and_then_carried_out_exactly(project_on_both: Project, org: Org) -> None:
+    project = project_on_both
+    for number in range(3):
+        project.sql(
+            f"insert into recipient (email, last_name, score) values ('p{number}@{org.domain}', 'Name {number}', 1)"
+        )
+    file = export(project, org)
+    project.crosstie("run", file)
+    project.sql(f"update recipient set score = 2 where email like '%@{org.domain}'")
+    project.sql(f"update recipient set first_name = '{'n' * 41}' where email = 'p2@{org.domain}'")
+    project.sql(f"insert into recipient (email, last_name) values ('p3@{org.domain}', 'New')")
+    org.writes()
+    told = project.crosstie("run", file, "--plan")
+    plan = project.crosstie("run", "to-salesforce", "--plan", "--json").json["run"]
+    assert f"to-salesforce  plan {plan - 1}   nothing was sent" in told.out
+    assert f"run it: crosstie run to-salesforce --from-plan {plan - 1}" in told.out
+    assert "repeatable: a lost answer does no harm" in told.out
+    (shown,) = project.crosstie("plan", "show", str(plan), "--json").json
+    assert shown["outlook"] == {"create": 1, "update": 2, "rejected": 1}
+    assert shown["fields"]["Score__c"] == 2
+    assert shown["rows"][0]["changes"] == [{"field": "Score__c", "before": "1.0", "after": "2.00"}]
+    assert "STRING_TOO_LONG" in project.crosstie("plan", "show", str(plan), "--refused").out
+    assert "Score__c: 1.0 → 2.00" in project.crosstie("plan", "show", str(plan)).out
+    assert org.writes() == {}
+
+    moved = org.people()[0]
+    org.sandbox.control("update", id=moved["Id"], values={"Score__c": 99})
+    project.sql(f"update recipient set score = 3 where email like '%@{org.domain}'")
+    ended = project.crosstie("run", "to-salesforce", "--from-plan", str(plan), expect=3)
+    assert f"the record {moved['Id']} was changed since the plan was shown: Score__c" in ended.out + ended.err
+    assert [(one["LastName"], one["Score__c"]) for one in org.people()] == [
+        ("Name 0", 99),
+        ("Name 1", 2),
+        ("Name 2", 1),
+        ("New", None),
+    ]
+    again = project.crosstie("run", "to-salesforce", "--from-plan", str(plan), expect=2)
+    assert f"Plan {plan} is carried out by run {plan + 1} already" in again.err
+    assert f"carried out by run {plan + 1}" in project.crosstie("plan", "show", str(plan), expect=2).err
+    assert "There is no plan 999" in project.crosstie("plan", "show", "999", expect=2).err

@@ -38,8 +38,8 @@ def plan() -> None:
 def show(session: Session, number: int, refused: bool, rows: int, as_json: bool) -> None:
     """Shows what PLAN would do to each record, field by field. The values may be personal data."""
     with session.app() as app:
-        workflow = app.runs.get(number).workflow
         found = app.plans.show(number, refused=refused, limit=rows)
+        workflow = app.runs.get(number).workflow
     if as_json:
         emit_json([plan_facts(one) for one in found])
         return

@@ -46,7 +46,8 @@ class CrmExport(Activity):
     account: str = Field(description="the external account")
     object: str = Field(description="the remote object; it has to be collected")
     map: dict[str, MapLine] = Field(
-        min_length=1, description="remote field: expression, or {from, conversion, null, too_long, parent, by}"
+        min_length=1,
+        description="remote field: expression, or {from, conversion, null, too_long, parent, by, on_conflict}",
     )
     key: dict[str, str] = Field(
         default_factory=dict,
