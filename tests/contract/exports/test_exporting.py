@@ -80,6 +80,20 @@ def test_a_text_too_long_is_rejected_or_cut(world: Exports) -> None:
     assert {one["LastName"] for one in world.crm.records.values()} == {"Ono", "Abracadabr"}
 
 
+def test_what_is_cut_fits_by_either_way_of_counting(world: Exports) -> None:
+    activity = export(map={"LastName": {"from": "name", "too_long": "cut"}})
+    world.run(
+        activity,
+        world.people((1, None, "🎉" * 9), (2, None, "王" * 11), (3, None, "abc🎉defgh"), (4, None, "abc🎉defghi")),
+    )
+    assert [one["LastName"] for one in world.crm.records.values()] == [
+        "🎉" * 5,
+        "王" * 10,
+        "abc🎉defgh",
+        "abc🎉defgh",
+    ]
+
+
 def test_what_the_crm_refuses_is_a_reject_with_its_reason(world: Exports) -> None:
     ended = world.run(export(), world.people((1, None, "bad", "a@x"), (2, None, "Ono", "o@x")))
     assert world.read(ended.tables["rejects"], "id", "errorSymbol", "errorMessage", "errorField") == [

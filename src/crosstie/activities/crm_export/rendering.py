@@ -24,6 +24,9 @@ _ROW_BYTES = 64
 """What a row takes on the wire besides its values, about."""
 
 
+_TWO_UNITS = r"[\x{10000}-\x{10FFFF}]"
+
+
 @dataclass(slots=True)
 class Cut:
     """Texts that were cut to the length of their field, by field."""
@@ -114,17 +117,23 @@ class Renderer:
         return given, pc.if_else(pc.fill_null(other, False), None, tied)
 
     def _text(self, one: MappedField, value: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-        """The wire text of a column, without blanks around it as the CRM keeps it, and which values are too long."""
+        """The wire text of a column, without blanks around it as the CRM keeps it, and which values are too long. What
+        is cut fits by whichever unit the CRM counts: characters, or those of UTF-16."""
         text = self._wire(one, value)
         limit = one.remote.length
         if not limit or one.type is not ColumnType.TEXT:
             return text, None
-        long = pc.fill_null(pc.greater(pc.utf8_length(text), limit), False)
+        cuts = one.line.too_long == "cut"
+        length = pc.utf8_length(text)
+        if cuts:
+            length = pc.add(length, pc.count_substring_regex(text, _TWO_UNITS))
+        long = pc.fill_null(pc.greater(length, limit), False)
         if not pc.any(long).as_py():
             return text, None
-        if one.line.too_long == "cut":
+        if cuts:
             self.cut.rows[one.remote.name] = self.cut.rows.get(one.remote.name, 0) + pc.sum(long).as_py()
-            return _without_blank(pc.utf8_slice_codeunits(text, 0, limit)), None
+            fitting = [_fitting(value, limit) for value in text.filter(long).to_pylist()]
+            return _without_blank(pc.replace_with_mask(text, long, pa.array(fitting, text.type))), None
         return text, long
 
     def _wire(self, one: MappedField, value: pa.Array) -> pa.Array:
@@ -180,6 +189,11 @@ def _without_blank(text: pa.Array) -> pa.Array:
     """The text without blanks around it; nothing where that leaves nothing."""
     trimmed = pc.utf8_trim_whitespace(text)
     return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)
+
+
+def _fitting(text: str, units: int) -> str:
+    """As much of a text as so many units of UTF-16 hold."""
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def _sizes(wires: Sequence[pa.Array], count: int) -> pa.Array:
