@@ -1,7 +1,7 @@
 """`make bench`: imports by Bulk beside the floor, the reference workflow step by step, a run without change, activities
-beside SQL by hand.
+beside SQL by hand, exports beside the floor.
 
-python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities]
+python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities|exports]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.databases import PostgresServer, postgres_server
 
 from bench.activities import activities
+from bench.exports import exports
 from bench.floor import FinishedJob, finished_job, postgres_floor, sqlite_floor
 from bench.measured import Measured, measure
 from bench.stage import Project, SandboxProcess, project, sandbox
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--latency-ms", type=int, default=0)
-    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities"))
+    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities", "exports"))
     parser.add_argument("--backend", choices=BACKENDS)
     asked = parser.parse_args()
     if asked.only in (None, "activities"):
@@ -46,8 +47,9 @@ def main() -> None:
             )
             for backend in backends
         }
-        for made in projects.values():
-            warm(made)
+        if asked.only != "exports":
+            for made in projects.values():
+                warm(made)
         if asked.latency_ms:
             served.control("latency", milliseconds=asked.latency_ms)
         print(f"rows {asked.rows:,} · runs {asked.runs} · latency {asked.latency_ms} ms\n")
@@ -59,6 +61,8 @@ def main() -> None:
         if asked.only in (None, "idle"):
             for made in projects.values():
                 idle(made, served, asked.runs)
+        if asked.only in (None, "exports"):
+            exports(projects, served, asked.runs)
 
 
 def warm(made: Project) -> None:

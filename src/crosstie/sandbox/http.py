@@ -178,7 +178,7 @@ class HttpsServer:
     def _exchange(self, connection: ssl.SSLSocket, reader: BufferedReader) -> bool:
         """Reads one request and answers it; False when the connection must close."""
         try:
-            request = read_request(reader)
+            request = read_request(reader, lambda: connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n"))
         except RefusedHead as refusal:
             _send(connection, html_refusal(refusal), head_only=False, keep=False)
             _drain(connection)
@@ -203,8 +203,9 @@ def html_refusal(refusal: RefusedHead) -> Response:
     return Response(status=refusal.status, headers={"Content-Type": "text/html;charset=iso-8859-1"}, parts=(body,))
 
 
-def read_request(reader: BufferedReader) -> Request | None:
-    """Reads one request; None at the end of the connection.
+def read_request(reader: BufferedReader, proceed: Callable[[], None]) -> Request | None:
+    """Reads one request; None at the end of the connection. `proceed` tells a client that asks first (as curl does
+    with a large body) to send it.
 
     Raises RefusedHead for a head that is too long or malformed, and for a body that is not compressed as it says.
     """
@@ -220,7 +221,7 @@ def read_request(reader: BufferedReader) -> Request | None:
         raise RefusedHead(400, "Bad Request")
     headers = _read_headers(reader, len(line))
     if headers.get("expect", "").lower() == "100-continue":
-        raise RefusedHead(417, "Expectation Failed")
+        proceed()
     body = _read_body(reader, headers)
     if "gzip" in headers.get("content-encoding", ""):
         try:

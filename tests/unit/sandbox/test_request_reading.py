@@ -10,7 +10,7 @@ from crosstie.sandbox.http import MAX_HEAD_BYTES, RefusedHead, Request, read_req
 
 
 def read(data: bytes) -> Request | None:
-    return read_request(cast(io.BufferedReader, io.BytesIO(data)))
+    return read_request(cast(io.BufferedReader, io.BytesIO(data)), lambda: None)
 
 
 def test_two_requests_on_one_connection() -> None:
@@ -21,11 +21,11 @@ def test_two_requests_on_one_connection() -> None:
             b"GET /b?x=1&y=%2B+ HTTP/1.1\r\nAccept-Encoding: GZIP\r\n\r\n"
         ),
     )
-    first, second = read_request(stream), read_request(stream)
+    first, second = read_request(stream, lambda: None), read_request(stream, lambda: None)
     assert first is not None and second is not None
     assert (first.method, first.path, first.body) == ("POST", "/a", b"abc")
     assert (second.method, second.query, second.accepts_gzip) == ("GET", {"x": "1", "y": "+ "}, True)
-    assert read_request(stream) is None
+    assert read_request(stream, lambda: None) is None
 
 
 def test_chunked_and_compressed_bodies() -> None:
@@ -70,3 +70,11 @@ def test_refused_heads(head: bytes, status: int) -> None:
     with pytest.raises(RefusedHead) as caught:
         read(head)
     assert caught.value.status == status
+
+
+def test_a_client_that_asks_first_is_told_to_send_its_body() -> None:
+    told: list[str] = []
+    data = b"PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab"
+    request = read_request(cast(io.BufferedReader, io.BytesIO(data)), lambda: told.append("100"))
+    assert request is not None
+    assert (request.body, told) == (b"ab", ["100"])
