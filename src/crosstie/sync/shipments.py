@@ -534,8 +534,9 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
         f" and p.effect in ('{Effect.CREATED}', '{Effect.UPDATED}', '{UNCHANGED}') and p.answered_id is not null"
     )
     transaction.execute(
-        f"delete from crosstie.{ties.name} where tombstone is null and exists (select 1 from {rows}"
-        f" and p.source_key = crosstie.{ties.name}.local_key and p.answered_id <> crosstie.{ties.name}.remote_id)",
+        f"delete from crosstie.{ties.name} where tombstone is null and local_key in (select p.source_key from {rows})"
+        f" and exists (select 1 from {rows} and p.source_key = crosstie.{ties.name}.local_key"
+        f" and p.answered_id <> crosstie.{ties.name}.remote_id)",
         given,
     )
     names = [_tie_column(ties, one) for one in plan.fields]

@@ -17,6 +17,7 @@ from crosstie.db.database import Database, Transaction
 from crosstie.errors import DatabaseError
 from crosstie.workflow.activity import OK, Context, Done
 from crosstie.workflow.files import FileRecord, record_file
+from crosstie.workflow.runner import RunKind
 from crosstie.workflow.state import RunStatus
 from tests.contract.workflow.test_dispatch import PLAY, START, run
 
@@ -91,7 +92,7 @@ def test_a_task_whose_commit_lost_its_answer_is_not_executed_twice(database: Dat
 def test_a_simulation_does_nothing_after_its_commits(database: Database) -> None:
     seen: list[str] = []
     PLAY.acts["a"] = lambda context: Done(tables={OK: None}, after=lambda: seen.append("after"))
-    run(database, "  a: {type: act}\n", simulate=True)
+    run(database, "  a: {type: act}\n", kind=RunKind(simulated=True))
     assert seen == []
 
 

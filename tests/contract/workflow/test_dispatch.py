@@ -18,7 +18,7 @@ from crosstie.workflow import instances, state
 from crosstie.workflow.activity import ERRORS, OK, Activity, Context, Done, Shape, Site, Waiting
 from crosstie.workflow.definition import read_definition
 from crosstie.workflow.instances import Action
-from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
+from crosstie.workflow.runner import RunKind, RunReport, Surroundings, run_workflow
 from crosstie.workflow.state import RunStatus, TaskStatus
 from crosstie.workflow.watcher import Silent, Watcher, messages
 from tests.unit.workflow.test_definition import EmptySite
@@ -474,7 +474,7 @@ def test_a_simulation_executes_nothing_that_acts_outside_nor_what_follows(databa
     effects: list[str] = []
     PLAY.acts = {"a": lambda _: Done(tables={OK: None}, effect=lambda transaction: effects.append("a"))}
     flow = "  a: {type: act}\n  write: {type: outside}\n  after: {type: act}\n"
-    report = run(database, flow, simulate=True)
+    report = run(database, flow, kind=RunKind(simulated=True))
     assert (report.status, PLAY.calls, effects) == (RunStatus.DONE, ["a"], [])
     assert statuses(database, report)["write"] is TaskStatus.SKIPPED
     real = run(database, flow)

@@ -72,7 +72,7 @@ def test_nobody_is_told_of_what_is_ignored_or_simulated(desk: Desk) -> None:
     desk.run()
     desk.apply(CHAIN, top=TOLD)
     with pytest.raises(CrosstieError):
-        desk.run(simulate=True)
+        desk.run(kind=RunKind(simulated=True))
     assert told(desk) == []
 
 

@@ -82,8 +82,7 @@ def fill_plan(context: Context, plan: Plan, rows: Callable[[int], Iterator[pa.Re
         for batch in rows(int(row[0]) + 1 if row else 1):
             load.write(batch)
     context.db.prepare(plan.table, ("number",), unique=True)
-    for column in ("source_key", "shipment"):
-        context.db.prepare(plan.table, (column,))
+    context.db.prepare(plan.table, ("source_key",))
     _hold_back(context, plan)
 
 

@@ -143,6 +143,7 @@ class Shipping:
             self.context.log.info(f"{operation}: {packing.reason}")
             with self.context.step(f"rows of {plan.activity} are packed") as transaction:
                 shipments.pack(transaction, plan, operation, packing, self.context.now())
+            self.context.db.prepare(plan.table, ("shipment",))
             failure = self._send_all(plan, operation, packing)
             if failure is not None:
                 break
