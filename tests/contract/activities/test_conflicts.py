@@ -85,7 +85,23 @@ def test_a_line_of_its_own_wins_over_the_activity(tied: World) -> None:
     ]
 
 
-@pytest.mark.parametrize(("local", "kept"), [("2026-11-05 12:00:00", False), ("2026-11-07 12:00:00", True)])
+def test_a_tie_with_a_tombstone_says_nothing_of_the_row(tied: World) -> None:
+    tied.sql("update recipient set email = 'ours@x' where crm_id = 'A'")
+    with tied.db.transaction("deleted on the CRM, the row left") as transaction:
+        transaction.execute("update crosstie.tie_1 set tombstone = :day", {"day": NOW.replace(day=2)})
+    tied.run(update(on_conflict="local"), tied.contacts(("A", "a@x", "Ann", 3)))
+    assert here(tied)[0] == ("a@x", "Ann")
+
+
+def test_a_column_for_new_rows_leaves_the_comparison_to_another(tied: World) -> None:
+    activity = update(set={"crm_id": "Id", "note": {"from": "Email", "on": "insert"}, "email": "Email"})
+    tied.run(activity, tied.contacts(("A", "a@x", "Ann", 2)))
+    tied.sql("update recipient set email = 'ours@x' where crm_id = 'A'")
+    tied.run(activity, tied.contacts(("A", "a@x", "Ann", 3)))
+    assert here(tied)[0][0] == "ours@x"
+
+
+@pytest.mark.parametrize(("local", "kept"), [("2026-11-06 07:59:59", False), ("2026-11-06 12:00:00", True)])
 def test_a_moment_that_a_program_wrote_in_its_own_form_is_compared_as_a_moment(
     tied: World, local: str, kept: bool
 ) -> None:
