@@ -77,7 +77,7 @@ def people(random: Random) -> list[Person]:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     random=st.randoms(use_true_random=False),
     of_score=st.none() | st.sampled_from(POLICIES),

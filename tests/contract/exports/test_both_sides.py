@@ -140,17 +140,17 @@ class Sides:
         return {row[0]: {name for name, text in zip(FIELDS, row[1:], strict=True) if text is not None} for row in found}
 
     def here(self) -> dict[str, dict[str, Any]]:
-        found = self.world.rows(f"select {', '.join(FIELDS.values())} from person where last_name in ({self._names})")
+        found = self.world.rows(f"select {', '.join(FIELDS.values())} from person where last_name in ({self.names})")
         return {row[0]: self._plain(dict(zip(FIELDS, row, strict=True))) for row in found}
 
     def there(self) -> dict[str, dict[str, Any]]:
         client = Client(self.sandbox)
-        found = client.all(f"SELECT {', '.join(FIELDS)} FROM Contact WHERE LastName IN ({self._names})")
+        found = client.all(f"SELECT {', '.join(FIELDS)} FROM Contact WHERE LastName IN ({self.names})")
         client.close()
         return {one["LastName"]: self._plain({name: one[name] for name in FIELDS}) for one in found}
 
     @property
-    def _names(self) -> str:
+    def names(self) -> str:
         return ", ".join(f"'{one}'" for one in (*EDITS, "new"))
 
     @staticmethod
@@ -184,12 +184,10 @@ def sides(database: Database, org: tuple[Sandbox, RemoteObject]) -> Iterator[Sid
     world.count_writes("person")
     made.remote_writes()
     yield made
-    found = made.there()
-    for name in found:
-        client = Client(sandbox)
-        ids = [one["Id"] for one in client.all(f"SELECT Id FROM Contact WHERE LastName = '{name}'")]
-        client.close()
-        sandbox.control("delete", ids=ids)
+    client = Client(sandbox)
+    left = client.all(f"SELECT Id FROM Contact WHERE LastName IN ({made.names})")
+    client.close()
+    sandbox.control("delete", ids=[one["Id"] for one in left])
 
 
 def test_nothing_is_sent_and_nothing_written_where_nothing_was_edited(sides: Sides) -> None:
