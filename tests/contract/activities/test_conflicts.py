@@ -130,6 +130,15 @@ def test_a_condition_that_does_not_hold_makes_no_conflict(tied: World) -> None:
     assert tied.rows(TIE) == [("a@x", "Ann"), ("b@x", "Bobby")]
 
 
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_value_that_is_left_out_agrees_on_nothing(tied: World, empty: str | None) -> None:
+    tied.sql("update recipient set email = 'ours@x' where crm_id = 'A'")
+    ended = tied.run(update(empty="keep"), tied.contacts(("A", empty, "Ann", 2)))
+    assert here(tied)[0][0] == "ours@x"
+    assert tied.rows(TIE)[0] == ("a@x", "Ann")
+    assert "conflicts" not in ended.counts
+
+
 def test_what_is_computed_is_always_written(tied: World) -> None:
     lines = {"crm_id": "Id", "email": "lower(Email)"}
     tied.sql("update recipient set email = 'ours@x' where crm_id = 'A'")

@@ -250,6 +250,8 @@ def _applied(line: Assignment, plan: MergePlan) -> Fragment:
     params = {} if line.when is None else dict(line.when.params)
     if line.keep_empty:
         parts.append(f"({line.value.sql}) is not null")
+        if line.value.type in (ColumnType.TEXT, ColumnType.SET):
+            parts.append(f"({line.value.sql}) <> ''")
         params.update(line.value.params)
     if line.on != "both" and not plan.resolution.key:
         parts.append("true" if line.on == "insert" else "false")
