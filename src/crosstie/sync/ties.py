@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from crosstie.db.columns import postgresql_cast, postgresql_type, sqlite_type
 from crosstie.db.database import Database, Dialect, Transaction
-from crosstie.db.merge import Carried, Companion, Fragment, Target
+from crosstie.db.merge import Carried, Companion, Fragment, Merge, Target, TargetColumn
+from crosstie.db.merge.plan import CONFLICT
 from crosstie.db.merge.staging import DELETED, IGNORED
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError, DatabaseError
 from crosstie.model import Column, ColumnType, Lineage
+from crosstie.sync.conflicts import Conflicts, OnConflict, Sides, later_here
 
 _FIXED = ("remote_id", "local_key", "stamp", "tombstone")
 # From this many rows on, an index is built after the rows are in rather than with them.
@@ -35,11 +37,14 @@ class Agreement:
 class Exchange(Agreement):
     """A remote field whose value goes into the local row unchanged. `value` is the inbound value (over alias s);
     `applied` the condition (over s and t) under which it is written, '' for always. `staged` names the stage's column
-    that holds it already, '' for none."""
+    that holds it already, '' for none. `into` names the local column whose own value is compared with what was agreed
+    before it is overwritten, '' for none; `on_conflict` says what is done where both sides have changed the field."""
 
     value: Fragment
     applied: Fragment | None = None
     staged: str = ""
+    into: str = ""
+    on_conflict: OnConflict = "crm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +184,7 @@ def _widened(transaction: Transaction, table: TieTable, agreement: Agreement) ->
 class Tying:
     """The ties that a merge writes. `remote_id` and `stamp` are inbound values over alias s; `takes_tied` says whether
     a row that is found in no other way is the one it was tied to; `buries` that the merge deletes rows, `appends` that
-    it looks for none."""
+    it looks for none. `changed_at` is the local column that tells when a row was changed."""
 
     table: TieTable
     target: Target
@@ -189,18 +194,61 @@ class Tying:
     takes_tied: bool
     buries: bool = False
     appends: bool = False
+    changed_at: TargetColumn | None = None
 
-    def carried(self) -> tuple[Carried, ...]:
-        """What the merge stages for us, whether there are ties yet or not."""
+    def carried(self, *, empty: bool) -> tuple[Carried, ...]:
+        """What the merge stages for us: the same columns whether there are ties yet or not."""
         found = [Carried(column=Column(name="remote_id", type=ColumnType.TEXT), value=self.remote_id)]
         if self.stamp is not None:
             found.append(Carried(column=Column(name="stamp", type=ColumnType.INSTANT), value=self.stamp))
         for one in self.exchanges:
             if not one.staged:
                 found.append(Carried(column=one.column, value=one.value))
+            elif one.into:
+                # What is staged for the row may be its own value; not so where nothing is tied yet.
+                value = replace(one.value, sql=self._null(one.column)) if empty else one.value
+                found.append(Carried(column=one.column, value=value))
             if one.applied is not None:
                 found.append(Carried(column=Column(name="applied", type=ColumnType.BOOLEAN), value=one.applied))
+        for told in self._decisions(empty=empty):
+            value = Fragment(sql=told, type=ColumnType.INTEGER)
+            found.append(Carried(column=Column(name="conflicts", type=ColumnType.INTEGER), value=value))
         return tuple(found)
+
+    def _null(self, column: Column) -> str:
+        return "null" if self.target.dialect == "sqlite" else f"cast(null as {postgresql_cast(column)})"
+
+    def _sides(self) -> tuple[Sides, ...]:
+        """The exchanges in which the row's own value is compared."""
+        key = self.target.read("t", self.target.key[0])
+        newer = "false"
+        if self.changed_at is not None and self.stamp is not None:
+            newer = later_here(self.target, self.changed_at, self.stamp.sql)
+        return tuple(
+            Sides(
+                target=self.target,
+                column=self.target.column(one.into),
+                remote=one.value.sql,
+                agreed=f"e.{quote_identifier(self._name(one))}",
+                tied=f"e.local_key = cast({key} as text) and e.tombstone is null",
+                applied="" if one.applied is None else one.applied.sql,
+                newer=newer,
+                on_conflict=one.on_conflict,
+            )
+            for one in self.exchanges
+            if one.into
+        )
+
+    def _decisions(self, *, empty: bool) -> tuple[str, ...]:
+        """How many conflicts a row has in which the CRM's value is taken, and in which its own is kept."""
+        sides = self._sides()
+        if not sides:
+            return ()
+        if empty:
+            return ("cast(null as bigint)",) * 2
+        taken = [one.taken for one in sides if one.taken]
+        kept = [one.left for one in sides if one.left]
+        return _number_true(taken), _number_true(kept)
 
     def is_empty(self, transaction: Transaction) -> bool:
         """Whether there is no tie yet."""
@@ -212,21 +260,25 @@ class Tying:
         params = dict(self.remote_id.params)
         if empty:
             concerned = "" if self.buries else "true"
-            return Companion(carried=self.carried(), concerned=concerned, names=names, params=params)
+            carried = self.carried(empty=True)
+            return Companion(carried=carried, concerned=concerned, names=names, params=params)
         key = self.target.key[0]
         # The tie of a row that was deleted leads nowhere.
         tied = _key_of_text(self.target.dialect, key.column, "nullif(e.local_key, '')")
+        sides = self._sides()
         passed = ""
         if self.stamp is not None:
             passed = f"coalesce({self.stamp.sql} <= e.tombstone, false)"
         return Companion(
             joins=f" left join crosstie.{self.table.name} e on e.remote_id = {self.remote_id.sql}",
             key=(tied,) if self.takes_tied else (),
-            carried=self.carried(),
+            carried=self.carried(empty=False),
             concerned=self._concerned(),
             passed_over=passed,
             names=names,
             anothers=self._anothers,
+            kept={one.column.name: one.kept for one in sides},
+            refused=tuple((one.conflict, one.fault) for one in sides if one.on_conflict == "reject"),
             params=params,
         )
 
@@ -288,14 +340,16 @@ class Tying:
     def write(self, transaction: Transaction, stage: str, local_key: str, *, empty: bool, rows: int) -> None:
         """Writes the ties of the staged rows that were not refused; only differences. `local_key` is their key over
         alias g, the stage; `rows` how many are new."""
-        carried = iter(f"g.c_{number}" for number in range(1, len(self.carried()) + 1))
+        carried = iter(f"g.c_{number}" for number in range(1, len(self.carried(empty=empty)) + 1))
         values = {"remote_id": next(carried), "local_key": f"cast({local_key} as text)"}
         kept: dict[str, str] = {}
         if self.stamp is not None:
             values["stamp"] = next(carried)
         for one in self.exchanges:
             column = quote_identifier(self._name(one))
-            value = f"g.{one.staged}" if one.staged else next(carried)
+            value = next(carried) if one.into or not one.staged else f"g.{one.staged}"
+            if empty and one.staged:
+                value = f"g.{one.staged}"
             if one.applied is not None:
                 applied = next(carried)
                 # A row that does not apply keeps what was agreed before.
@@ -307,6 +361,21 @@ class Tying:
             self._write_first(transaction, stage, values, bulk=rows >= _BULK_ROWS)
         else:
             self._write_differences(transaction, stage, values, kept)
+
+    def conflicts(self, transaction: Transaction, merge: Merge) -> Conflicts:
+        """How many conflicts there were in a merge that has found ties, and what was done."""
+        sides = self._sides()
+        if not sides:
+            return Conflicts()
+        last = len(self.carried(empty=False))
+        due = f"filter (where fault is null and what <> '{IGNORED}')"
+        faults = ", ".join(str(place) for place, one in enumerate(merge.faults, 1) if one.code == CONFLICT)
+        row = transaction.row(
+            f"select coalesce(sum(c_{last - 1}) {due}, 0), coalesce(sum(c_{last}) {due}, 0),"
+            f" count(*) filter (where fault in ({faults or 'null'})) from crosstie.{merge.stage}"
+        )
+        taken, kept, rejected = (int(one) for one in row or (0, 0, 0))
+        return Conflicts(taken=taken, kept=kept, rejected=rejected)
 
     def _write_first(self, transaction: Transaction, stage: str, values: Mapping[str, str], *, bulk: bool) -> None:
         name = self.table.name
@@ -347,6 +416,11 @@ class Tying:
             f" from crosstie.{stage} g where {due} and not exists"
             f" (select 1 from crosstie.{name} e where e.remote_id = {values['remote_id']})"
         )
+
+
+def _number_true(conditions: Sequence[str]) -> str:
+    """How many of them hold, as SQL."""
+    return " + ".join(f"case when {one} then 1 else 0 end" for one in conditions) or "0"
 
 
 def forget_rows(transaction: Transaction, local_table: str, keys: str) -> None:

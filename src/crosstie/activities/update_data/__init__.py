@@ -12,6 +12,7 @@ from crosstie.activities.update_data.writing import Update, outcome_shape
 from crosstie.db.merge.phrases import OrderLine
 from crosstie.db.merge.plan import Occasion, Operation
 from crosstie.errors import MappingError
+from crosstie.sync.conflicts import OnConflict
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site
 from crosstie.workflow.refusing import with_reasons
 
@@ -25,6 +26,9 @@ class Line(BaseModel):
     when: str | None = Field(None, description="taken into account only where this condition holds")
     on: Occasion = Field("both", description="insert: for new rows only; update: for known rows only")
     empty: Literal["clear", "keep"] | None = Field(None, description="what an empty value does to the column")
+    on_conflict: OnConflict | None = Field(
+        None, description="whose value the column gets when both sides have changed it; by default the activity's"
+    )
 
 
 class Stamps(BaseModel):
@@ -66,6 +70,11 @@ class UpdateData(Activity):
         " wins; “same names” takes the inbound columns of the same name",
     )
     empty: Literal["clear", "keep"] = Field("clear", description="what an empty value does to a column: clear or keep")
+    on_conflict: OnConflict = Field(
+        "crm",
+        description="of a remote field that both sides have changed since they last agreed: crm takes the CRM's value,"
+        " local keeps the row's own, newest takes what was changed last, reject refuses the row",
+    )
     ignore_same_target: bool = Field(
         False, description="of several inbound rows for the same row use the first by “order”, instead of refusing all"
     )
@@ -108,7 +117,7 @@ class UpdateData(Activity):
 
     @model_validator(mode="after")
     def _deletes(self) -> UpdateData:
-        given = [name for name in ("set", "empty", "stamps") if name in self.model_fields_set]
+        given = [name for name in ("set", "empty", "stamps", "on_conflict") if name in self.model_fields_set]
         if self.operation == "delete" and given:
             raise ValueError(
                 f"operation “delete” writes no values: leave out {' and '.join(f'“{one}”' for one in given)}"

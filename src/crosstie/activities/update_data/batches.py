@@ -15,6 +15,7 @@ from crosstie.db.merge import Merge, Merged, key_columns, same_key
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, WorkTable
+from crosstie.sync.conflicts import Conflicts
 from crosstie.workflow.activity import Context, Done, Scalar
 
 if TYPE_CHECKING:
@@ -22,17 +23,19 @@ if TYPE_CHECKING:
 
 _TABLES, _BATCHES = "tables", "batches"
 _KINDS = ("inserted", "updated", "unchanged", "rejected", "ignored", "deleted")
+_DECISIONS = ("taken", "kept", "rejected")
 
 
 @dataclass(slots=True, kw_only=True)
 class Batches:
-    """One execution, maybe one of several attempts. `done` batches are written, with `merged` in all."""
+    """One execution, maybe one of several attempts. `done` batches are written: `merged` rows in all."""
 
     update: Update
     source: WorkTable
     size: int
     done: int = 0
     merged: Merged = field(default_factory=lambda: _merged({}))
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
     @property
     def context(self) -> Context:
@@ -49,9 +52,10 @@ class Batches:
         self.context.db.drop_work((_rows(prefix), _twice(prefix), self.context.private_name("batch")))
         fates.prepare()
         fates.publish()
+        self.update.tell(self.conflicts)
         return Done(
             tables=fates.tables(self.merged),
-            counts=counts_of(self.merged, self.update.definition.operation),
+            counts=counts_of(self.merged, self.conflicts, self.update.definition.operation),
             rejects=fates.refusals.rejects_of(self.context.db),
         )
 
@@ -62,7 +66,7 @@ class Batches:
             return self._begin()
         prefix = str(state[_TABLES])
         self.done = _count(state, _BATCHES)
-        self.merged = _merged(state)
+        self.merged, self.conflicts = _merged(state), _conflicts(state)
         missing = {f"{prefix}_refused"} - set(self.context.db.work_tables())
         if missing:
             raise DatabaseError(
@@ -111,10 +115,12 @@ class Batches:
             fates.keep(transaction, writing.merge, before=self.merged.rejected)
             writing.merge.drop_temporary(transaction)
             total = self.merged + merged
+            conflicts = self.conflicts + writing.conflicts
             counts = {kind: getattr(total, kind) for kind in _KINDS}
+            counts |= {f"conflicts_{kind}": getattr(conflicts, kind) for kind in _DECISIONS}
             context.keep(transaction, {_TABLES: prefix, _BATCHES: self.done + 1, **counts})
         self._drop(writing.merge)
-        self.merged = total
+        self.merged, self.conflicts = total, conflicts
         self.done += 1
         context.progress(min(self.done * self.size, self.source.rows), self.source.rows)
 
@@ -149,6 +155,10 @@ def _twice(prefix: str) -> str:
 
 def _merged(state: Mapping[str, Scalar]) -> Merged:
     return Merged(**{kind: _count(state, kind) for kind in _KINDS})
+
+
+def _conflicts(state: Mapping[str, Scalar]) -> Conflicts:
+    return Conflicts(**{kind: _count(state, f"conflicts_{kind}") for kind in _DECISIONS})
 
 
 def _count(state: Mapping[str, Scalar], name: str) -> int:

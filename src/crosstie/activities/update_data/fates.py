@@ -10,6 +10,7 @@ from crosstie.db.merge import Merge, Merged, Operation, key_columns, same_key
 from crosstie.db.merge.staging import IGNORED, UNCHANGED
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
+from crosstie.sync.conflicts import Conflicts
 from crosstie.workflow.activity import OK, REJECTS, Context, Shape
 from crosstie.workflow.refusing import Refusals, without_columns
 
@@ -22,11 +23,12 @@ def outcome_shape(inbound: Shape) -> Shape:
     return replace(kept, columns=(*kept.columns, Column(name=OUTCOME, type=ColumnType.TEXT)))
 
 
-def counts_of(merged: Merged, operation: Operation) -> Mapping[str, int]:
-    """What is shown of an update."""
+def counts_of(merged: Merged, conflicts: Conflicts, operation: Operation) -> Mapping[str, int]:
+    """What is shown of an update. Conflicts are counted by field, all others are rows."""
     counts = {"deleted": merged.deleted} if operation == "delete" else _written(merged)
     counts["rejected"] = merged.rejected
-    return counts | ({"ignored": merged.ignored} if merged.ignored else {})
+    seldom = {"ignored": merged.ignored, "conflicts": conflicts.decided}
+    return counts | {word: number for word, number in seldom.items() if number}
 
 
 def _written(merged: Merged) -> dict[str, int]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from crosstie.activities.update_data.exchanging import ReadExchange, read_exchanges
 from crosstie.db.expressions import Expression, Scope, UnknownScope
 from crosstie.db.merge.phrases import Phrases, Place, ReadPair, as_type, unknown
 from crosstie.db.merge.plan import Occasion
 from crosstie.model import Column, ColumnType, Link, Table, find_column
+from crosstie.sync.conflicts import OnConflict
 from crosstie.workflow.activity import Shape
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class ReadLine:
     when: Expression | None
     on: Occasion
     keep_empty: bool
+    on_conflict: OnConflict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class ReadUpdate:
     mistakes: list[tuple[Place, str]]
     lines: list[ReadLine] = field(default_factory=list)
     stamps: list[ReadStamp] = field(default_factory=list)
+    exchanges: tuple[ReadExchange, ...] = ()
     link: Link | None = None
     dimension: tuple[str, ...] = ()
     pairs: list[ReadPair] = field(default_factory=list)
@@ -82,6 +86,8 @@ def read_update(
     _read_stamps(phrases, found, definition, table)
     _read_identification(phrases, found, definition, inbound, table, scope)
     _check_ties(phrases, definition, inbound, table)
+    if inbound is not None:
+        found.exchanges = read_exchanges(phrases, definition, found.lines, inbound, table)
     for number, line in enumerate(definition.order):
         phrases.value(("order", number, line.word), line.text, scope)
     if definition.order and not definition.ignore_same_target:
@@ -119,6 +125,7 @@ def _read_column(
                     when=condition,
                     on=line.on,
                     keep_empty=(line.empty or definition.empty) == "keep",
+                    on_conflict=line.on_conflict,
                 )
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from crosstie.db.merge import (
     MergePlan,
     Resolution,
     Target,
+    TargetColumn,
     candidates,
     describe_target,
     numbered,
@@ -28,6 +29,7 @@ from crosstie.db.merge.matching import ambiguous_column
 from crosstie.db.merge.phrases import Writer
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, Table, WorkTable
+from crosstie.sync.conflicts import Conflicts
 from crosstie.sync.ties import Exchange, Tying, forget_rows, open_ties
 from crosstie.workflow.activity import OK, Context, Done, Shape
 
@@ -39,11 +41,13 @@ __all__ = ["Update", "outcome_shape"]
 
 @dataclass(slots=True, kw_only=True)
 class Writing:
-    """A merge and the ties that go with it: of the whole population, or of a batch."""
+    """A merge and the ties that go with it: of the whole population, or of a batch. `conflicts` are those that it came
+    upon."""
 
     merge: Merge
     tying: Tying | None
     now: object
+    conflicts: Conflicts = field(default_factory=Conflicts)
 
     def accompany(self, transaction: Transaction) -> bool:
         """Asks whether there are ties yet, which decides what goes along with the merge."""
@@ -66,6 +70,8 @@ class Writing:
                 keys = f"select cast(g.k_1 as text) from crosstie.{merge.stage} g where g.fault is null"
                 forget_rows(transaction, merge.plan.target.table.name, keys)
         elif self.tying is not None:
+            if not empty:
+                self.conflicts = self.tying.conflicts(transaction, merge)
             self.tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
         return merged
 
@@ -104,17 +110,24 @@ class Update:
             shape = outcome_shape(Shape.of(self.context.input))
             self.context.db.create_work(self.context.private_name(), shape.columns)
             table = shape.work_table(self.context.private_name(), 0)
-        return Done(tables={OK: table}, counts=counts_of(nothing, self.definition.operation))
+        return Done(tables={OK: table}, counts=counts_of(nothing, Conflicts(), self.definition.operation))
 
     def _effect(self, transaction: Transaction, writing: Writing, fates: Fates) -> Done:
         merged = writing.write(transaction)
         fates.keep(transaction, writing.merge, before=0)
         writing.merge.drop_temporary(transaction)
+        conflicts = writing.conflicts
         return Done(
             tables=fates.tables(merged),
-            counts=counts_of(merged, self.definition.operation),
+            counts=counts_of(merged, conflicts, self.definition.operation),
             rejects=fates.refusals.rejects(transaction),
+            after=lambda: self.tell(conflicts),
         )
+
+    def tell(self, conflicts: Conflicts) -> None:
+        """Says in the log what became of conflicts. Not within a transaction."""
+        for line in conflicts.lines():
+            self.context.log.info(line)
 
     def writing(self, source: WorkTable, private_name: str, *, known_twice: str = "") -> Writing:
         """The merge of `source`, the population or a part of it, with its ties."""
@@ -191,7 +204,8 @@ class Update:
             return None
         stamp = self.context.input.column(lineage.stamp) if lineage.stamp else None
         operation = self.definition.operation
-        exchanges = tuple(self._exchanges(plan, dict(lineage.fields)))
+        exchanges = tuple(self._exchanges(plan))
+        changed_at = self.definition.stamps.updated_at
         return Tying(
             table=open_ties(self.context.db, lineage, self.table.name, exchanges),
             target=plan.target,
@@ -201,30 +215,29 @@ class Update:
             takes_tied=operation in ("insert or update", "delete"),
             buries=operation == "delete",
             appends=not plan.resolution.key,
+            changed_at=self._column(plan.target, changed_at) if changed_at is not None else None,
         )
 
-    def _exchanges(self, plan: MergePlan, fields: Mapping[str, str]) -> Iterator[Exchange]:
+    def _exchanges(self, plan: MergePlan) -> Iterator[Exchange]:
         """The remote fields that go into a column unchanged."""
-        lineage = self.context.input.lineage
-        own = {lineage.remote_id, lineage.stamp} if lineage is not None else set()
-        seen: set[str] = set()
-        for place, name in enumerate(plan.written, 1):
-            lines = [one for one in plan.assignments if one.column == name]
-            line = lines[0]
-            source = self.context.input.column(line.value.column) if line.value.column else None
-            if len(lines) > 1 or source is None or source.name in own or source.name not in fields:
-                continue
-            if fields[source.name] in seen:
-                continue
-            seen.add(fields[source.name])
-            same = line.always and plan.target.column(name).column.type is source.type
+        for one in self.read.exchanges:
+            source = one.source
+            line = next(line for line in plan.assignments if line.column == one.column)
+            same = line.always and plan.target.column(one.column).column.type is source.type
             yield Exchange(
-                field=fields[source.name],
+                field=one.field,
                 column=Column(name=source.name, type=source.type, scale=source.scale),
                 value=_column_fragment(source),
                 applied=None if line.always else _applied(line, plan),
-                staged=f"v_{place}" if same else "",
+                staged=f"v_{plan.written.index(one.column) + 1}" if same else "",
+                into=one.column if one.compared and plan.resolution.key else "",
+                on_conflict=one.on_conflict,
             )
+
+    @staticmethod
+    def _column(target: Target, name: str) -> TargetColumn | None:
+        found = target.table.column(name)
+        return None if found is None else target.column(found.name)
 
 
 def _column_fragment(column: Column) -> Fragment:
@@ -237,6 +250,8 @@ def _applied(line: Assignment, plan: MergePlan) -> Fragment:
     params = {} if line.when is None else dict(line.when.params)
     if line.keep_empty:
         parts.append(f"({line.value.sql}) is not null")
+        if line.value.type in (ColumnType.TEXT, ColumnType.SET):
+            parts.append(f"({line.value.sql}) <> ''")
         params.update(line.value.params)
     if line.on != "both" and not plan.resolution.key:
         parts.append("true" if line.on == "insert" else "false")

@@ -16,6 +16,7 @@ Occasion = Literal["both", "insert", "update"]
 AMBIGUOUS_TARGET = "AMBIGUOUS_TARGET"
 DUPLICATE_TARGET = "DUPLICATE_TARGET"
 TIED_TO_ANOTHER = "TIED_TO_ANOTHER"
+CONFLICT = "CONFLICT"
 KEY_EXISTS = "KEY_EXISTS"
 KEY_MISSING = "KEY_MISSING"
 NOT_NULL = "NOT_NULL"
@@ -100,7 +101,8 @@ class Companion:
     where the resolution finds none (SQL per key column), values to carry, the condition (over s, t and the joins) that
     stages a row although nothing in the target changes, the condition under which a row is passed over, what must be
     unique among the rows, and, given the SQL of the target's key, the condition (over s and the joins) under which that
-    row of the target belongs to another record and is not taken."""
+    row of the target belongs to another record and is not taken. `kept` gives, by column, the condition (over s, t and
+    the joins) under which the target's row keeps its own value; `refused` those under which a row is refused."""
 
     joins: str = ""
     key: tuple[str, ...] = ()
@@ -109,6 +111,8 @@ class Companion:
     passed_over: str = ""
     names: tuple[str, ...] = ()
     anothers: Callable[[str], str] | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
+    refused: tuple[tuple[str, Fault], ...] = ()
     params: Mapping[str, object] = field(default_factory=dict)
 
 

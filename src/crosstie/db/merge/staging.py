@@ -143,6 +143,7 @@ class Staging:
             shown += [f"{target.read('t', one)} as {name}" for one, name in zip(target.key, names.key, strict=True)]
             shown += [f"t.{quote_identifier(one)} as o_{place}" for place, one in enumerate(plan.written, 1)]
             shown.append(f"t.{quote_identifier(target.key[0].name)} is null as fresh")
+            shown += [f"{told} as refused_{place}" for place, (told, _) in enumerate(plan.companion.refused, 1)]
         shown += [
             f"{self._value(target.column(one), bool(resolved))} as {name}"
             for one, name in zip(plan.written, names.values, strict=True)
@@ -168,7 +169,13 @@ class Staging:
         return f"select {', '.join(shown)} from {self.source_sql()}{joins}{where}{fence}"
 
     def _value(self, column: TargetColumn, has_row: bool) -> str:
-        """What the column will hold: the last line of “set” that applies, else what it has, or its default."""
+        """What the column will hold."""
+        value = self._assigned(column, has_row)
+        kept = self.plan.companion.kept.get(column.name) if has_row else None
+        return f"case when {kept} then {self.plan.target.read('t', column)} else {value} end" if kept else value
+
+    def _assigned(self, column: TargetColumn, has_row: bool) -> str:
+        """What “set” gives it: the last line that applies, else what it has, or its default."""
         lines = [one for one in self.plan.assignments if one.column == column.name]
         if lines[-1].always:
             return f"({lines[-1].value.sql})"
@@ -195,19 +202,12 @@ class Staging:
         if self.plan.operation == "delete":
             return f"case {passed}when q.fresh then '{UNCHANGED}' else '{DELETED}' end"
         differs = " or ".join(
-            self._differs(self.plan.target.column(one), f"q.o_{place}", f"q.{name}")
+            self.plan.target.differs(self.plan.target.column(one), f"q.o_{place}", f"q.{name}")
             for place, (one, name) in enumerate(zip(self.plan.written, names.values, strict=True), 1)
             if one in self.plan.compared
         )
         known = f"when {differs or 'false'} then '{UPDATED}' else '{UNCHANGED}'"
         return f"case {passed}when q.fresh then '{INSERTED}' {known} end"
-
-    def _differs(self, column: TargetColumn, old: str, new: str) -> str:
-        if self.plan.target.dialect == "sqlite":
-            return f"{old} is not {new}"
-        if column.declared in ("json", "xml"):
-            return f"cast({old} as text) is distinct from {new}"
-        return f"{old} is distinct from {self.plan.target.given(column, new)}"
 
     def _keys(self, names: Names) -> list[str]:
         """The target's key: the row's own, or for a new row what it is given or takes."""
@@ -252,8 +252,17 @@ class Staging:
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")
         if plan.operation in ("update", "delete"):
             yield "q.fresh", Fault(code=KEY_MISSING, message=f"{name} has no such row")
-        for one, value in zip(plan.written, names.values, strict=True):
-            yield from _value_checks(plan.target.column(one), f"q.{value}")
+        if plan.resolution.key:
+            yield from ((f"q.refused_{place}", fault) for place, (_, fault) in enumerate(plan.companion.refused, 1))
+        for place, (one, value) in enumerate(zip(plan.written, names.values, strict=True), 1):
+            for condition, fault in _value_checks(plan.target.column(one), f"q.{value}"):
+                yield self._unless_held(condition, f"q.o_{place}", f"q.{value}"), fault
+
+    def _unless_held(self, condition: str, own: str, value: str) -> str:
+        """SQLite may hold what the table does not declare: nothing is wrong with leaving it there."""
+        if self.plan.target.dialect == "postgresql" or not self.plan.resolution.key:
+            return condition
+        return f"({condition}) and (q.fresh or {own} is not {value})"
 
 
 def _chosen(lines: list[Assignment], otherwise: str) -> str:

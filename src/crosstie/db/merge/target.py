@@ -95,6 +95,14 @@ class Target:
             return f"({sql}) collate {column.collation or _DEFAULT_COLLATION}"
         return f"cast({sql} as {column.declared})"
 
+    def differs(self, column: TargetColumn, own: str, sql: str) -> str:
+        """The condition that `own`, the column itself as SQL, is not that value of its `ColumnType`."""
+        if self.dialect == "sqlite":
+            return f"{own} is not {sql}"
+        if column.declared in ("json", "xml"):
+            return f"cast({own} as text) is distinct from {sql}"
+        return f"{own} is distinct from {self.given(column, sql)}"
+
 
 def describe_target(db: Database, table: Table) -> Target:
     """Asks the catalogue what reflection does not tell."""
