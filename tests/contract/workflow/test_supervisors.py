@@ -13,6 +13,7 @@ from crosstie.accounts import create_key_file
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from crosstie.errors import CrosstieError, TaskError
+from crosstie.workflow.runner import RunKind
 from tests.contract.notify.post import PASSWORD, USER, mail_server
 from tests.contract.workflow.desk import Desk
 from tests.contract.workflow.test_dispatch import PLAY, fail
