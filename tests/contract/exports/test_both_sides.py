@@ -251,3 +251,16 @@ def test_what_is_sent_first_comes_to_rest_too(sides: Sides) -> None:
         sides.bring()
     assert (sides.remote_writes(), sides.world.writes()) == (0, {})
     assert sides.here() == sides.there()
+
+
+@pytest.mark.parametrize("title", ["  ours ", "o" * 150], ids=["blanks", "cut"])
+def test_what_the_crm_keeps_in_another_form_is_no_change_of_it(sides: Sides, title: str) -> None:
+    sending = EXPORT.replace("Title: {from: title,", "Title: {from: title, too_long: cut,")
+    sides.world.sql(f"update person set title = '{title}' where last_name = 'here'")
+    sides.run(sending)
+    sides.world.writes()
+    sides.bring()
+    assert sides.world.writes() == {}
+    sides.remote_writes()
+    sides.run(sending)
+    assert sides.remote_writes() == 0

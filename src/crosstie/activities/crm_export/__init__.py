@@ -11,10 +11,8 @@ from crosstie.activities.remote import find_object, reject_columns
 from crosstie.activities.shipping.outcomes import DONE, REMOTE, outcome_columns
 from crosstie.crm.writing import WriteRoad
 from crosstie.model import Lineage
+from crosstie.sync.conflicts import OnConflict
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
-
-Policy = Literal["crm", "local", "newest", "reject"]
-"""Whose value stands where both sides were changed."""
 
 
 class MapLine(BaseModel):
@@ -32,7 +30,7 @@ class MapLine(BaseModel):
     )
     parent: str = Field("", description="of a reference: the object whose record is named by its external id")
     by: str = Field("", description="the external id field of the parent that holds the value")
-    on_conflict: Policy | None = Field(None, description="as for the activity, for this field")
+    on_conflict: OnConflict | None = Field(None, description="as for the activity, for this field")
 
 
 class CrmExport(Activity):
@@ -63,7 +61,7 @@ class CrmExport(Activity):
     batches: Literal["auto", "on", "off"] = Field(
         "auto", description="by bulk jobs (on), by calls of up to 200 rows (off), or what costs fewer calls"
     )
-    on_conflict: Policy = Field(
+    on_conflict: OnConflict = Field(
         "local",
         description="where the CRM has changed since a field that is changed here too: local sends it all the same;"
         " crm, newest (by “changed_at”) and reject read the records before they are written",

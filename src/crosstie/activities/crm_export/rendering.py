@@ -64,7 +64,8 @@ class Renderer:
             before = self._wire(one, batch.column(f"a_{place}"))
             known.append(pc.if_else(pc.is_valid(tied), pc.coalesce(before, pa.scalar("")), None))
             wires.append(self._changed(one, text, before, tied))
-            values.append(value if long is None else pc.if_else(long, pa.scalar(None, value.type), value))
+            # What both sides agree on is what the CRM keeps: without blanks around it, cut, a set's values sorted.
+            values.append(text if one.type in (ColumnType.TEXT, ColumnType.SET) else value)
             if long is not None and one.line.too_long == "reject":
                 told = f"{one.remote.name} is longer than the {one.remote.length} characters of the field"
                 messages = pc.if_else(pc.and_(long, pc.is_null(messages)), told, messages)
