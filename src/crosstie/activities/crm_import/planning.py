@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from crosstie.activities.receiving.converting import RowConverter
 from crosstie.activities.receiving.indexing import Indexing
-from crosstie.activities.remote import find_remote_field, reject_columns
+from crosstie.activities.remote import collected_object, find_remote_field, reject_columns
 from crosstie.crm.connector import Condition, Connector, Order, RemoteQuery
 from crosstie.errors import ConfigError, MappingError, RequestError, ScriptError
 from crosstie.model import Column, IndexRange, RemoteObject
@@ -41,12 +41,7 @@ class Plan:
 
 def described(activity: CrmImport, context: Context, connector: Connector) -> RemoteObject:
     """The object as the CRM describes it now. Raises RequestError when a wanted field is not shown any more."""
-    stored = context.site.remote_object(activity.account, activity.object)
-    if stored is None:
-        raise ConfigError(
-            f"{activity.object} is not a collected object of account {activity.account}.",
-            hint=f"Collect it: crosstie collect {activity.account} {activity.object}",
-        )
+    stored = collected_object(context.site, activity.account, activity.object)
     described = connector.describe(stored.name, known=stored)
     if described.fingerprint != stored.fingerprint:
         check_fields(activity, described)

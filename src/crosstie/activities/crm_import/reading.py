@@ -303,13 +303,7 @@ class _Reader:
 
     def _vars(self) -> dict[str, Scalar]:
         window = self.plan.window
-        if not window.moves_option:
-            return {}
-        return {
-            "crmOptionName": window.option,
-            "crmStartImport": windows.option_text(window.start) if window.start else "",
-            "crmEndDate": windows.option_text(window.end),
-        }
+        return {**windows.variables(window)} if window.moves_option else {}
 
     def _record(self, transaction: Transaction) -> None:
         windows.record_read(transaction, self.plan.window, rows=self.landing.loaded, tail_table=self.landing.tail_table)

@@ -14,6 +14,7 @@ from crosstie.db.expressions import Binding, Scope
 from crosstie.db.expressions.values import storage
 from crosstie.db.merge import (
     Assignment,
+    Companion,
     Fragment,
     Merge,
     Merged,
@@ -65,6 +66,8 @@ class Writing:
             elif merged.deleted and len(merge.plan.target.key) == 1:
                 keys = f"select cast(g.k_1 as text) from crosstie.{merge.stage} g where g.fault is null"
                 forget_rows(transaction, merge.plan.target.table.name, keys)
+        elif self.tying is not None and self.tying.gone:
+            self.tying.bury(transaction, merge.stage, self.now)
         elif self.tying is not None:
             self.tying.write(transaction, merge.stage, merge.key("g")[0], empty=empty, rows=merged.inserted)
         return merged
@@ -135,6 +138,8 @@ class Update:
             first_by=tuple(writer.ordering(line, scope, "s") for line in self.definition.order),
         )
         tying = self._tying(plan)
+        if context.input.lineage is not None and context.input.lineage.gone:
+            plan = replace(plan, companion=Companion(absent_is_done=True))
         if tying is not None:
             plan = replace(plan, companion=tying.companion(empty=True))
         return Writing(
@@ -198,9 +203,10 @@ class Update:
             exchanges=exchanges,
             remote_id=_column_fragment(remote),
             stamp=_column_fragment(stamp) if stamp is not None and stamp.type is ColumnType.INSTANT else None,
-            takes_tied=operation in ("insert or update", "delete"),
+            takes_tied=operation in ("insert or update", "delete") or lineage.gone,
             buries=operation == "delete",
             appends=not plan.resolution.key,
+            gone=lineage.gone,
         )
 
     def _exchanges(self, plan: MergePlan, fields: Mapping[str, str]) -> Iterator[Exchange]:

@@ -100,7 +100,8 @@ class Companion:
     where the resolution finds none (SQL per key column), values to carry, the condition (over s, t and the joins) that
     stages a row although nothing in the target changes, the condition under which a row is passed over, what must be
     unique among the rows, and, given the SQL of the target's key, the condition (over s and the joins) under which that
-    row of the target belongs to another record and is not taken."""
+    row of the target belongs to another record and is not taken. `absent_is_done`: a row that is to be updated or
+    deleted and is not there is none to refuse."""
 
     joins: str = ""
     key: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class Companion:
     passed_over: str = ""
     names: tuple[str, ...] = ()
     anothers: Callable[[str], str] | None = None
+    absent_is_done: bool = False
     params: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -200,7 +200,8 @@ class Staging:
             if one in self.plan.compared
         )
         known = f"when {differs or 'false'} then '{UPDATED}' else '{UNCHANGED}'"
-        return f"case {passed}when q.fresh then '{INSERTED}' {known} end"
+        left_alone = self.plan.companion.absent_is_done and self.plan.operation == "update"
+        return f"case {passed}when q.fresh then '{UNCHANGED if left_alone else INSERTED}' {known} end"
 
     def _differs(self, column: TargetColumn, old: str, new: str) -> str:
         if self.plan.target.dialect == "sqlite":
@@ -250,7 +251,7 @@ class Staging:
             )
         if plan.resolution.key and plan.operation == "insert":
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")
-        if plan.operation in ("update", "delete"):
+        if plan.operation in ("update", "delete") and not plan.companion.absent_is_done:
             yield "q.fresh", Fault(code=KEY_MISSING, message=f"{name} has no such row")
         for one, value in zip(plan.written, names.values, strict=True):
             yield from _value_checks(plan.target.column(one), f"q.{value}")
