@@ -9,7 +9,7 @@ import pytest
 from tests.contract.deletions.feed import Feed
 from tests.contract.imports.conftest import FIRST, site, world
 from tests.contract.imports.world import TableSite, World
-from tests.sandboxes import Sandbox, running_sandbox
+from tests.sandboxes import Client, Sandbox, running_sandbox
 
 __all__ = ["sandbox", "site", "world"]
 
@@ -37,3 +37,8 @@ def tabled(world: World, feed: Feed) -> Iterator[World]:
     world.site = TableSite(world.site.objects, world.db)
     yield world
     feed.named.clear()
+    client = Client(world.sandbox)
+    left = [one["Id"] for one in client.all("SELECT Id FROM Contact WHERE LastName LIKE 'Away %'")]
+    client.close()
+    if left:
+        world.sandbox.control("delete", ids=left)
