@@ -189,3 +189,5 @@ def test_a_marked_row_is_tied_to_nothing_and_an_other_tie_of_it_stays(recipients
     assert [row[:2] for row in world.rows("select remote_id, local_key from crosstie.tie_2")] == [("9", "1")]
     again = world.run(mark, deleted(world, ("1", 5)))
     assert (again.counts["updated"], again.counts["rejected"]) == (0, 0)
+    assert world.run(delete(), deleted(world, ("1", 4))).counts["deleted"] == 1
+    assert tombstones(world) == {"1": 5}

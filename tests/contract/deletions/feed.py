@@ -13,13 +13,16 @@ Answering = Callable[[Request], Response]
 
 @dataclass
 class Feed:
-    """Adds `named` (id → deletedDate) to what the sandbox tells."""
+    """Adds `named` (id → deletedDate) to what the sandbox tells; `meanwhile` happens once, behind the next query."""
 
     named: dict[str, str] = field(default_factory=dict)
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
 
     def around(self, request: Request, answer: Answering) -> Response:
         """Stands between the requests and the sandbox."""
         given = answer(request)
+        if self.meanwhile and "/query" in request.path:
+            self.meanwhile.pop()()
         if not self.named or "/deleted" not in request.path or given.status != 200:
             return given
         told = json.loads(given.body())

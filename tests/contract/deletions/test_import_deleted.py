@@ -38,6 +38,10 @@ BY_NAME = {"all": [{"field": "LastName", "is": "starts with", "value": "'Away '"
 IMPORT = flow({"index": {"field": "SystemModstamp"}, "filter": BY_NAME, "next": "write"}, more={"write": WRITE})
 
 
+class Killed(BaseException):
+    """The end of the process: nothing of ours may handle it."""
+
+
 def away(read: Mapping[str, object] = INDEX, *, zone: str = "", name: str = "away", **more: object) -> str:
     """A definition whose activity `gone` imports deleted contacts."""
     deleted = {"type": "crm_import_deleted", "account": ACCOUNT, "object": "Contact", **read}
@@ -299,6 +303,20 @@ def test_deletions_for_good_are_found_by_comparing_with_the_ties(tabled: World) 
     world.advance(days=16)  # the purge of the log is forgotten
 
 
+def test_what_came_while_both_sides_were_compared_is_not_gone(tabled: World, feed: Feed) -> None:
+    world = tabled
+    tied(world, 1)
+
+    def come() -> None:
+        (one,) = made(world, 1, "meanwhile")
+        world.execute("insert into crosstie.tie_1 (remote_id, local_key) values (:id, 'x')", id=one)
+
+    feed.meanwhile.append(come)
+    report = world.run(away({"by": "compare"}))
+    assert (gone(world, report), feed.meanwhile) == ({}, [])
+    assert any("2 tied here; 0 of these are gone there" in one.text for one in world.log(report))
+
+
 def test_the_brake_stops_a_comparison_that_finds_too_many(tabled: World) -> None:
     world = tabled
     ids = tied(world, 101)
@@ -327,6 +345,27 @@ def test_a_second_attempt_asks_for_the_same_window(tabled: World) -> None:
     assert set(gone(world, report)) == {one}
     assert replace(world.window(), status=before.status, rows=0, tail_table="") == before
     assert world.option(OPTION) == windows.option_text(before.end)
+
+
+def test_killed_and_begun_again_it_has_the_same_end(tabled: World) -> None:
+    world = tabled
+    before, after = made(world, 2)
+    text = away({"start": f"{world.clock.now():%Y-%m-%d %H:%M}"})
+    delete(world, before)
+    world.advance(minutes=2)
+
+    def kill(rows: int) -> None:
+        world.watcher.on_rows = lambda rows: None
+        raise Killed
+
+    world.watcher.on_rows = kill
+    with pytest.raises(Killed):
+        world.run(text)
+    world.advance(minutes=1)
+    delete(world, after)
+    world.advance(minutes=2)
+    assert set(gone(world, world.run(text))) == {before}
+    assert set(gone(world, world.run(text))) == {before, after}
 
 
 def test_the_variables_of_the_window_go_to_the_next_activity(tabled: World) -> None:
