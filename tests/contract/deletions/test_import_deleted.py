@@ -242,6 +242,24 @@ def test_what_is_no_longer_kept_is_refused_with_what_can_be_had(tabled: World) -
     assert world.run(away()).counts["gone"]["rows"] >= 0
 
 
+def test_an_option_ahead_of_the_clock_reads_nothing_twice_and_loses_nothing(tabled: World) -> None:
+    world = tabled
+    world.run(away())
+    early, late = made(world, 2)
+    world.advance(minutes=1)
+    delete(world, early)
+    world.advance(minutes=2)
+    world.set_option(f"{world.clock.now() + timedelta(minutes=5, seconds=30):%Y/%m/%d %H:%M:%S}", OPTION)
+    ahead = world.option(OPTION)
+    assert set(gone(world, world.run(away()))) == {early}
+    assert world.run(away()).counts["gone"] == {"rows": 0, "seen before": 1}
+    assert world.option(OPTION) == ahead
+    world.advance(minutes=10)
+    delete(world, late)
+    world.advance(minutes=2)
+    assert set(gone(world, world.run(away()))) == {late}
+
+
 def test_losers_of_a_merge_name_the_record_that_stays(tabled: World) -> None:
     world = tabled
     first, second, third, alone = made(world, 4)

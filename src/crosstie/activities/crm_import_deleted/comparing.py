@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crosstie.activities.crm_import_deleted.reading import Reader, Span, drop_living
+from crosstie.activities.crm_import_deleted.reading import Reader, drop_living
 from crosstie.activities.receiving.asides import ID, Aside
 from crosstie.activities.remote import collected_object, find_remote_field
 from crosstie.crm import kind_of
@@ -42,7 +42,7 @@ def compare_keys(activity: CrmImportDeleted, context: Context) -> Done:
         )
     if gone:
         _tell_when(reader)
-    return reader.done(Span(start=None, end=connector.server_time()))
+    return reader.done()
 
 
 def _find_gone(context: Context, connector: Connector, remote: RemoteObject, shape: Shape) -> tuple[int, int]:

@@ -74,9 +74,10 @@ def import_deleted(activity: CrmImportDeleted, context: Context) -> Done:
                 hint="A transaction is open there. Run it again later.",
             )
         reader.load(found)
+        reader.leave_out_seen(span)
         if reach.road is DeletionRoad.FEED:
             reader.leave_out_living()
-    return reader.done(span)
+    return reader.done(span.window)
 
 
 def _dated(activity: CrmImportDeleted, context: Context, reach: DeletionReach) -> Span:
@@ -132,7 +133,8 @@ def _indexed(
     since = window.read_from
     if since is not None and window.start is not None:
         since = max(since, min(window.start, reach.earliest + _EDGE))
-    return Span(start=since, end=window.end - TICK, window=window, tail=tail)
+    ahead = window.start is not None and window.start > reach.covered  # then there is only the overlap, if that
+    return Span(start=since, end=reach.covered if ahead else window.end - TICK, window=window, tail=tail)
 
 
 def _end_of(option: str, name: str, reach: DeletionReach) -> Callable[[datetime | None, datetime], datetime]:
@@ -162,7 +164,10 @@ class Reader:
     remote: RemoteObject
     shape: Shape
     table: str = ""
+    loaded: int = 0
+    seen: int = 0
     living: int = 0
+    next_tail: str = ""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -195,6 +200,20 @@ class Reader:
             db, raw, self.context.private_name("once"), self.columns, key=self.key, stamp=self.columns[1].name
         )
 
+    def leave_out_seen(self, span: Span) -> None:
+        """Keeps what the next window's overlap will see again, and leaves out what the last window had."""
+        window, db = span.window, self.context.db
+        self.loaded = self.rows()
+        if window is None:
+            return
+        stamp = self.columns[1].name
+        self.next_tail = self.context.private_name("tail")
+        next_tail(db, self.table, self.next_tail, window, columns=self.columns, stamp=stamp)
+        if span.tail is not None:
+            find_late(self.context, self.table, span.tail, window, key=self.key, stamp=stamp)
+            names = [one.name for one in self.columns]
+            self.seen = without_tail(db, self.table, span.tail, window, key=self.key, columns=names)
+
     def leave_out_living(self) -> None:
         """Leaves out the records that the CRM has: they were undeleted, or the feed named them without reason."""
         if not self.rows():
@@ -212,34 +231,25 @@ class Reader:
             row = transaction.row(f"select count({what}) from crosstie.{self.table}")
         return int(row[0]) if row else 0
 
-    def done(self, span: Span) -> Done:
+    def done(self, window: windows.Window | None = None) -> Done:
         """What to publish: the records, the variables of an index, and the window's record in the same commit."""
-        context, window = self.context, span.window
+        context = self.context
         if not self.table:
             self.table = context.private_name()
             context.db.create_work(self.table, self.columns)
-        loaded, seen, tail = self.rows(), 0, ""
-        if window is not None:
-            stamp = self.columns[1].name
-            tail = context.private_name("tail")
-            next_tail(context.db, self.table, tail, window, columns=self.columns, stamp=stamp)
-            if span.tail is not None:
-                find_late(context, self.table, span.tail, window, key=self.key, stamp=stamp)
-                names = [one.name for one in self.columns]
-                seen = without_tail(context.db, self.table, span.tail, window, key=self.key, columns=names)
-        counts = {"rows": loaded - seen}
-        merged = self.rows(context.db.quote(self.columns[2].name))
-        for word, number in (("merged", merged), ("alive", self.living), ("seen before", seen)):
+        rows, merged = self.rows(), self.rows(context.db.quote(self.columns[2].name))
+        counts = {"rows": rows}
+        for word, number in (("merged", merged), ("alive", self.living), ("seen before", self.seen)):
             if number:
                 counts[word] = number
-        table = self.shape.work_table(self.table, loaded - seen)
+        tables = {OK: self.shape.work_table(self.table, rows)}
         if window is None:
-            return Done(tables={OK: table}, counts=counts)
+            return Done(tables=tables, counts=counts)
 
         def record(transaction: Transaction) -> None:
-            windows.record_read(transaction, window, rows=loaded, tail_table=tail)
+            windows.record_read(transaction, window, rows=self.loaded, tail_table=self.next_tail)
 
-        return Done(tables={OK: table}, counts=counts, vars=windows.variables(window), effect=record)
+        return Done(tables=tables, counts=counts, vars=windows.variables(window), effect=record)
 
 
 def drop_living(context: Context, connector: Connector, remote: RemoteObject, table: str, key: str) -> int:
