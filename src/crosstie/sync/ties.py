@@ -275,7 +275,7 @@ class Tying:
         transaction.execute(
             f"delete from crosstie.{name} where remote_id in (select g.c_1 from crosstie.{stage} g"
             f" join crosstie.{name} e on e.remote_id = g.c_1"
-            f" where {due})",
+            f" where {due} and (e.tombstone is null or e.tombstone < {tombstone}))",
             {"now": now},
         )
         transaction.execute(
