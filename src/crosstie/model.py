@@ -73,7 +73,8 @@ def find_column(columns: tuple[Column, ...], name: str) -> Column | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
     """Where a work table's rows come from: which account, org and object, which column is the remote id,
-    which the change stamp, and which columns carry which remote field unchanged (column name → field name)."""
+    which the change stamp, and which columns carry which remote field unchanged (column name → field name).
+    `gone`: the records were deleted on the CRM, at their stamp."""
 
     account: str
     org: str
@@ -81,6 +82,7 @@ class Lineage:
     remote_id: str
     stamp: str = ""
     fields: tuple[tuple[str, str], ...] = ()
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

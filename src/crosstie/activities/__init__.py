@@ -16,6 +16,7 @@ _PLACES = {
     "read_list": "lists.ReadList",
     "list_update": "lists.ListUpdate",
     "crm_import": "crm_import.CrmImport",
+    "crm_import_deleted": "crm_import_deleted.CrmImportDeleted",
     "crm_export": "crm_export.CrmExport",
     "crm_delete": "crm_delete.CrmDelete",
     "enrichment": "enrichment.Enrichment",

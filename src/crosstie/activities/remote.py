@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosstie.crm import kind_of
-from crosstie.errors import MappingError
+from crosstie.errors import ConfigError, MappingError
 from crosstie.model import Column, ColumnType, RemoteField, RemoteObject
 from crosstie.workflow.activity import Problem, Site
 from crosstie.workflow.yaml_source import suggest
@@ -29,6 +29,17 @@ def find_object(site: Site, account: str, name: str) -> tuple[RemoteObject | Non
             f"{suggest(name, collected)}{known} Collect it: crosstie collect {account} {name}",
         )
     return remote, None
+
+
+def collected_object(site: Site, account: str, name: str) -> RemoteObject:
+    """The collected object of an account, for a run. Raises ConfigError where it is not collected any more."""
+    found = site.remote_object(account, name)
+    if found is None:
+        raise ConfigError(
+            f"{name} is not a collected object of account {account}.",
+            hint=f"Collect it: crosstie collect {account} {name}",
+        )
+    return found
 
 
 def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:

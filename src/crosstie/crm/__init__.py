@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crosstie.crm.connector import Connector
+    from crosstie.model import RemoteObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class Kind:
     `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM. `page_rows` and
     `bulk_page_rows` are how many records of few fields one call brings, `bulk_calls` what a bulk read costs beside its
     pages: to say beforehand what a read will cost. `complete_id` is `module:function` of what makes a remote id as the
-    CRM answers it of one as people have it."""
+    CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of a described object
+    can be read."""
 
     label: str
     settings: str
@@ -31,6 +33,7 @@ class Kind:
     bulk_page_rows: int
     bulk_calls: int
     complete_id: str
+    tells_deletions: str
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
@@ -39,6 +42,10 @@ class Kind:
     def id_completer(self) -> Callable[[str], str | None]:
         """Completes a remote id; gives None for a text that is none."""
         return cast("Callable[[str], str | None]", _load(self.complete_id))
+
+    def keeps_deletions(self, remote: RemoteObject) -> bool:
+        """Whether the CRM tells for a while which records of an object were deleted."""
+        return bool(_load(self.tells_deletions)(remote))
 
     def expected_calls(self, rows: int, *, bulk: bool) -> int:
         """About how many API calls a read of so many records takes."""
@@ -66,6 +73,7 @@ CONNECTORS: dict[str, Kind] = {
         bulk_page_rows=50_000,
         bulk_calls=4,
         complete_id="crosstie.crm.salesforce.ids:complete_id",
+        tells_deletions="crosstie.crm.salesforce.deletions:tells_deletions",
     ),
 }
 

@@ -117,6 +117,25 @@ class Sent:
     failure: ConnectorError | None = None
 
 
+class DeletionRoad(StrEnum):
+    """Where deletions are read: the CRM's feed of them, which knows what was deleted for good too, or its bin of
+    deleted records."""
+
+    FEED = "feed"
+    RECYCLE_BIN = "recycle_bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionReach:
+    """Which deletions of an object can be had by a road: from `earliest` on, up to `covered`, after which there may be
+    more. `reason` is for the log."""
+
+    road: DeletionRoad
+    earliest: datetime
+    covered: datetime
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedRecords:
     """What was deleted between two instants. `batches` have the columns remote_id, deleted_at (ISO text, UTC) and
@@ -166,9 +185,21 @@ class Writer(Protocol):
         the empty text is no value."""
         ...
 
-    def deleted(self, object: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
-        """The records deleted from `start` to `end`, both included. Raises RequestError, saying from when it can be
-        had, where the CRM keeps them no longer."""
+    def deletion_reach(self, object: RemoteObject, road: DeletionRoad = DeletionRoad.FEED) -> DeletionReach:
+        """Which deletions can be had now: by the feed, where the object has one, else from the bin. Raises RequestError
+        where the CRM keeps none that can be read."""
+        ...
+
+    def deleted(
+        self,
+        object: RemoteObject,
+        start: datetime | None,
+        end: datetime,
+        road: DeletionRoad = DeletionRoad.FEED,
+    ) -> DeletedRecords:
+        """The records deleted from `start` to `end`, both included, by the same road as `deletion_reach`; `start` None
+        is as far back as they are kept. Raises RequestError, saying from when it can be had, where the CRM keeps them
+        no longer. The feed may name records that live."""
         ...
 
 

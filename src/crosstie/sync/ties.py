@@ -184,7 +184,8 @@ def _widened(transaction: Transaction, table: TieTable, agreement: Agreement) ->
 class Tying:
     """The ties that a merge writes. `remote_id` and `stamp` are inbound values over alias s; `takes_tied` says whether
     a row that is found in no other way is the one it was tied to; `buries` that the merge deletes rows, `appends` that
-    it looks for none. `changed_at` is the local column that tells when a row was changed."""
+    it looks for none. `changed_at` is the local column that tells when a row was changed. `gone`: the records were
+    deleted on the CRM; whatever is done with their rows, nothing leads from them to their rows any more."""
 
     table: TieTable
     target: Target
@@ -195,6 +196,7 @@ class Tying:
     buries: bool = False
     appends: bool = False
     changed_at: TargetColumn | None = None
+    gone: bool = False
 
     def carried(self, *, empty: bool) -> tuple[Carried, ...]:
         """What the merge stages for us: the same columns whether there are ties yet or not."""
@@ -259,9 +261,14 @@ class Tying:
         names = (self.remote_id.sql,)
         params = dict(self.remote_id.params)
         if empty:
-            concerned = "" if self.buries else "true"
-            carried = self.carried(empty=True)
-            return Companion(carried=carried, concerned=concerned, names=names, params=params)
+            concerned = "true" if self.gone or not self.buries else ""
+            return Companion(
+                carried=self.carried(empty=True),
+                concerned=concerned,
+                names=names,
+                absent_is_done=self.gone,
+                params=params,
+            )
         key = self.target.key[0]
         # The tie of a row that was deleted leads nowhere.
         tied = _key_of_text(self.target.dialect, key.column, "nullif(e.local_key, '')")
@@ -269,6 +276,8 @@ class Tying:
         passed = ""
         if self.stamp is not None:
             passed = f"coalesce({self.stamp.sql} <= e.tombstone, false)"
+            if self.gone:  # it was alive again after that
+                passed = f"coalesce(e.tombstone is null and {self.stamp.sql} < e.stamp, false)"
         return Companion(
             joins=f" left join crosstie.{self.table.name} e on e.remote_id = {self.remote_id.sql}",
             key=(tied,) if self.takes_tied else (),
@@ -279,6 +288,7 @@ class Tying:
             anothers=self._anothers,
             kept={one.column.name: one.kept for one in sides},
             refused=tuple((one.conflict, one.fault) for one in sides if one.on_conflict == "reject"),
+            absent_is_done=self.gone,
             params=params,
         )
 
@@ -293,26 +303,36 @@ class Tying:
         )
 
     def _concerned(self) -> str:
+        if self.gone:
+            later = f" or e.tombstone < {self.stamp.sql}" if self.stamp is not None else ""
+            return f"e.tombstone is null{later}"
         if self.buries:
             return ""
         return "true" if self.appends else self._differs()
 
     def bury(self, transaction: Transaction, stage: str, now: object) -> None:
-        """Marks the ties of the staged rows that were deleted with a tombstone: the stamp of their record, or `now`, an
-        instant as the database stores it, where it has none. No row has their key any more."""
-        due = f"g.fault is null and g.what = '{DELETED}'"
-        keys = f"select cast(g.k_1 as text) from crosstie.{stage} g where {due}"
-        forget_rows(transaction, self.target.table.name, keys)
+        """Marks the ties of the staged rows that were deleted, here or on the CRM, with a tombstone: the stamp of their
+        record, or `now`, an instant as the database stores it, where it has none. A later one stays. No row that was
+        deleted here has its key any more."""
+        deleted = f"g.fault is null and g.what = '{DELETED}'"
+        due = f"g.fault is null and g.what <> '{IGNORED}'" if self.gone else deleted
+        if self.buries:
+            keys = f"select cast(g.k_1 as text) from crosstie.{stage} g where {deleted}"
+            forget_rows(transaction, self.target.table.name, keys)
         name = self.table.name
-        transaction.execute(
-            f"delete from crosstie.{name} where remote_id in (select g.c_1 from crosstie.{stage} g where {due})"
-        )
         instant = "timestamptz" if transaction.dialect == "postgresql" else "text"
         stamp = f"cast(null as {instant})" if self.stamp is None else "g.c_2"
+        tombstone = f"coalesce({stamp}, cast(:now as {instant}))"
+        transaction.execute(
+            f"delete from crosstie.{name} where remote_id in (select g.c_1 from crosstie.{stage} g"
+            f" join crosstie.{name} e on e.remote_id = g.c_1"
+            f" where {due} and (e.tombstone is null or e.tombstone < {tombstone}))",
+            {"now": now},
+        )
         transaction.execute(
             f"insert into crosstie.{name} (remote_id, local_key, stamp, tombstone)"
-            f" select g.c_1, '', {stamp}, coalesce({stamp}, cast(:now as {instant}))"
-            f" from crosstie.{stage} g where {due}",
+            f" select g.c_1, '', {stamp}, {tombstone} from crosstie.{stage} g where {due}"
+            f" and not exists (select 1 from crosstie.{name} e where e.remote_id = g.c_1)",
             {"now": now},
         )
 

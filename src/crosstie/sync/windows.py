@@ -17,6 +17,9 @@ from crosstie.errors import BrakeError, ConfigError, DatabaseError
 
 OVERLAP = timedelta(minutes=15)
 GUARD = timedelta(seconds=60)
+DELETIONS = "deletions"
+"""The index field of windows in which deletions are read: no field of the object tells of them."""
+
 _OPTION_FORM = re.compile(r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
 _FIRST_YEAR = 1900  # no CRM is older; what reaches back before it is a slip
 
@@ -68,6 +71,11 @@ class Window:
         return since if self.read_from is None else max(since, self.read_from)
 
     @property
+    def subject(self) -> str:
+        """What is read, for people."""
+        return f"deleted {self.object}" if self.field == DELETIONS else self.object
+
+    @property
     def moves_option(self) -> bool:
         """Whether this is an automatic index, and not just the record of a full read."""
         return bool(self.field)
@@ -89,6 +97,15 @@ class Tail:
 def option_text(instant: datetime) -> str:
     """An instant as an option keeps it: yyyy/MM/dd hh:mm:ss, UTC, 24 hours."""
     return instant.astimezone(UTC).strftime("%Y/%m/%d %H:%M:%S")
+
+
+def variables(window: Window) -> dict[str, str]:
+    """What an import with automatic index tells the following activities of its window, under Campaign's names."""
+    return {
+        "crmOptionName": window.option,
+        "crmStartImport": option_text(window.start) if window.start else "",
+        "crmEndDate": option_text(window.end),
+    }
 
 
 def parse_option(name: str, text: str | None) -> datetime | None:
@@ -315,7 +332,7 @@ def confirm(transaction: Transaction, window: Window, now: datetime) -> bool:
         "value": option_text(window.end),
         "now": instant_text(now),
         "who": f"workflow {window.workflow}",
-        "label": f"Last import of {window.object} by {window.workflow}/{window.activity}",
+        "label": f"Last import of {window.subject} by {window.workflow}/{window.activity}",
     }
     if window.option_read is None:
         moved = transaction.execute(

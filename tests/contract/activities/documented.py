@@ -4,6 +4,8 @@ An example is the section “## Example” of a page. What stands in it is carri
 
 - a ```sql block: statements, which people ran on their database;
 - a table below “`OBJECT` in Salesforce:”: records of a sandbox, reached by the account `salesforce`;
+- a table below “`OBJECT` deleted in Salesforce:” or “`OBJECT` merged in Salesforce:”: records with such a value of its
+  first column are deleted, or merged into the record with the value of its second;
 - a block below a line that ends with “the file `NAME`:”: a file of the project;
 - a ```yaml block that begins with `workflow:`: it is applied and run, or only applied where the line above it says
   “is applied”;
@@ -28,7 +30,7 @@ from crosstie.db import open_database
 from crosstie.db.statements import quote_identifier
 from crosstie.model import ColumnType, WorkTable
 from crosstie.workflow import state
-from tests.sandboxes import Sandbox
+from tests.sandboxes import Client, Sandbox
 
 DOCS = Path(__file__).parents[3] / "docs" / "activities"
 ACCOUNT = "salesforce"
@@ -117,6 +119,8 @@ class Stage:
             self._workflow(block)
         elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce:$")):
             self._remote(name, *block.rows())
+        elif block.language == "table" and (name := block.names(r"`(\w+)` (?:deleted|merged) in Salesforce:$")):
+            self._take_away(name, *block.rows())
         elif block.language == "table" and (name := block.names(r"`([\w-]+\.[\w-]+)` put out:$")):
             self._compare(block, *self._work_table(*name.split(".")))
         elif block.language == "table" and (name := block.names(r"`(\w+)` holds:$")):
@@ -161,6 +165,22 @@ class Stage:
         list(self.app.schemas.collect(ACCOUNT, [name]))
         sandbox.insert(name, [dict(zip(header, line, strict=True)) for line in lines])
         sandbox.advance(timedelta(minutes=5))  # past the guard of an automatic index
+
+    def _take_away(self, name: str, header: list[str], lines: list[list[str]]) -> None:
+        sandbox = self.sandbox()
+        client = Client(sandbox)
+
+        def record(value: str) -> str:
+            (found,) = client.all(f"SELECT Id FROM {name} WHERE {header[0]} = '{value}'")
+            return str(found["Id"])
+
+        for value, *into in lines:
+            if into:
+                sandbox.control("merge", object=name, master=record(into[0]), losers=[record(value)])
+            else:
+                sandbox.control("delete", object=name, ids=[record(value)])
+        client.close()
+        sandbox.advance(timedelta(minutes=5))
 
     def _work_table(self, activity: str, transition: str) -> tuple[str, dict[str, ColumnType]]:
         with self.app.db.reading() as transaction:

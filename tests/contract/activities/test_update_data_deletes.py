@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from crosstie.activities.update_data import UpdateData
-from tests.contract.activities.world import INTEGER, NOW, TEXT, Ended, World, columns
+from crosstie.model import WorkTable
+from tests.contract.activities.world import INSTANT, INTEGER, LINEAGE, NOW, TEXT, Ended, World, columns
 
 
 def delete(**keys: Any) -> UpdateData:
@@ -127,3 +129,65 @@ def test_a_delete_writes_no_values() -> None:
 def test_a_delete_needs_to_know_the_row(recipients: World) -> None:
     (found,) = recipients.problems(delete(identify=None), recipients.contacts())
     assert "“identify” is missing" in found.message
+
+
+def deleted(world: World, *rows: tuple[str, int]) -> WorkTable:
+    """Records that were deleted on the CRM: id, and the day of November 2026."""
+    made_of = columns(Id=TEXT, deletedAt=INSTANT)
+    lineage = replace(LINEAGE, stamp="deletedAt", fields=(), gone=True)
+    at = [(one, NOW.replace(day=day)) for one, day in rows]
+    return world.population(made_of, at, key=("Id",), lineage=lineage)
+
+
+def tombstones(world: World) -> dict[str, int]:
+    found = world.rows("select remote_id, tombstone from crosstie.tie_1 where tombstone is not null")
+    return {one: datetime.fromisoformat(str(at)).day for one, at in found}
+
+
+def test_a_record_deleted_on_the_crm_that_has_no_row_is_no_reject_and_stays_away(recipients: World) -> None:
+    world = recipients
+    ended = world.run(delete(), deleted(world, ("1", 5)))
+    assert ended.counts == {"deleted": 0, "rejected": 0}
+    assert tombstones(world) == {"1": 5}
+    world.run(write(), world.contacts(("1", "a@x", "", "4")))
+    assert ids(world) == []
+    world.run(write(), world.contacts(("1", "a@x", "", "6")))
+    assert ids(world) == ["1"]
+
+
+@pytest.mark.parametrize("ties", [None, False])
+@pytest.mark.parametrize("operation", ["delete", "update"])
+def test_what_is_not_here_is_no_reject_whatever_is_done(recipients: World, operation: str, ties: bool | None) -> None:
+    world = recipients
+    keys = {} if operation == "delete" else {"set": {"email": "null"}}
+    one = UpdateData.model_validate(
+        {"type": "update_data", "into": "recipient", "identify": {"Id": "crm_id"}, "operation": operation, **keys}
+        | {"ties": ties}
+    )
+    assert world.run(one, deleted(world, ("1", 5))).counts["rejected"] == 0
+    assert world.rows("select count(*) from recipient") == [(0,)]
+
+
+def test_a_deletion_of_before_the_record_was_seen_alive_does_nothing(recipients: World) -> None:
+    world = recipients
+    world.run(write(), world.contacts(("1", "a@x", "", "6"), ("2", "b@x", "", "6"), ("3", "c@x", "", "6")))
+    world.run(delete(), deleted(world, ("3", 8)))
+    ended = world.run(delete(), deleted(world, ("1", 5), ("2", 6), ("3", 7)))
+    assert ended.counts == {"deleted": 1, "rejected": 0, "ignored": 1}
+    assert ids(world) == ["1"]
+    assert tombstones(world) == {"2": 6, "3": 8}
+
+
+def test_a_marked_row_is_tied_to_nothing_and_an_other_tie_of_it_stays(recipients: World) -> None:
+    world = recipients
+    world.run(write(), world.contacts(("1", "a@x", "", "2")))
+    elsewhere = replace(world.contacts(("9", "a@x", "")), lineage=replace(LINEAGE, account="other"))
+    world.run(write(identify={"Email": "email"}, set={"email": "Email"}), elsewhere)
+    mark = write(operation="update", set={"email": "'gone'"})
+    assert world.run(mark, deleted(world, ("1", 5))).counts["updated"] == 1
+    assert world.rows("select remote_id, local_key, tombstone is null from crosstie.tie_1") == [("1", "", False)]
+    assert [row[:2] for row in world.rows("select remote_id, local_key from crosstie.tie_2")] == [("9", "1")]
+    again = world.run(mark, deleted(world, ("1", 5)))
+    assert (again.counts["updated"], again.counts["rejected"]) == (0, 0)
+    assert world.run(delete(), deleted(world, ("1", 4))).counts["deleted"] == 1
+    assert tombstones(world) == {"1": 5}

@@ -109,6 +109,19 @@ class DescribedSite:
         return Path()
 
 
+@dataclass(frozen=True, slots=True)
+class TableSite(DescribedSite):
+    """Also shows the tables of a database."""
+
+    db: Database
+
+    def table(self, name: str) -> Table | None:
+        return self.db.reflect(name)
+
+    def tables(self) -> tuple[str, ...]:
+        return self.db.tables()
+
+
 @dataclass
 class HandClock:
     """The machine's clock, which goes with the sandbox's."""

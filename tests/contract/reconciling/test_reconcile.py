@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,11 @@ import pytest
 
 from crosstie.app.reconciling import Cost, Reconciler, Reconciliation, Watch
 from crosstie.app.reconciling.subject import find_subject
-from crosstie.db.database import Database
 from crosstie.errors import BrakeError, ConfigError
-from crosstie.model import Table
 from crosstie.sync.comparison import REMOTE_COLUMNS, Imported, Verdict, comparing, is_comparisons, sweep
 from crosstie.workflow.definition import Definition, read_definition
 from crosstie.workflow.runner import RunReport, Surroundings
-from tests.contract.imports.world import CATALOGUE, DescribedSite, World, flow, indexed, open_connector
+from tests.contract.imports.world import CATALOGUE, TableSite, World, flow, indexed, open_connector
 from tests.contract.reconciling.conftest import CONTACTS
 
 FIELDS: list[object] = ["LastName", "Title", "Birthdate", "AssistantName"]
@@ -33,19 +31,6 @@ WRITE = {
 }
 PLAIN_TABLE = "(id integer primary key, crm_id varchar(18), last_name text, title text, born date)"
 OTHER_ORG = "00D000000000001AAA"
-
-
-@dataclass(frozen=True, slots=True)
-class TableSite(DescribedSite):
-    """Also shows the tables of a database."""
-
-    db: Database
-
-    def table(self, name: str) -> Table | None:
-        return self.db.reflect(name)
-
-    def tables(self) -> tuple[str, ...]:
-        return self.db.tables()
 
 
 def definition(more: Mapping[str, object] | None = None, **read: object) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from crosstie.activities.crm_import.turns import wait_for_turn
+from crosstie.activities.receiving.turns import wait_for_turn
 from crosstie.db.database import Database, Transaction
 from crosstie.errors import BrakeError, TaskError
 from crosstie.sync import windows

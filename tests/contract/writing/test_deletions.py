@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
-from crosstie.crm.writing import DeletedRecords
+from crosstie.crm.writing import DeletedRecords, DeletionRoad
 from crosstie.errors import RequestError
 from crosstie.sandbox.http import Request, Response
 from tests.contract.positions import POSITIONS
@@ -112,6 +112,25 @@ def test_an_open_transaction_holds_back_what_is_covered(
     sandbox.advance(10 * MINUTE)
     found = connector.deleted(contact, found.covered, sandbox.now())
     assert [row[0] for row in rows(found)] == [made]
+
+
+def test_the_reach_is_what_the_org_answers(
+    connector: SalesforceConnector, sandbox: Sandbox, whole_minute: datetime
+) -> None:
+    contact = connector.describe("Contact")
+    reach = connector.deletion_reach(contact)
+    assert (reach.road, reach.earliest, reach.covered) == (DeletionRoad.FEED, whole_minute - 15 * DAY, whole_minute)
+    (made,) = sandbox.insert("Contact", [{"LastName": "Late"}])
+    sandbox.advance(3 * MINUTE)
+    sandbox.control("delete", ids=[made], late=600, holds_back=True)
+    sandbox.advance(5 * MINUTE)
+    reach = connector.deletion_reach(contact)
+    assert (reach.earliest, reach.covered) == (whole_minute + 8 * MINUTE - 15 * DAY, whole_minute + 3 * MINUTE)
+    sandbox.advance(20 * MINUTE)
+    found = connector.deleted(contact, None, sandbox.now())
+    assert made in [row[0] for row in rows(found)]
+    bin_reach = connector.deletion_reach(contact, DeletionRoad.RECYCLE_BIN)
+    assert (bin_reach.road, bin_reach.covered) == (DeletionRoad.RECYCLE_BIN, sandbox.now() - 15 * MINUTE)
 
 
 def test_what_is_no_longer_kept_is_refused_with_what_can_still_be_had(

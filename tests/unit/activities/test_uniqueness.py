@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosstie.activities.crm_import.pipeline import Uniqueness
+from crosstie.activities.receiving.pipeline import Uniqueness
 
 IDS = st.lists(st.lists(st.text("0Aa", min_size=1, max_size=3), max_size=6), max_size=6)
 

@@ -147,7 +147,7 @@ class CrmImport(Activity):
         """Opens or takes up the window, reads, and leaves what was read under a private name. Waits while an earlier
         run of the same workflow has the window open."""
         from crosstie.activities.crm_import.reading import import_records
-        from crosstie.activities.crm_import.turns import wait_for_turn
+        from crosstie.activities.receiving.turns import wait_for_turn
 
         try:
             return import_records(self, context)

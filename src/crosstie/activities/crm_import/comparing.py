@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from crosstie.activities.crm_import import CrmImport
-from crosstie.activities.crm_import.converting import RowConverter
-from crosstie.activities.crm_import.finishing import without_repeats
-from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
+from crosstie.activities.receiving.converting import RowConverter
+from crosstie.activities.receiving.finishing import without_repeats
+from crosstie.activities.receiving.pipeline import Pipeline, Uniqueness
 from crosstie.crm.connector import Condition, Connector, RemoteQuery, Road
 from crosstie.db.database import Database
 from crosstie.errors import MappingError, RequestError, ScriptError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from crosstie.activities.crm_import.asides import ID, Aside, blocks, by_ids, strings
+from crosstie.activities.receiving.asides import ID, Aside, blocks, by_ids, strings
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Connector, IdsRoad, RemoteQuery, Road
 from crosstie.db.database import Transaction, instant_text

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from crosstie.activities.crm_import import LEAVERS, LOCAL_KEY
-from crosstie.activities.crm_import.asides import ID, Aside, by_ids
+from crosstie.activities.receiving.asides import ID, Aside, by_ids
 from crosstie.crm.connector import Connector
 from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError

@@ -10,23 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from crosstie.activities.crm_import import LEAVERS
-from crosstie.activities.crm_import.converting import REJECT_SYMBOL
-from crosstie.activities.crm_import.finishing import (
-    Landing,
-    find_late,
-    without_repeats,
-    without_tail,
-)
 from crosstie.activities.crm_import.joining import Inbound
 from crosstie.activities.crm_import.leaving import Leavers
-from crosstie.activities.crm_import.pipeline import Pipeline, Uniqueness
-from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan, tell
+from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan
+from crosstie.activities.receiving.converting import REJECT_SYMBOL
+from crosstie.activities.receiving.finishing import find_late, next_tail, without_repeats, without_tail
+from crosstie.activities.receiving.pipeline import Pipeline, Uniqueness
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.db.database import Load, Transaction
 from crosstie.errors import ProtocolError
@@ -43,7 +38,6 @@ def import_records(activity: CrmImport, context: Context) -> Done:
     connector = context.connector(activity.account)
     remote = described(activity, context, connector)
     plan = make_plan(activity, context, connector, remote)
-    tell(context, plan)
     reader = _Reader(activity, context, connector, plan)
     reader.read()
     if reader.landing.rows or reader.landing.rejected:
@@ -51,6 +45,20 @@ def import_records(activity: CrmImport, context: Context) -> Done:
         check_fields(activity, now)
         check_linked_fields(activity, context, connector, now)
     return reader.done()
+
+
+@dataclass(slots=True)
+class Landing:
+    """What an import has in hand: the table to publish and its counts."""
+
+    table: str = ""
+    rows: int = 0
+    loaded: int = 0
+    rejected: int = 0
+    seen_before: int = 0
+    dismissed: int = 0
+    without_record: int = 0
+    tail_table: str = ""
 
 
 class _Reader:
@@ -168,7 +176,8 @@ class _Reader:
             if repeats and once:
                 self._refuse_doubled(raw, "")
         if plan.window.moves_option:
-            landing.tail_table = self._next_tail(landing.table, names)
+            landing.tail_table = self.context.private_name("tail")
+            next_tail(db, landing.table, landing.tail_table, plan.window, columns=self.raw_columns, stamp=plan.stamp)
             if plan.tail is not None:
                 find_late(self.context, landing.table, plan.tail, plan.window, key=plan.key, stamp=plan.stamp)
                 landing.seen_before = without_tail(
@@ -241,21 +250,6 @@ class _Reader:
             return ()
         return [one.remote_id for one in self._rejects() if one.record in records.get(one.remote_id, ())]
 
-    def _next_tail(self, table: str, names: Sequence[str]) -> str:
-        """The rows of this read that the next window's overlap will see again, as a table of their own."""
-        db, window = self.context.db, self.plan.window
-        name = self.context.private_name("tail")
-        # It outlives the run: emptied by a crash of the server, it would show every row of the overlap as late.
-        db.create_work(name, self.raw_columns, durable=True)
-        listed = ", ".join(db.quote(one) for one in names)
-        with db.transaction("tail of the window") as transaction:
-            transaction.execute(
-                f"insert into crosstie.{name} ({listed}) select {listed} from crosstie.{table}"
-                f" where {db.quote(self.plan.stamp)} >= :since",
-                {"since": window.tail_since},
-            )
-        return name
-
     def done(self) -> Done:
         """What to publish: the population, the rejects, the variables, and the window's record in the same commit."""
         landing, plan = self.landing, self.plan
@@ -309,13 +303,7 @@ class _Reader:
 
     def _vars(self) -> dict[str, Scalar]:
         window = self.plan.window
-        if not window.moves_option:
-            return {}
-        return {
-            "crmOptionName": window.option,
-            "crmStartImport": windows.option_text(window.start) if window.start else "",
-            "crmEndDate": windows.option_text(window.end),
-        }
+        return {**windows.variables(window)} if window.moves_option else {}
 
     def _record(self, transaction: Transaction) -> None:
         windows.record_read(transaction, self.plan.window, rows=self.landing.loaded, tail_table=self.landing.tail_table)

@@ -14,6 +14,7 @@ from crosstie.db.expressions import Binding, Scope
 from crosstie.db.expressions.values import storage
 from crosstie.db.merge import (
     Assignment,
+    Companion,
     Fragment,
     Merge,
     Merged,
@@ -69,6 +70,8 @@ class Writing:
             elif merged.deleted and len(merge.plan.target.key) == 1:
                 keys = f"select cast(g.k_1 as text) from crosstie.{merge.stage} g where g.fault is null"
                 forget_rows(transaction, merge.plan.target.table.name, keys)
+        elif self.tying is not None and self.tying.gone:
+            self.tying.bury(transaction, merge.stage, self.now)
         elif self.tying is not None:
             if not empty:
                 self.conflicts = self.tying.conflicts(transaction, merge)
@@ -148,6 +151,8 @@ class Update:
             first_by=tuple(writer.ordering(line, scope, "s") for line in self.definition.order),
         )
         tying = self._tying(plan)
+        if context.input.lineage is not None and context.input.lineage.gone:
+            plan = replace(plan, companion=Companion(absent_is_done=True))
         if tying is not None:
             plan = replace(plan, companion=tying.companion(empty=True))
         return Writing(
@@ -212,10 +217,11 @@ class Update:
             exchanges=exchanges,
             remote_id=_column_fragment(remote),
             stamp=_column_fragment(stamp) if stamp is not None and stamp.type is ColumnType.INSTANT else None,
-            takes_tied=operation in ("insert or update", "delete"),
+            takes_tied=operation in ("insert or update", "delete") or lineage.gone,
             buries=operation == "delete",
             appends=not plan.resolution.key,
             changed_at=self._column(plan.target, changed_at) if changed_at is not None else None,
+            gone=lineage.gone,
         )
 
     def _exchanges(self, plan: MergePlan) -> Iterator[Exchange]:

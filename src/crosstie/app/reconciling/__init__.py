@@ -332,8 +332,9 @@ class Reconciler:
             return transaction.rows(
                 "select distinct workflow, activity from crosstie.import_window where account = :account"
                 " and object = :object and status = 'confirmed' and not (workflow = :workflow and activity = :activity)"
-                " order by 1, 2",
+                " and field <> :deletions order by 1, 2",
                 {
+                    "deletions": windows.DELETIONS,
                     "account": window.account,
                     "object": window.object,
                     "workflow": window.workflow,

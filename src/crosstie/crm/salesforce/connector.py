@@ -33,7 +33,7 @@ from crosstie.crm.salesforce.retrieve import RETRIEVE, RetrieveReader, is_retrie
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.crm.salesforce.writer import SalesforceWriter
-from crosstie.crm.writing import DeletedRecords, Packing, Pauses, RemoteWrite, Sent
+from crosstie.crm.writing import DeletedRecords, DeletionReach, DeletionRoad, Packing, Pauses, RemoteWrite, Sent
 from crosstie.errors import ConnectorError, MappingError, ProtocolError, RequestError
 from crosstie.model import RemoteObject
 
@@ -356,9 +356,19 @@ class SalesforceConnector:
         """See `Writer`."""
         return self._writer.comparer(write)
 
-    def deleted(self, object: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
+    def deletion_reach(self, object: RemoteObject, road: DeletionRoad = DeletionRoad.FEED) -> DeletionReach:
+        """Which deletions can be had now; see `Deletions.reach`."""
+        return self._writer.deletions.reach(object, road)
+
+    def deleted(
+        self,
+        object: RemoteObject,
+        start: datetime | None,
+        end: datetime,
+        road: DeletionRoad = DeletionRoad.FEED,
+    ) -> DeletedRecords:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
-        return self._writer.deleted(object, start, end)
+        return self._writer.deletions.deleted(object, start, end, road)
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         """All rows of a query, one partition after the other."""

@@ -25,7 +25,7 @@ from crosstie.crm.salesforce.replication import (
     minute,
 )
 from crosstie.crm.salesforce.session import Session
-from crosstie.crm.writing import REMOTE_ID, DeletedRecords
+from crosstie.crm.writing import REMOTE_ID, DeletedRecords, DeletionReach, DeletionRoad
 from crosstie.errors import ProtocolError, RequestError
 from crosstie.model import FieldType, IndexRange, RemoteObject
 
@@ -39,6 +39,7 @@ BIN_GUARD = timedelta(minutes=15)
 """How long a commit may take to become visible: the recycle bin does not tell of open transactions as the feed does."""
 
 _MERGED = "MasterRecordId"
+_STAMP = "SystemModstamp"
 _MERGEABLE = frozenset({"account", "contact", "lead", "case"})
 _TOO_MANY = "EXCEEDED_ID_LIMIT"
 
@@ -63,14 +64,39 @@ class Deletions:
         self._read = read
         self._now = now
 
-    def deleted(self, remote: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
-        """The records deleted from `start` to `end`, both included."""
-        if end < start:
+    def reach(self, remote: RemoteObject, road: DeletionRoad) -> DeletionReach:
+        """Which deletions can be had now. One call where the feed answers."""
+        if road is DeletionRoad.FEED and remote.tracks_deletions:
+            earliest, covered = self._bounds(remote)
+            return DeletionReach(road=road, earliest=earliest, covered=covered, reason="the deletion feed")
+        if not keeps_deleted(remote):
+            raise self._kept_nowhere(remote)
+        now = self._now()
+        why = "asked for" if remote.tracks_deletions else f"{remote.name} has no deletion feed"
+        return DeletionReach(
+            road=DeletionRoad.RECYCLE_BIN,
+            earliest=now - RETENTION,
+            covered=now - BIN_GUARD,
+            reason=f"the recycle bin: {why}; what was deleted for good is not in it",
+        )
+
+    def deleted(
+        self, remote: RemoteObject, start: datetime | None, end: datetime, road: DeletionRoad
+    ) -> DeletedRecords:
+        """The records deleted from `start` to `end`, both included; None is as far back as they are kept."""
+        if start is not None and end < start:
             raise RequestError(
                 f"Deletions of {remote.name} from {_shown(start)} to {_shown(end)}: the end comes first."
             )
-        start, end = start.astimezone(UTC), end.astimezone(UTC)
-        return self._from_feed(remote, start, end) if remote.tracks_deletions else self._from_bin(remote, start, end)
+        end = end.astimezone(UTC)
+        by_feed = road is DeletionRoad.FEED and remote.tracks_deletions
+        if start is None:
+            # A little later than what is kept: that moves on while it is asked for.
+            start = _whole_minute_after(self._earliest(remote)) + SPAN if by_feed else self._now() - RETENTION + SPAN
+            if end < start:
+                return DeletedRecords(batches=iter(()), covered=end)
+        start = start.astimezone(UTC)
+        return self._from_feed(remote, start, end) if by_feed else self._from_bin(remote, start, end)
 
     def gone(self, remote: RemoteObject, ids: Iterable[str]) -> set[str]:
         """Those of the ids that the feed knows as deleted; none where an object has no feed."""
@@ -113,6 +139,14 @@ class Deletions:
             early, covered = self._feed(remote, start, seam)
             late, until = self._feed(remote, min(middle, end - SPAN), end)
             return [*early, *(_behind(batch, seam) for batch in late)], until if covered >= seam else covered
+        if error.code == _TOO_MANY:
+            raise RequestError(
+                f"More {remote.name} records were deleted from {_shown(start)} to {_shown(end)} than the deletion feed "
+                "can tell of.",
+                hint="What lies in the recycle bin can be read from there; a comparison of keys finds all of it.",
+                code=error.code,
+                request_id=error.request_id,
+            ) from error
         if error.code != BAD_DATE:
             raise error
         covered_before = covered_of_error(error)
@@ -123,6 +157,31 @@ class Deletions:
         if last - start < SPAN:
             return [], covered_before
         return self._feed(remote, start, last)[0], covered_before
+
+    def _bounds(self, remote: RemoteObject) -> tuple[datetime, datetime]:
+        """From when deletions can be had and up to when they are all there, by a call for the last two minutes; by two
+        where the clock that we know was that of an answer of long ago."""
+        now = minute(self._now())
+        found = self._bounds_at(remote, now)
+        if minute(self._now()) - now > SPAN:
+            found = self._bounds_at(remote, minute(self._now()))
+        return found
+
+    def _bounds_at(self, remote: RemoteObject, now: datetime) -> tuple[datetime, datetime]:
+        try:
+            answer = self._session.get(
+                f"sobjects/{remote.name}/deleted/?{between(now - SPAN, now)}", f"deletions of {remote.name}"
+            )
+        except RequestError as error:
+            if error.code != BAD_DATE:
+                raise
+            covered = covered_of_error(error)
+            # Without it the log was purged within these minutes.
+            return (now, now) if covered is None else (self._earliest(remote), covered)
+        feed: _Feed = answer.decoded(_Feed, "is not a list of deletions")
+        if not feed.earliest_date_available:
+            return now - RETENTION, covered_of(answer)
+        return instant_of(feed.earliest_date_available, "earliestDateAvailable", answer), covered_of(answer)
 
     def _earliest(self, remote: RemoteObject) -> datetime:
         """From when deletions can be had, by a call that asks for two minutes of them, an hour ago: no transaction is
@@ -138,6 +197,8 @@ class Deletions:
                 raise
             return now  # the log was purged within the hour
         feed: _Feed = answer.decoded(_Feed, "is not a list of deletions")
+        if not feed.earliest_date_available:
+            return now - RETENTION
         return instant_of(feed.earliest_date_available, "earliestDateAvailable", answer)
 
     def _refuse_too_early(self, remote: RemoteObject, start: datetime, earliest: datetime) -> None:
@@ -151,32 +212,55 @@ class Deletions:
             )
 
     def _from_bin(self, remote: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
-        stamp = remote.field("SystemModstamp")
-        if remote.field("IsDeleted") is None or stamp is None or stamp.type is not FieldType.DATETIME:
-            raise RequestError(
-                f"Salesforce keeps no deletions of {remote.name}: the object has no deletion feed, and no recycle bin "
-                "that can be read.",
-                hint="Compare key sets instead: read the ids of all records and look for those that are missing.",
-            )
+        if not keeps_deleted(remote):
+            raise self._kept_nowhere(remote)
         now = self._now()
         self._refuse_too_early(remote, start, now - RETENTION)
-        window = IndexRange(field=stamp.name, start=start, end=end + timedelta(seconds=1))
-        batches = self._read(_in_bin(remote, (remote.key, stamp.name), window))
-        found = (_binned(batch, start, end) for batch in batches)
+        window = IndexRange(field=_STAMP, start=start, end=end + timedelta(seconds=1))
+        merged = self._merges(remote, start)
+        batches = self._read(_in_bin(remote, (remote.key, _STAMP), window))
+        found = (_binned(batch, start, end, merged) for batch in batches)
         return DeletedRecords(batches=(one for one in found if one.num_rows), covered=min(end, now - BIN_GUARD))
 
+    def _kept_nowhere(self, remote: RemoteObject) -> RequestError:
+        return RequestError(
+            f"Salesforce keeps no deletions of {remote.name}: the object has no deletion feed, and no recycle bin that "
+            "can be read.",
+            hint="Compare key sets instead: read the ids of all records and look for those that are missing.",
+        )
+
     def _merges(self, remote: RemoteObject, start: datetime) -> dict[str, str]:
-        """The losers of merges since `start`, each with the survivor."""
+        """The losers of merges since `start`, each with the survivor, also where that one lost to another since."""
         if remote.name.lower() not in _MERGEABLE or remote.field(_MERGED) is None or remote.field("IsDeleted") is None:
             return {}
         window = None
-        if remote.field("SystemModstamp") is not None:
-            window = IndexRange(field="SystemModstamp", start=start, end=self._now() + timedelta(days=1))
+        if remote.field(_STAMP) is not None:
+            window = IndexRange(field=_STAMP, start=start, end=self._now() + timedelta(days=1))
         merged: dict[str, str] = {}
         lost = Comparison(field=_MERGED, operator=Operator.NOT_EMPTY)
         for batch in self._read(_in_bin(remote, (remote.key, _MERGED), window, lost)):
             merged.update(zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True))
-        return merged
+        return {loser: _survivor(loser, merged) for loser in merged}
+
+
+def keeps_deleted(remote: RemoteObject) -> bool:
+    """Whether deleted records of an object lie in a recycle bin that can be read."""
+    stamp = remote.field(_STAMP)
+    return remote.field("IsDeleted") is not None and stamp is not None and stamp.type is FieldType.DATETIME
+
+
+def tells_deletions(remote: RemoteObject) -> bool:
+    """Whether deletions of an object can be had at all."""
+    return remote.tracks_deletions or keeps_deleted(remote)
+
+
+def _survivor(loser: str, merged: dict[str, str]) -> str:
+    """Follows merges of survivors; a circle, which no CRM should answer with, ends where it closes."""
+    seen, here = {loser}, merged[loser]
+    while here in merged and here not in seen:
+        seen.add(here)
+        here = merged[here]
+    return here
 
 
 def _in_bin(remote: RemoteObject, fields: tuple[str, ...], window: IndexRange | None, *more: Comparison) -> RemoteQuery:
@@ -237,14 +321,14 @@ def _within(batch: pa.RecordBatch, start: datetime, end: datetime, merged: dict[
     return pa.RecordBatch.from_arrays(columns, schema=_schema())
 
 
-def _binned(batch: pa.RecordBatch, start: datetime, end: datetime) -> pa.RecordBatch:
+def _binned(batch: pa.RecordBatch, start: datetime, end: datetime, merged: dict[str, str]) -> pa.RecordBatch:
     import pyarrow as pa
 
     from crosstie.crm.salesforce.literals import wire_instant
 
     stamps = [_text(wire_instant(one)) for one in batch.column(1).to_pylist()]
     columns = [batch.column(0), pa.array(stamps, pa.string()), pa.nulls(batch.num_rows, pa.string())]
-    return _within(pa.RecordBatch.from_arrays(columns, schema=_schema()), start, end, {})
+    return _within(pa.RecordBatch.from_arrays(columns, schema=_schema()), start, end, merged)
 
 
 def _text(instant: datetime) -> str:

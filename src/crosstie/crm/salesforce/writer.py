@@ -18,9 +18,8 @@ from crosstie.crm.salesforce.packing import Lanes, packing
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.shipment import Shipment
 from crosstie.crm.salesforce.targets import targets
-from crosstie.crm.writing import DeletedRecords, Effect, Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
+from crosstie.crm.writing import Effect, Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
 from crosstie.errors import ConnectorError
-from crosstie.model import RemoteObject
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +32,7 @@ It tells `find` apart from a shipment whose job was never made."""
 
 
 class SalesforceWriter:
-    """Writes to one Salesforce org. Thread-safe."""
+    """Writes to one Salesforce org, and knows what was deleted there. Thread-safe."""
 
     def __init__(
         self,
@@ -48,8 +47,8 @@ class SalesforceWriter:
         self._lanes = lanes
         self._collections = CollectionWriter(session, prefixes)
         self._ingest = IngestWriter(session, patience, prefixes)
-        self._deletions = Deletions(session, read, now)
-        self._lookup = Lookup(read, self._deletions)
+        self.deletions = Deletions(session, read, now)
+        self._lookup = Lookup(read, self.deletions)
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """See `packing.packing`."""
@@ -100,10 +99,6 @@ class SalesforceWriter:
         fields = targets(write)
         return lambda place, mine, theirs: equal(fields[place], mine, theirs)
 
-    def deleted(self, remote: RemoteObject, start: datetime, end: datetime) -> DeletedRecords:
-        """See `Deletions.deleted`."""
-        return self._deletions.deleted(remote, start, end)
-
     def _road(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> WriteRoad:
         return self.packing(write, sum(batch.num_rows for batch in rows)).road
 
@@ -113,7 +108,7 @@ class SalesforceWriter:
         if answers.unproved:
             ids = {place: str(shipment.remote_ids[place]) for place in answers.unproved}
             try:
-                gone = self._deletions.gone(shipment.write.object, ids.values())
+                gone = self.deletions.gone(shipment.write.object, ids.values())
             except ConnectorError as error:
                 log.info("Whether %d records are deleted already was not found out: %s", len(ids), error.message)
                 gone = set()

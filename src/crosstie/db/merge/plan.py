@@ -102,7 +102,8 @@ class Companion:
     stages a row although nothing in the target changes, the condition under which a row is passed over, what must be
     unique among the rows, and, given the SQL of the target's key, the condition (over s and the joins) under which that
     row of the target belongs to another record and is not taken. `kept` gives, by column, the condition (over s, t and
-    the joins) under which the target's row keeps its own value; `refused` those under which a row is refused."""
+    the joins) under which the target's row keeps its own value; `refused` those under which a row is refused.
+    `absent_is_done`: a row that is to be updated or deleted and is not there is none to refuse."""
 
     joins: str = ""
     key: tuple[str, ...] = ()
@@ -113,6 +114,7 @@ class Companion:
     anothers: Callable[[str], str] | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[tuple[str, Fault], ...] = ()
+    absent_is_done: bool = False
     params: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -207,7 +207,8 @@ class Staging:
             if one in self.plan.compared
         )
         known = f"when {differs or 'false'} then '{UPDATED}' else '{UNCHANGED}'"
-        return f"case {passed}when q.fresh then '{INSERTED}' {known} end"
+        left_alone = self.plan.companion.absent_is_done and self.plan.operation == "update"
+        return f"case {passed}when q.fresh then '{UNCHANGED if left_alone else INSERTED}' {known} end"
 
     def _keys(self, names: Names) -> list[str]:
         """The target's key: the row's own, or for a new row what it is given or takes."""
@@ -250,7 +251,7 @@ class Staging:
             )
         if plan.resolution.key and plan.operation == "insert":
             yield "not q.fresh", Fault(code=KEY_EXISTS, message=f"{name} has this row already")
-        if plan.operation in ("update", "delete"):
+        if plan.operation in ("update", "delete") and not plan.companion.absent_is_done:
             yield "q.fresh", Fault(code=KEY_MISSING, message=f"{name} has no such row")
         if plan.resolution.key:
             yield from ((f"q.refused_{place}", fault) for place, (_, fault) in enumerate(plan.companion.refused, 1))

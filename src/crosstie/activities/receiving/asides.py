@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from crosstie.activities.crm_import.converting import RowConverter
-from crosstie.activities.crm_import.pipeline import Pipeline
+from crosstie.activities.receiving.converting import RowConverter
+from crosstie.activities.receiving.pipeline import Pipeline
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.errors import ProtocolError
 from crosstie.model import Column, ColumnType, RemoteField

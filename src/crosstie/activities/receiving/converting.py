@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from crosstie.activities.remote import find_remote_field, reject_columns
 from crosstie.db.database import Dialect
 from crosstie.db.values import SIGNIFICANT_DIGITS, inexact
-from crosstie.model import Column, ColumnType, RemoteObject
+from crosstie.model import Column, ColumnType
 from crosstie.schema.conversions.converter import Converted, Converter
-from crosstie.workflow.activity import Shape, Site
-
-if TYPE_CHECKING:
-    from crosstie.activities.crm_import import CrmImport
 
 REJECT_SYMBOL = "CONVERSION_FAILED"
 
@@ -49,24 +42,6 @@ class RowConverter:
     ordered: bool
     dialect: Dialect
     odd: OddTimes = field(default_factory=OddTimes)
-
-    @classmethod
-    def build(
-        cls, activity: CrmImport, remote: RemoteObject, site: Site, shape: Shape, zone: ZoneInfo, dialect: Dialect
-    ) -> RowConverter:
-        """The converter for what the activity wants, in the order in which it is asked for."""
-        wanted = activity.wanted(remote)
-        ordered = bool(activity.order_by)
-        return cls(
-            columns=shape.columns[: len(wanted) + ordered],
-            converters=tuple(
-                Converter(find_remote_field(remote, one.field, activity.account, site), one.conversion, zone)
-                for one in wanted
-            ),
-            rejects=reject_columns(site.account_kind(activity.account)),
-            ordered=ordered,
-            dialect=dialect,
-        )
 
     @property
     def reject_table(self) -> tuple[Column, ...]:

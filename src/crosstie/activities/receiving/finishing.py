@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 
 from crosstie.db.database import Database, parse_instant
 from crosstie.model import Column
 from crosstie.sync import windows
 from crosstie.workflow.activity import Context
-
-
-@dataclass(slots=True)
-class Landing:
-    """What an import has in hand: the table to publish and its counts."""
-
-    table: str = ""
-    rows: int = 0
-    loaded: int = 0
-    rejected: int = 0
-    seen_before: int = 0
-    dismissed: int = 0
-    without_record: int = 0
-    tail_table: str = ""
 
 
 def without_repeats(
@@ -97,4 +82,19 @@ def without_tail(
             f" where t.{quoted} = w.{quoted}{f' and {same}' if same else ''}) and w.{quoted} not in"
             f" (select remote_id from crosstie.unaccepted where option_name = :option and run = {windows.ASKED_FOR})",
             {"option": window.option},
+        )
+
+
+def next_tail(
+    db: Database, table: str, name: str, window: windows.Window, *, columns: Sequence[Column], stamp: str
+) -> None:
+    """Keeps the rows of this read that the next window's overlap will see again, as a table of their own."""
+    # It outlives the run: emptied by a crash of the server, it would show every row of the overlap as late.
+    db.create_work(name, columns, durable=True)
+    listed = ", ".join(db.quote(one.name) for one in columns)
+    with db.transaction("tail of the window") as transaction:
+        transaction.execute(
+            f"insert into crosstie.{name} ({listed}) select {listed} from crosstie.{table}"
+            f" where {db.quote(stamp)} >= :since",
+            {"since": window.tail_since},
         )

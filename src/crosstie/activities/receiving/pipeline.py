@@ -16,7 +16,7 @@ from crosstie.crm.connector import Connector, Fetched, Partition, RemoteQuery
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from crosstie.activities.crm_import.converting import ConvertedBatch, RowConverter
+    from crosstie.activities.receiving.converting import ConvertedBatch, RowConverter
 
 _STRIDE = 10**9
 _BEHIND = 10**18
