@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,7 +16,7 @@ from crosstie.sync import windows
 from crosstie.workflow.activity import OK, Context, Done, Overlap, Waiting
 from crosstie.workflow.state import RunStatus
 from tests.contract.workflow.desk import Desk
-from tests.contract.workflow.test_dispatch import PLAY, START
+from tests.contract.workflow.test_dispatch import PLAY, START, HandClock
 
 FLOW = (
     "  tick: {type: scheduler, every: 1h}\n  read: {type: act, overlap: allow}\n  after: {type: act, overlap: allow}\n"
@@ -30,9 +32,20 @@ def _play() -> Iterator[None]:
     yield
 
 
+@dataclass
+class RunningClock(HandClock):
+    """Goes on by itself too: two runs that are due at once are carried on side by side, and one may look at the other
+    while that is at work; then it looks again seconds later, for which the runner stays."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        return self.at + timedelta(seconds=time.monotonic() - self.began)
+
+
 @pytest.fixture
 def desk(database: Database) -> Desk:
-    return Desk(database)
+    return Desk(database, clock=RunningClock())
 
 
 def reading(overlap: Overlap = "wait") -> None:
