@@ -112,7 +112,7 @@ class CrmDelete(Activity):
     def _rows(self, context: Context, plan: Plan, first: int) -> Iterator[pa.RecordBatch]:
         """The rows of the plan, in flat memory."""
         from crosstie.activities.shipping.outcomes import source_key
-        from crosstie.activities.shipping.planning import not_planned
+        from crosstie.activities.shipping.planning import BATCH_ROWS, not_planned
 
         phrases = Phrases()
         inbound = context.input
@@ -127,7 +127,7 @@ class CrmDelete(Activity):
             f" where {not_planned(context, plan)} order by {ordered}"
         )
         complete = kind_of(context.site.account_kind(self.account)).id_completer()
-        for batch in context.db.read(sql, fragment.params, columns):
+        for batch in context.db.read(sql, fragment.params, columns, batch_rows=BATCH_ROWS):
             yield _planned(batch, plan, first, complete)
             first += batch.num_rows
 

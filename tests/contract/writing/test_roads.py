@@ -9,7 +9,7 @@ import pytest
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, Outcome, RemoteWrite, WriteRoad
-from tests.contract.writing.shipping import Row, send
+from tests.contract.writing.shipping import Row, batches, send
 from tests.sandboxes import Client, Sandbox
 
 ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
@@ -160,3 +160,30 @@ def test_equal_rows_are_interchangeable_and_each_is_answered_once(
     ids = sorted(str(found.rows[row].remote_id) for row in found.where(Outcome.ACCEPTED))
     assert ids == [one["Id"] for one in soql(client, "Id", "Contact", f"LastName = 'Twin {road}'")]
     assert len(ids) == 4
+
+
+def test_records_are_read_as_they_are_before_they_are_written(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    contact = connector.describe("Contact")
+    held = [
+        {"LastName": "One", "ERP_Id__c": "C-1", "Score__c": 1.5, "Interests__c": "Wine;Art"},
+        {"LastName": "Two", "ERP_Id__c": "C-2"},
+    ]
+    first, second = sandbox.insert("Contact", held)
+    sandbox.control("delete", id=second)
+    fields = ("LastName", "Score__c", "Interests__c")
+    update = RemoteWrite(object=contact, operation=Operation.UPDATE, fields=fields)
+    by_id = connector.current(update, batches(update, [{"remote_id": first[:15]}, {"remote_id": second}]))
+    upsert = replace(update, operation=Operation.UPSERT, key="ERP_Id__c")
+    by_key = connector.current(upsert, batches(upsert, [{"key": "c-1"}, {"key": "C-2"}, {"key": "C-3"}]))
+    for found in (by_id, by_key):
+        (row,) = found.to_pylist()
+        assert (row["row"], row["remote_id"], row["f_0"]) == (0, first, "One")
+        assert row["stamp"] is not None
+        same = connector.comparer(update)
+        assert [same(0, " One ", row["f_0"]), same(1, "1.50", row["f_1"]), same(2, "Art;Wine", row["f_2"])] == [
+            True
+        ] * 3
+        assert [same(0, "Two", row["f_0"]), same(1, "", row["f_1"]), same(2, "Art", row["f_2"])] == [False] * 3
+    assert soql(client, "LastName", "Contact", "ERP_Id__c = 'C-1'") == [{"LastName": "One"}]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crosstie.activities.crm_export.mapping import Mapping, read_mapping
 from crosstie.activities.crm_export.rendering import Renderer
 from crosstie.activities.shipping.outcomes import outcome, source_key
-from crosstie.activities.shipping.planning import fill_plan, not_planned, take_plan, tied_table
+from crosstie.activities.shipping.planning import BATCH_ROWS, fill_plan, not_planned, take_plan, tied_table
 from crosstie.activities.shipping.previewing import preview
 from crosstie.activities.shipping.sending import shipping
 from crosstie.crm import kind_of
@@ -92,7 +92,7 @@ class _Planning:
             complete_id=kind_of(context.site.account_kind(self.activity.account)).id_completer(),
         )
         sql, params, columns = self._query(plan)
-        for batch in context.db.read(sql, params, columns):
+        for batch in context.db.read(sql, params, columns, batch_rows=BATCH_ROWS):
             yield renderer.render(batch, first)
             first += batch.num_rows
         for name, rows in renderer.cut.rows.items():

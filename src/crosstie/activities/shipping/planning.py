@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+BATCH_ROWS = 5_000
+"""Rows that are rendered, or read for a shipment, at once: more only take memory."""
+
+
 def tied_table(context: Context) -> str:
     """The table of people's whose rows come in, each known by one column: the table whose ties an export writes."""
     return context.input.dimension if len(context.input.key) == 1 else ""

@@ -17,11 +17,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from crosstie.activities.shipping.guarding import Findings, look
+from crosstie.activities.shipping.planning import BATCH_ROWS
 from crosstie.crm.connector import Connector
 from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoad
 from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
-from crosstie.model import RemoteObject
+from crosstie.model import Column, RemoteObject
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan, Shipment, ShipmentStatus
 from crosstie.sync.ties import find_ties, tie_tables
@@ -216,7 +217,7 @@ class Shipping:
 
     def _look(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Findings:
         sql, columns = shipments.guard_sql(plan, "shipment = :shipment and outcome is null")
-        rows = [travelling(one) for one in self.context.db.read(sql, {"shipment": shipment.number}, columns)]
+        rows = [travelling(one) for one in self._read(sql, shipment, columns)]
         found = look(plan, self.connector, write, rows)
         self._conflicts.append(found.conflicts)
         return found
@@ -240,7 +241,10 @@ class Shipping:
 
     def _rows(self, plan: Plan, shipment: Shipment) -> Sequence[pa.RecordBatch]:
         sql, columns = shipments.rows_sql(plan)
-        return [travelling(one) for one in self.context.db.read(sql, {"shipment": shipment.number}, columns)]
+        return [travelling(one) for one in self._read(sql, shipment, columns)]
+
+    def _read(self, sql: str, shipment: Shipment, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        return self.context.db.read(sql, {"shipment": shipment.number}, columns, batch_rows=BATCH_ROWS)
 
     def _look_up(self, plan: Plan) -> None:
         """Finds out what became of shipments whose answers are missing. Raises ConnectorError when it can't be said."""

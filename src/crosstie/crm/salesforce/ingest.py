@@ -62,6 +62,8 @@ class IngestWriter:
         """Sends all open rows as one job. An object that Bulk does not serve fails with the code NOT_IN_BULK."""
         if not shipment.open:
             return Answers(shipment), None
+        import pyarrow as pa
+
         content = shipment.csv()
         what = _what(shipment.write)
         try:
@@ -80,6 +82,7 @@ class IngestWriter:
             version=version,
         )
         del content
+        pa.default_memory_pool().release_unused()  # a long wait follows, beside other lanes
         if not isinstance(put, Unwritten) and put.status != 201:
             put = Unwritten(error=_not_taken(put), proved=True)
         if isinstance(put, Unwritten):

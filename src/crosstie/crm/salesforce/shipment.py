@@ -29,6 +29,7 @@ CSV_BYTES = 100_000_000
 """Limits of one field, one record and one job (Bulk API 2.0 guide, Limits)."""
 
 CSV_NULL = "#N/A"
+_CSV_SLICE = 5_000
 _WRONG_TYPE = "INVALID_TYPE_ON_FIELD_IN_RECORD"
 _ABSENT: Any = object()
 _JSON_NULL = msgspec.Raw(b"null")
@@ -200,10 +201,14 @@ class Shipment:
         columns = self.columns()
         if len(columns) == 1:  # a line without a value would be no row
             columns = [columns[0].fill_null("")]
-        sink = pa.BufferOutputStream()
         table = pa.table(columns, names=self.headers())
-        arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(quoting_style="all_valid"))
-        content: bytes = sink.getvalue().to_pybytes()
+        pieces: list[bytes] = []
+        for first in range(0, max(1, table.num_rows), _CSV_SLICE):  # in one piece it would take six times its size
+            sink = pa.BufferOutputStream()
+            options = arrow_csv.WriteOptions(include_header=not first, quoting_style="all_valid")
+            arrow_csv.write_csv(table.slice(first, _CSV_SLICE), sink, options)
+            pieces.append(sink.getvalue().to_pybytes())
+        content = b"".join(pieces)
         if len(content) > CSV_BYTES:
             raise RequestError(
                 f"A shipment of {len(self.open):,} rows is {len(content):,} bytes of CSV; a job takes {CSV_BYTES:,}.",
