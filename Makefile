@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/pytest -n 3 --dist worksteal
 
 soak: $(STAMP)
-	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity tests/contract/reconciling tests/contract/writing tests/e2e/processes tests/e2e/serve tests/contract/faults
+	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity tests/contract/reconciling tests/contract/writing tests/contract/exports tests/e2e/processes tests/e2e/serve tests/contract/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

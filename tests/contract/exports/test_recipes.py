@@ -12,6 +12,7 @@ import pytest
 from crosstie.workflow import state
 from tests.contract.activities.documented import DOCS, Stage, example, staged
 from tests.sandboxes import Sandbox, running_sandbox
+from tests.scale import SOAK
 
 PAGE = DOCS.parent / "recipes.md"
 NIGHTLY, UNION, RETRY, PARENTS = (
@@ -47,11 +48,15 @@ BULK: dict[str, tuple[int, list[dict[str, Any]]]] = {
     "quota": (2, [fault("ingest_create", 2, **QUOTA)]),
 }
 """By fault: how often the Error transition is taken, and the fault plan."""
+DATABASES = ("sqlite", "postgresql")
 CASES = [
-    pytest.param(batches, *case, id=f"{batches}, {name}")
-    for batches, cases in (("off", COLLECTIONS), ("on", BULK))
-    for name, case in cases.items()
+    pytest.param(database, batches, *case, id=f"{database}, {batches}, {name}")
+    for row, (batches, cases) in enumerate((("off", COLLECTIONS), ("on", BULK)))
+    for place, (name, case) in enumerate(cases.items())
+    for number, database in enumerate(DATABASES)
+    if SOAK or (row + place) % 2 == number or "then" in name
 ]
+"""Each on one of the databases, and what is the hardest on both; `make soak` plays all on both."""
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +116,7 @@ def test_every_recipe_is_played() -> None:
     assert headings == [NIGHTLY, UNION, RETRY, PARENTS]
 
 
-@pytest.mark.parametrize(("batches", "errors", "faults"), CASES)
+@pytest.mark.parametrize(("database_url", "batches", "errors", "faults"), CASES, indirect=["database_url"])
 def test_a_retry_loop_ends_without_duplicate_and_without_omission(
     stage: Stage, sandbox: Sandbox, batches: str, errors: int, faults: list[dict[str, Any]]
 ) -> None:
@@ -152,6 +157,25 @@ def test_the_night_after_an_outage_sends_what_is_still_to_be_sent(stage: Stage, 
     stage.play(example(PAGE, NIGHTLY)[3:5])
 
 
+@pytest.mark.parametrize(
+    ("database_url", "faults"),
+    [
+        ("sqlite", BULK["lost reply, then an outage"][1]),
+        ("postgresql", [fault("ingest_state", type="drop_after"), fault("ingest_successful", 2, **LATER)]),
+    ],
+    indirect=["database_url"],
+    ids=["the job is not to be asked", "its results are not to be had"],
+)
+def test_records_without_any_key_are_created_once_whatever_is_lost(
+    stage: Stage, sandbox: Sandbox, faults: list[dict[str, Any]]
+) -> None:
+    loop = "    next: later\n  later: {type: wait, for: 10m, attempts: 9, next: send}\n  done:"
+    play(stage, NIGHTLY, faults, ("    next: done\n  done:", loop))
+    with stage.app.db.reading() as transaction:
+        assert len(transaction.rows("select code from outage")) == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_person_in_both_populations_is_one_row_of_one_call(stage: Stage, sandbox: Sandbox) -> None:
     *before, workflow = example(PAGE, UNION)[:3]
     stage.play(before)
