@@ -146,18 +146,25 @@ def newsletter(info: dict[str, Any]) -> int:
 
 
 def deletions(info: dict[str, Any]) -> list[Fact]:
-    """A record deleted here, and what comes back of all that."""
+    """A record deleted on each side, and what comes back of all that."""
     say("13. Søren asks to be forgotten: deleted in the CRM, then here")
     change("update recipient set forget = 1 where first_name = 'Søren' and last_name = 'Holm'")
     crosstie("run", "forget.yaml")
     left = rows("select 1 from recipient where forget = 1")
+    say("14. Somebody deletes two contacts in the CRM: they are deleted here")
+    listed = "select crm_id from recipient where crm_id is not null and clicks = 0 order by id desc limit 2"
+    lost = [str(row[0]) for row in rows(listed)]
+    control(info, "delete", object="Contact", ids=lost)
     control(info, "advance", seconds=600)
-    say("14. An import after all that: what we wrote comes back, and changes nothing")
+    crosstie("run", "deleted-contacts.yaml")
+    kept = rows(f"select 1 from recipient where crm_id in ('{lost[0]}', '{lost[1]}')")
+    say("15. An import after all that: what we wrote comes back, and changes nothing")
     before = len(written())
     crosstie("run", "contact-import")
     echoes = len(written()) - before
     return [
         Fact(about="forgotten", said="Søren is gone on both sides.", right=not left and newsletter(info) == 4),
+        Fact(about="deleted", said=f"{len(lost)} contacts deleted in the CRM are gone here.", right=not kept),
         Fact(about="last import", said=f"what we had written came back; {echoes} rows were written.", right=not echoes),
     ]
 

@@ -15,11 +15,12 @@ from tests.sandboxes import Sandbox, running_sandbox
 from tests.scale import SOAK
 
 PAGE = DOCS.parent / "recipes.md"
-NIGHTLY, UNION, RETRY, PARENTS = (
+NIGHTLY, UNION, RETRY, PARENTS, DELETIONS = (
     "A nightly export, with what was refused in a table",
     "Two populations, one export",
     "Trying again until it is there",
     "Parents before their children",
+    "Deleted on both sides",
 )
 LATER: dict[str, Any] = {"status": 503, "retry_after": 900}  # longer than an export waits by itself
 QUOTA: dict[str, Any] = {"status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}
@@ -104,7 +105,7 @@ def play(stage: Stage, heading: str, faults: list[dict[str, Any]], *changes: tup
         stage.sandbox().faults([])
 
 
-@pytest.mark.parametrize("heading", [NIGHTLY, UNION, RETRY, PARENTS])
+@pytest.mark.parametrize("heading", [NIGHTLY, UNION, RETRY, PARENTS, DELETIONS])
 def test_what_the_page_shows_comes_out(stage: Stage, heading: str) -> None:
     blocks = example(PAGE, heading)
     stage.play(blocks)
@@ -113,7 +114,7 @@ def test_what_the_page_shows_comes_out(stage: Stage, heading: str) -> None:
 
 def test_every_recipe_is_played() -> None:
     headings = [line[3:] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("## ")]
-    assert headings == [NIGHTLY, UNION, RETRY, PARENTS]
+    assert headings == [NIGHTLY, UNION, RETRY, PARENTS, DELETIONS]
 
 
 @pytest.mark.parametrize(("database_url", "batches", "errors", "faults"), CASES, indirect=["database_url"])
