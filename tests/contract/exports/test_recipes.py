@@ -32,14 +32,14 @@ def fault(kind: str, times: int = 1, after: int = 0, **what: Any) -> dict[str, A
 
 
 COLLECTIONS: dict[str, tuple[int, list[dict[str, Any]]]] = {
-    "outage": (3, [fault("collection_upsert", 3, **LATER)]),
+    "outage": (5, [fault("collection_upsert", 5, **LATER)]),
     "lost reply": (0, [fault("collection_upsert", type="drop_after")]),
     "lost reply, then an outage": (2, [fault("collection_upsert", type="drop_after"), fault("query", 2, **LATER)]),
     "expired session": (0, [fault("collection_upsert", type="expire_session")]),
     "quota": (2, [fault("collection_upsert", 2, **QUOTA)]),
 }
 BULK: dict[str, tuple[int, list[dict[str, Any]]]] = {
-    "outage": (3, [fault("ingest_create", 3, **LATER)]),
+    "outage": (5, [fault("ingest_create", 5, **LATER)]),
     "lost reply": (0, [fault("ingest_state", type="drop_after")]),
     "lost reply, then an outage": (
         2,
