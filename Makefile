@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test soak lint bench docs lock clean help
 
 help:
-	@echo "make demo    a first sync against a local Salesforce sandbox, with a report"
+	@echo "make demo    a first sync with a local Salesforce sandbox and the way back, with a report"
 	@echo "make test    the whole test suite, on SQLite and PostgreSQL"
 	@echo "make soak    every crash point and 10,000 examples of the state machine (takes hours)"
 	@echo "make lint    ruff, mypy, import-linter, codespell"
@@ -33,7 +33,7 @@ test: $(STAMP)
 	$(BIN)/pytest -n 3 --dist worksteal
 
 soak: $(STAMP)
-	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity tests/contract/reconciling tests/contract/writing tests/e2e/processes tests/e2e/serve tests/contract/faults
+	CROSSTIE_SOAK=1 $(BIN)/pytest -n 2 tests/crash tests/adversity tests/contract/reconciling tests/contract/writing tests/contract/exports tests/e2e/processes tests/e2e/serve tests/contract/faults
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -80,7 +80,7 @@ class Org:
     def writes(self) -> dict[str, int]:
         """The requests since the last call that write."""
         found: dict[str, int] = self.sandbox.counters(reset=True)["requests"]
-        return {kind: number for kind, number in found.items() if kind.startswith(("collections", "ingest"))}
+        return {kind: number for kind, number in found.items() if kind.startswith(("collection_", "ingest_"))}
 
 
 @pytest.fixture

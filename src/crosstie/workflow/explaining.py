@@ -58,6 +58,9 @@ def _plain(error: ErrorDetails, place: Path, model: type[BaseModel]) -> str:
             return f"“{error['loc'][-1]}” is missing"
         case "too_short":
             return "this needs at least one value"
+        case "too_long":
+            most = error.get("ctx", {}).get("max_length")
+            return f"this takes {'one value' if most == 1 else f'{most} values'} at most"
         case "greater_than_equal":
             return f"{_shown(error['input'])} is too small: it is at least {error.get('ctx', {}).get('ge')}"
         case _:

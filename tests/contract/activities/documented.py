@@ -1,6 +1,6 @@
-"""The examples in docs/activities, read and carried out.
+"""The examples in the documentation, read and carried out.
 
-An example is the section “## Example” of a page. What stands in it is carried out from top to bottom:
+An example is the section “## Example” of a page, or another one. What stands in it is carried out from top to bottom:
 
 - a ```sql block: statements, which people ran on their database;
 - a table below “`OBJECT` in Salesforce:”: records of a sandbox, reached by the account `salesforce`;
@@ -9,6 +9,9 @@ An example is the section “## Example” of a page. What stands in it is carri
 - a block below a line that ends with “the file `NAME`:”: a file of the project;
 - a ```yaml block that begins with `workflow:`: it is applied and run, or only applied where the line above it says
   “is applied”;
+- a block “crosstie run NAME”: that workflow is run again;
+- a table below “`OBJECT` in Salesforce holds:”: the records there that came with the example, in any order; a column
+  may be that of a parent (`Account.Name`);
 - a table below “`TABLE` holds:” or “`ACTIVITY.TRANSITION` put out:”: the rows there, in any order; empty is null;
 - a block below “the file `NAME` holds:”: the text of a file afterwards.
 """
@@ -18,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -30,7 +33,7 @@ from crosstie.db import open_database
 from crosstie.db.statements import quote_identifier
 from crosstie.model import ColumnType, WorkTable
 from crosstie.workflow import state
-from tests.sandboxes import Client, Sandbox
+from tests.sandboxes import Sandbox, Witness
 
 DOCS = Path(__file__).parents[3] / "docs" / "activities"
 ACCOUNT = "salesforce"
@@ -61,9 +64,9 @@ class Block:
         return header, lines
 
 
-def example(page: Path) -> tuple[Block, ...]:
-    """The blocks of a page's example, none where it has no example."""
-    _, _, section = page.read_text(encoding="utf-8").partition("\n## Example\n")
+def example(page: Path, heading: str = "Example") -> tuple[Block, ...]:
+    """The blocks of a page's example, none where it has no section of that heading."""
+    _, _, section = page.read_text(encoding="utf-8").partition(f"\n## {heading}\n")
     section = re.split(r"^## ", section, maxsplit=1, flags=re.MULTILINE)[0]
     fences = [(found.start(), found.end(), found[1] or "text", found[2]) for found in _FENCE.finditer(section)]
     tables = [
@@ -99,13 +102,15 @@ class FastClock:
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """A project on which an example is carried out. `asserted` counts the rows that were compared."""
+    """A project on which an example is carried out. `asserted` counts the rows that were compared, `before` are the
+    records that were in Salesforce before, by object."""
 
     app: App
     folder: Path
     sandbox: Callable[[], Sandbox]
     run: int = 0
     asserted: int = 0
+    before: dict[str, set[str]] = field(default_factory=dict)
 
     def play(self, blocks: Sequence[Block]) -> None:
         """Carries out an example."""
@@ -117,10 +122,14 @@ class Stage:
             self._sql(block.text)
         elif block.language == "yaml" and block.text.startswith("workflow:"):
             self._workflow(block)
+        elif block.text.startswith("crosstie run "):
+            self.again(block.text.split()[2])
         elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce:$")):
             self._remote(name, *block.rows())
         elif block.language == "table" and (name := block.names(r"`(\w+)` (?:deleted|merged) in Salesforce:$")):
             self._take_away(name, *block.rows())
+        elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce holds:$")):
+            self._compare_records(block, name)
         elif block.language == "table" and (name := block.names(r"`([\w-]+\.[\w-]+)` put out:$")):
             self._compare(block, *self._work_table(*name.split(".")))
         elif block.language == "table" and (name := block.names(r"`(\w+)` holds:$")):
@@ -149,26 +158,37 @@ class Stage:
         if "is applied" not in block.lead:
             self.run = self.app.workflows.run(applied.definition.name).run
 
+    def add_account(self) -> None:
+        """The sandbox as an account, once."""
+        if ACCOUNT in self.app.accounts.names():
+            return
+        sandbox = self.sandbox()
+        flow = sandbox.sign_in("client_credentials")
+        settings = {
+            "flow": "client_credentials",
+            "host": sandbox.salesforce["login_url"],
+            "ca_file": str(sandbox.ca_file),
+            "client_id": flow["client_id"],
+            "client_secret": flow["client_secret"],
+        }
+        self.app.accounts.add(ACCOUNT, "salesforce", settings)
+        self.app.accounts.check(ACCOUNT)
+
+    def again(self, name: str) -> None:
+        """Runs a workflow once more."""
+        self.run = self.app.workflows.run(name).run
+
     def _remote(self, name: str, header: list[str], lines: list[list[str]]) -> None:
         sandbox = self.sandbox()
-        if ACCOUNT not in self.app.accounts.names():
-            flow = sandbox.sign_in("client_credentials")
-            settings = {
-                "flow": "client_credentials",
-                "host": sandbox.salesforce["login_url"],
-                "ca_file": str(sandbox.ca_file),
-                "client_id": flow["client_id"],
-                "client_secret": flow["client_secret"],
-            }
-            self.app.accounts.add(ACCOUNT, "salesforce", settings)
-            self.app.accounts.check(ACCOUNT)
+        self.before.setdefault(name, {one["Id"] for one in self._records(name, ["Id"])})
+        self.add_account()
         list(self.app.schemas.collect(ACCOUNT, [name]))
         sandbox.insert(name, [dict(zip(header, line, strict=True)) for line in lines])
         sandbox.advance(timedelta(minutes=5))  # past the guard of an automatic index
 
     def _take_away(self, name: str, header: list[str], lines: list[list[str]]) -> None:
         sandbox = self.sandbox()
-        client = Client(sandbox)
+        client = Witness(sandbox)
 
         def record(value: str) -> str:
             (found,) = client.all(f"SELECT Id FROM {name} WHERE {header[0]} = '{value}'")
@@ -181,6 +201,25 @@ class Stage:
                 sandbox.control("delete", object=name, ids=[record(value)])
         client.close()
         sandbox.advance(timedelta(minutes=5))
+
+    def _records(self, name: str, fields: Sequence[str]) -> list[dict[str, Any]]:
+        """The living records of an object, read by requests of its own."""
+        client = Witness(self.sandbox())
+        try:
+            return client.all(f"SELECT {', '.join(fields)} FROM {name}")
+        finally:
+            client.close()
+
+    def made(self, name: str, *fields: str) -> list[dict[str, Any]]:
+        """The records of an object that are new since it was first mentioned."""
+        before = self.before[name]
+        return [one for one in self._records(name, ["Id", *fields]) if one["Id"] not in before]
+
+    def _compare_records(self, block: Block, name: str) -> None:
+        header, expected = block.rows()
+        found = [[_wire_text(one, path) for path in header] for one in self.made(name, *header)]
+        assert sorted(found) == sorted(_plain_numbers(expected)), block.lead
+        self.asserted += len(expected)
 
     def _work_table(self, activity: str, transition: str) -> tuple[str, dict[str, ColumnType]]:
         with self.app.db.reading() as transaction:
@@ -227,6 +266,16 @@ def _text(value: Any, kind: ColumnType) -> str:
             return _text(datetime.fromisoformat(value), kind)
         case _:
             return _plain_number(str(value))
+
+
+def _wire_text(record: dict[str, Any], path: str) -> str:
+    """A field of a record, or of its parent, in JSON."""
+    value: Any = record
+    for name in path.split("."):
+        value = None if value is None else value[name]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else _plain_number(str(value))
 
 
 def _plain_numbers(rows: list[list[str]]) -> list[list[str]]:

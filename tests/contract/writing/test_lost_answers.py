@@ -278,6 +278,7 @@ def test_a_job_whose_data_is_refused_as_a_whole_executes_nothing(
         sandbox.hide()
     assert first.outcomes() == {Outcome.RETRY}
     assert "Field name not found : Score__c" in str(first.failure)
+    assert "give the user access to it" in str(first.failure)
     assert scene.settled(first).outcomes() == {Outcome.ACCEPTED}
     assert scene.executed() == list(range(ROWS))
 

@@ -43,6 +43,7 @@ def connector(sandbox: Sandbox) -> Iterator[SalesforceConnector]:
             10,
             "2,000 rows are 10 calls by collections",
         ),
+        ({"operation": UPDATE}, 1, "collections", "repeatable", 1, "1 row is 1 call by collections"),
         ({"operation": UPDATE}, 2001, "bulk", "repeatable", 10, "about 10 by Bulk"),
         (
             {"operation": UPSERT, "key": "ERP_Id__c"},

@@ -141,7 +141,14 @@ def test_an_object_that_bulk_does_not_serve_goes_by_collections_if_nothing_is_lo
     refused = send(connector, replace(write, operation=Operation.INSERT), [{"LastName": "Nobody"}])
     assert (refused.rows[0].outcome, refused.kept) == ("retry", [])
     assert refused.failure is not None
-    assert "road: collections" in refused.failure.hint
+    assert "batches: off" in refused.failure.hint
+    sandbox.hide("Contact")
+    try:
+        hidden = send(connector, replace(write, operation=Operation.INSERT), [{"LastName": "Nobody"}])
+    finally:
+        sandbox.hide()
+    assert hidden.rows[0].outcome == "retry"
+    assert "does not show it to the user" in str(hidden.failure)
 
 
 @pytest.mark.parametrize("road", ROADS)

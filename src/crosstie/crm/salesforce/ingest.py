@@ -35,6 +35,9 @@ _GONE = frozenset({"NOT_FOUND", "INVALIDJOB", "INVALID_CROSS_REFERENCE_KEY"})
 _UNREADABLE = ("InvalidBatch", "ClientInputError")
 """How the message of a job begins that fails before its first row: its data as a whole is refused."""
 
+_NO_OBJECT = "Unable to find object"
+"""In the message of INVALIDENTITY where the object is not there, or not for this user."""
+
 _ENDED = frozenset({"JobComplete", "Failed", "Aborted"})
 
 
@@ -254,9 +257,17 @@ def _not_started(job_id: str) -> ConnectorError:
 def _way_out(error: ConnectorError, write: RemoteWrite) -> ConnectorError:
     if error.code != NOT_IN_BULK:
         return error
+    name = write.object.name
+    if _NO_OBJECT in error.message:
+        return RequestError(
+            f"Salesforce has no object {name}, or does not show it to the user of the account: {error.message}",
+            hint="Give the user access to the object. Where it was removed or renamed, collect its successor.",
+            code=NOT_IN_BULK,
+            request_id=error.request_id,
+        )
     return RequestError(
-        f"{write.object.name} is not served by Bulk: {error.message}",
-        hint="Ask for collections (road: collections). An insert whose answer is lost is then in doubt, and a person "
+        f"{name} is not served by Bulk: {error.message}",
+        hint="Ask for collections (batches: off). An insert whose answer is lost is then in doubt, and a person "
         "has to decide; an upsert by an external id is not."
         if not write.hard
         else "Delete into the recycle bin (hard: false).",

@@ -31,6 +31,10 @@ _SEPARATOR = "\0"
 _EFFECTS = {Operation.UPDATE: Effect.UPDATED, Operation.DELETE: Effect.DELETED}
 
 
+_NO_FIELD = "Field name not found"
+"""In the message of a job whose data names a field that the object has not, or not for this user."""
+
+
 class RowError(NamedTuple):
     """An sf__Error: the code, the message, and the names of the fields at fault."""
 
@@ -50,9 +54,15 @@ def row_error(text: str) -> RowError:
 
 def job_failure(job_id: str, state: str, reason: str) -> ConnectorError:
     """The failure of a job that ended otherwise than complete."""
+    hint = "The rows that it did not come to were not executed, and can be sent again."
+    if _NO_FIELD in reason:
+        hint += (
+            " The field was removed, or is hidden from the user of the account: give the user access to it, or leave it"
+            " out of the mapping."
+        )
     return RequestError(
         f"The bulk job {job_id} ended as {state}: {reason or 'Salesforce gives no reason'}.",
-        hint="The rows that it did not come to were not executed, and can be sent again.",
+        hint=hint,
         code="JOB_FAILED",
     )
 

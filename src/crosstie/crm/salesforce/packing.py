@@ -31,6 +31,7 @@ ASSIGNED = frozenset({"lead", "case"})
 """The objects that have assignment rules."""
 
 _DEADLINE = timedelta(minutes=10)
+_BY_COLLECTIONS = "Name the rule by its id (assignment: 01Q…), or ask for collections (batches: off)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,9 @@ def packing(write: RemoteWrite, rows: int, lanes: Lanes) -> Packing:
         road, why = WriteRoad.BULK, "an insert without a key, whose lost answer only a job can give again"
     else:
         road = WriteRoad.BULK if by_bulk < by_collections else WriteRoad.COLLECTIONS
-        why = f"{rows:,} rows are {by_collections:,} calls by collections, about {by_bulk:,} by Bulk"
+        counted = "1 row is" if rows == 1 else f"{rows:,} rows are"
+        calls = "1 call" if by_collections == 1 else f"{by_collections:,} calls"
+        why = f"{counted} {calls} by collections, about {by_bulk:,} by Bulk"
     bulk = road is WriteRoad.BULK
     return Packing(
         road=road,
@@ -90,7 +93,7 @@ def _only_road(write: RemoteWrite) -> tuple[WriteRoad, str]:
             raise RequestError(
                 f"An insert of {write.object.name} with the active assignment rule can't go by Bulk, and by "
                 "collections a lost answer leaves it in doubt.",
-                hint="Name the rule by its id (assignment: 01Q…), or ask for collections (road: collections).",
+                hint=_BY_COLLECTIONS,
             )
         return WriteRoad.COLLECTIONS, "Bulk can run a named assignment rule, but not the active one"
     return WriteRoad.AUTO, ""
@@ -100,8 +103,10 @@ def _way_out(write: RemoteWrite) -> str:
     if write.hard:
         return "Leave the road to be chosen, or delete into the recycle bin (hard: false)."
     if write.duplicates == "allow":
-        return "Leave the road to be chosen (road: auto), or let duplicate rules reject (duplicates: reject)."
-    return "Name the rule by its id (assignment: 01Q…), or leave the road to be chosen (road: auto)."
+        return "Leave the road to be chosen (batches: auto), or let duplicate rules reject (duplicates: reject)."
+    if write.operation is Operation.INSERT:
+        return _BY_COLLECTIONS
+    return "Name the rule by its id (assignment: 01Q…), or leave the road to be chosen (batches: auto)."
 
 
 def _whole(write: RemoteWrite) -> str:

@@ -117,7 +117,7 @@ class Shipment:
         if bulk:
             marks = _places(pc.fill_null(pc.equal(texts, CSV_NULL), False))
             said = f"{name}: the text “{CSV_NULL}” would empty the field in a bulk job; the row was not sent."
-            self._refuse(marks, "NOT_IN_BULK", f"{said} Write it by collections (road: collections).", name)
+            self._refuse(marks, "NOT_IN_BULK", f"{said} Write it by collections (batches: off).", name)
 
     def _check_lengths(self) -> None:
         import pyarrow.compute as pc
@@ -130,7 +130,7 @@ class Shipment:
             self._refuse(
                 _places(pc.greater(length, CSV_FIELD_CHARACTERS)),
                 "NOT_IN_BULK",
-                f"{said} Write it by collections (road: collections).",
+                f"{said} Write it by collections (batches: off).",
                 target.header,
             )
         if total is not None:
