@@ -173,12 +173,12 @@ def test_records_are_read_as_they_are_before_they_are_written(
     connector: SalesforceConnector, sandbox: Sandbox, client: Client
 ) -> None:
     contact = connector.describe("Contact")
-    held = [
+    held: list[dict[str, Any]] = [
         {"LastName": "One", "ERP_Id__c": "C-1", "Score__c": 1.5, "Interests__c": "Wine;Art"},
         {"LastName": "Two", "ERP_Id__c": "C-2"},
     ]
     first, second = sandbox.insert("Contact", held)
-    sandbox.control("delete", id=second)
+    sandbox.control("delete", ids=[second])
     fields = ("LastName", "Score__c", "Interests__c")
     update = RemoteWrite(object=contact, operation=Operation.UPDATE, fields=fields)
     by_id = connector.current(update, batches(update, [{"remote_id": first[:15]}, {"remote_id": second}]))
