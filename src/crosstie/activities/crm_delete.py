@@ -83,7 +83,12 @@ class CrmDelete(Activity):
                 key=inbound.key,
                 dimension=inbound.dimension,
             ),
-            REJECTS: Shape(columns=outcome_columns(inbound.columns, reasons), key=inbound.key),
+            REJECTS: Shape(
+                columns=outcome_columns(inbound.columns, reasons),
+                links=inbound.links,
+                key=inbound.key,
+                dimension=inbound.dimension,
+            ),
         }
 
     def run(self, context: Context) -> Done | Waiting:

@@ -24,6 +24,7 @@ class InboxReject:
     account: str
     object: str
     remote_id: str
+    row_key: str
     code: str
     symbol: str
     message: str
@@ -35,7 +36,8 @@ class InboxReject:
 
 
 _COLUMNS = (
-    "id, run, workflow, activity, account, object, remote_id, code, symbol, message, field, value, record, at, status"
+    "id, run, workflow, activity, account, object, remote_id, row_key, code, symbol, message, field, value, record, at,"
+    " status"
 )
 
 
@@ -130,12 +132,13 @@ def _reject(row: Sequence[object]) -> InboxReject:
         account=texts[4],
         object=texts[5],
         remote_id=texts[6],
-        code=texts[7],
-        symbol=texts[8],
-        message=texts[9],
-        field=texts[10],
-        value=None if row[11] is None else texts[11],
-        record=json.loads(texts[12] or "{}"),
-        at=parse_instant(texts[13]),
-        status=texts[14],
+        row_key=texts[7],
+        code=texts[8],
+        symbol=texts[9],
+        message=texts[10],
+        field=texts[11],
+        value=None if row[12] is None else texts[12],
+        record=json.loads(texts[13] or "{}"),
+        at=parse_instant(texts[14]),
+        status=texts[15],
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from crosstie.app.journal import PlanReport
 
 
+_OUTCOMES = {"": "still to be sent", "retry": "not executed", "doubt": "in doubt"}
+
+
 @click.group()
 def journal() -> None:
     """What runs have sent to CRMs, row by row."""
@@ -41,7 +44,7 @@ def _show(run: int, one: PlanReport) -> None:
     click.echo(f"{one.plan.activity}  {one.plan.object} of {one.plan.account}")
     table(
         ["rows", "outcome", "what was done"],
-        [(f"{rows:,}", outcome or "still to be sent", effect) for (outcome, effect), rows in one.totals.items()],
+        [(f"{rows:,}", _OUTCOMES.get(outcome, outcome), effect) for (outcome, effect), rows in one.totals.items()],
         empty="No rows.",
     )
     if one.shipments:

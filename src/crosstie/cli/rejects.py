@@ -38,9 +38,18 @@ def list_(session: Session, workflow: str, run: int | None, every: bool, limit: 
         emit_json([_plain(one) for one in found])
         return
     table(
-        ["id", "run", "activity", "object", "remote id", "field", "symbol", "message"],
+        ["id", "run", "activity", "object", "record or row", "field", "symbol", "message"],
         [
-            (str(one.id), str(one.run), one.activity, one.object, one.remote_id, one.field, one.symbol, one.message)
+            (
+                str(one.id),
+                str(one.run),
+                one.activity,
+                one.object,
+                one.remote_id or one.row_key,
+                one.field,
+                one.symbol,
+                one.message,
+            )
             for one in found
         ],
         empty="No reject is open.",
@@ -65,6 +74,8 @@ def show(session: Session, reject: int, as_json: bool) -> None:
     click.echo(f"  run {one.run} of {one.workflow}, activity {one.activity}, {one.at:%Y-%m-%d %H:%M:%S} UTC")
     if one.remote_id:
         click.echo(f"  {one.object} {one.remote_id} of {one.account}")
+    elif one.row_key:
+        click.echo(f"  row {one.row_key}")
     if one.field:
         click.echo(f"  field {one.field}: {one.value!r}")
     width = max((len(name) for name in one.record), default=0)
@@ -100,6 +111,7 @@ def _plain(one: InboxReject) -> dict[str, object]:
         "account": one.account,
         "object": one.object,
         "remote_id": one.remote_id,
+        "row_key": one.row_key,
         "field": one.field,
         "code": one.code,
         "symbol": one.symbol,

@@ -106,8 +106,9 @@ def raise_for(report: RunReport) -> None:
         raise BrakeError(f"Run {report.run} of {report.workflow} was {report.message}.", hint=_hint(report))
     if report.in_doubt:
         raise BrakeError(
-            f"{report.in_doubt:,} rows that run {report.run} of {report.workflow} has sent are in doubt.",
-            hint=f"They are held back until somebody looks: crosstie journal show {report.run}",
+            f"In doubt, of what run {report.run} of {report.workflow} has sent: {report.in_doubt:,}"
+            f" {'row' if report.in_doubt == 1 else 'rows'}.",
+            hint=f"Held back until somebody looks: crosstie journal show {report.run}",
         )
     if report.rejects:
         raise failures.Stopped(failures.DONE_WITH_REJECTS)

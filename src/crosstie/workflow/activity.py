@@ -157,10 +157,11 @@ class Log(Protocol):
 class Reject:
     """A refused row for the reject inbox. `record` is the row as column → text, `symbol` the machine's word. `row`
     names a row that comes from no CRM by its key, like `id 7`, where that tells nothing of a person: the log shows it.
-    """
+    `row_key` tells the row from the others of its population, whatever it tells: it stays in the inbox."""
 
     remote_id: str = ""
     row: str = ""
+    row_key: str = ""
     symbol: str
     message: str
     code: str = ""

@@ -106,6 +106,7 @@ class Refusals:
         return Reject(
             remote_id=(record.get(lineage.remote_id) or "") if lineage is not None else "",
             row=key_for_the_log(self.inbound, record),
+            row_key="|".join(record.get(name) or "" for name in self.inbound.key),
             symbol=str(code),
             message=str(message),
             field=str(field or ""),

@@ -245,7 +245,7 @@ def test_what_nobody_can_say_is_held_back_until_a_person_decides(world: Exports)
     world.run_number = 2
     ended = world.run(export(), world.people((1, None, "Abe", None), (2, None, "Ono", None)))
     assert [one.symbol for one in ended.rejects] == ["IN_DOUBT"]
-    assert "crosstie journal settle 1" in ended.rejects[0].message
+    assert "crosstie journal show 1" in ended.rejects[0].message
     assert len(world.crm.records) == 2, "the one in doubt, which was created, and the new one"
 
 

@@ -213,23 +213,67 @@ def test_texts_too_long_and_empty_values(own_desk: Desk, batches: str) -> None:
     assert [one["Title"] for one in own_desk.soql(text)] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("object", "keys", "told"),
-    [
-        ("Lead", {"assignment": "active", "batches": "on"}, "batches: off"),
-        ("Lead", {"assignment": "active"}, "batches: off"),
-        ("Contact", {"duplicates": "allow", "batches": "on"}, "batches: auto"),
-    ],
-)
-def test_what_no_road_can_do_is_told_with_the_key_to_change(
-    own_desk: Desk, object: str, keys: dict[str, Any], told: str
-) -> None:
+def test_what_no_road_can_do_is_told_with_the_key_to_change(own_desk: Desk) -> None:
     table = own_desk.table("name varchar(80)", "'Nobody'")
-    fields: dict[str, Any] = LEAD if object == "Lead" else {"LastName": "name"}
     with pytest.raises(TaskError) as caught:
-        own_desk.export(table, object, fields, **keys)
+        own_desk.export(table, "Contact", {"LastName": "name"}, duplicates="allow", batches="on")
     assert isinstance(caught.value.__cause__, ConnectorError)
-    assert told in caught.value.__cause__.hint
+    assert "batches: auto" in caught.value.__cause__.hint
+
+
+@pytest.mark.parametrize("batches", ["on", "auto"])
+def test_the_active_rule_for_new_records_is_refused_before_it_runs(own_desk: Desk, batches: str) -> None:
+    table = own_desk.table("name varchar(80)", "'x'")
+    with pytest.raises(DefinitionError, match=r"send\.assignment: a bulk job cannot .* “batches: off”"):
+        own_desk.export(table, "Lead", LEAD, assignment="active", batches=batches)
+
+
+def test_a_row_refused_again_keeps_its_open_reject_until_it_is_accepted(own_desk: Desk) -> None:
+    table = own_desk.table("mail varchar(200)", "'no address'")
+    send = {
+        "type": "crm_export",
+        "account": "salesforce",
+        "object": "Contact",
+        "map": {"LastName": "'x'", "Email": "mail"},
+    }
+    report = own_desk.run({"rows": {"type": "query", "from": table, "add": ["mail"]}, "send": send})
+    own_desk.app.workflows.run(report.workflow)
+    assert [one.row_key for one in own_desk.app.rejects.list(workflow=report.workflow)] == ["1"]
+    own_desk.sql(f"update {table} set mail = 'an@address.example'")
+    own_desk.app.workflows.run(report.workflow)
+    assert own_desk.app.rejects.list(workflow=report.workflow) == ()
+
+
+def test_dates_of_instants_are_written_by_date_only(own_desk: Desk) -> None:
+    table = own_desk.table("seen timestamptz", "'2026-01-01T23:30:00Z'")
+    always = {"Name": "'date'", "Required__c": "'yes'"}
+    built = {"from": "seen", "conversion": "date_only"}
+    for count in ("created", "unchanged"):
+        done = own_desk.export(table, "Gadget__c", {**always, "Built__c": built}, zone="Europe/Paris")
+        assert done.counts[count] == 1
+    assert own_desk.soql("SELECT Built__c FROM Gadget__c WHERE Name = 'date'") == [{"Built__c": "2026-01-02"}]
+
+
+def test_why_a_row_was_refused_can_be_written_to_it(own_desk: Desk) -> None:
+    table = own_desk.table("mail varchar(200), why varchar(80)", "'no address', null")
+    send = {
+        "type": "crm_export",
+        "account": "salesforce",
+        "object": "Contact",
+        "map": {"LastName": "'x'", "Email": "mail"},
+        "rejects": "why",
+        "next": [],
+    }
+    why = {
+        "type": "update_data",
+        "into": table,
+        "operation": "update",
+        "identify": "dimension",
+        "set": {"why": "errorSymbol"},
+    }
+    own_desk.run({"rows": {"type": "query", "from": table, "add": ["mail"]}, "send": send, "why": why})
+    with own_desk.app.db.reading() as transaction:
+        assert transaction.rows(f"select why from {table}") == [("INVALID_EMAIL_ADDRESS",)]
 
 
 def test_a_record_is_found_by_one_key_only(own_desk: Desk) -> None:

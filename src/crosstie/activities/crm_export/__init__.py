@@ -111,7 +111,15 @@ class CrmExport(Activity):
             dimension=inbound.dimension,
         )
         reasons = reject_columns(site.account_kind(self.account))
-        return {OK: accepted, REJECTS: Shape(columns=outcome_columns(inbound.columns, reasons), key=inbound.key)}
+        return {
+            OK: accepted,
+            REJECTS: Shape(
+                columns=outcome_columns(inbound.columns, reasons),
+                links=inbound.links,
+                key=inbound.key,
+                dimension=inbound.dimension,
+            ),
+        }
 
     def run(self, context: Context) -> Done | Waiting:
         """Plans, sends, and puts out what became of the rows. What a kill interrupts is looked up and gone on with."""

@@ -13,6 +13,7 @@ from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.schema.conversions.converter import Converter
+from crosstie.schema.conversions.modes import DATE_ONLY
 from crosstie.sync.shipments import PlannedField
 from crosstie.workflow.activity import Shape, Site
 from crosstie.workflow.yaml_source import suggest
@@ -81,10 +82,11 @@ def read_mapping(activity: CrmExport, remote: RemoteObject, inbound: Shape, site
     _read_key(phrases, found, activity, remote, scope)
     _check_allowed(phrases, activity, remote)
     for name, line in activity.map.items():
-        one = _read_line(phrases, activity, remote, scope, site, name, line)
+        one = _read_line(phrases, activity, remote, scope, site, name, line, found.key_field)
         if one is not None:
             found.fields.append(one)
     _read_changed_at(phrases, found, activity, scope)
+    _check_active(phrases, found, activity)
     if activity.assignment != "off" and remote.name not in _ASSIGNED:
         phrases.refuse(("assignment",), f"{remote.name} has no assignment rules: {' and '.join(_ASSIGNED)} have")
     return found
@@ -100,6 +102,17 @@ def _read_changed_at(phrases: Phrases, found: Mapping, activity: CrmExport, scop
     elif any((line.on_conflict or activity.on_conflict) == "newest" for line in activity.map.values()):
         told = "“newest” has to know when the local row was changed: say it under “changed_at”, an instant"
         phrases.refuse(("on_conflict",), told)
+
+
+def _check_active(phrases: Phrases, found: Mapping, activity: CrmExport) -> None:
+    """A bulk job takes a rule by its id only, and rows without a key are created by bulk jobs."""
+    creates = not found.key_field and activity.insert != "never"
+    if activity.assignment == "active" and (activity.batches == "on" or (activity.batches == "auto" and creates)):
+        phrases.refuse(
+            ("assignment",),
+            "a bulk job cannot be told to use the active rule. Give the id of the rule, or say “batches: off”; then"
+            " a lost answer about a record that was to be created is left to a person",
+        )
 
 
 def _check_allowed(phrases: Phrases, activity: CrmExport, remote: RemoteObject) -> None:
@@ -140,6 +153,7 @@ def _read_line(
     site: Site,
     name: str,
     line: MapLine,
+    found_key: str,
 ) -> MappedField | None:
     place: Place = ("map", name)
     known = remote.field(name)
@@ -150,8 +164,7 @@ def _read_line(
         else:
             phrases.refuse(place, f"{known.name} is a compound field. Write its parts: {', '.join(known.parts)}")
         return None
-    key_names = {one.lower() for one in activity.key}
-    if known.name == remote.key or known.name.lower() in key_names:
+    if known.name in (remote.key, found_key):
         phrases.refuse(place, f"{known.name} is the key, which is not written: it stands under “key”")
         return None
     if not (known.createable or known.updateable):
@@ -180,6 +193,8 @@ def _read_line(
         return None
     # A set that people keep in a text column, its values separated by semicolons.
     typed = value if (value.type, wanted.type) == (ColumnType.TEXT, ColumnType.SET) else as_type(value, wanted.type)
+    if typed is None and (value.type, wanted.type, line.conversion) == (ColumnType.INSTANT, ColumnType.DATE, DATE_ONLY):
+        typed, wanted = value, replace(wanted, type=ColumnType.INSTANT)  # its date in the zone is written
     if typed is None:
         phrases.refuse(
             place,

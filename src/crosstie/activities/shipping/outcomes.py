@@ -12,6 +12,7 @@ from crosstie.model import Column, ColumnType, WorkTable
 from crosstie.sync import shipments
 from crosstie.sync.shipments import Plan
 from crosstie.workflow.activity import IN_DOUBT, OK, REJECTS, Activity, Context, Done, Reject, Shape
+from crosstie.workflow.inbox import settle_rejects
 from crosstie.workflow.refusing import key_for_the_log
 
 REMOTE = Column(name="remoteId", type=ColumnType.TEXT, label="remote id")
@@ -79,6 +80,7 @@ def rejects(context: Context, plan: Plan) -> Iterator[Reject]:
             at_fault = str(row["faults"] or "").partition(",")[0]
             yield Reject(
                 remote_id=row["remote_id"] or "",
+                row_key=row["source_key"],
                 row=key_for_the_log(inbound, {inbound.key[0]: row["source_key"]}) if len(inbound.key) == 1 else "",
                 symbol=row["symbol"] or "",
                 message=row["message"] or "",
@@ -109,23 +111,26 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
         rows = sum(number for (found, _), number in totals.items() if found == name)
         if rows:
             counts[word] = rows
-    if counts.get(IN_DOUBT):
+    if rows := counts.get(IN_DOUBT):
         context.log.warning(
-            f"{counts[IN_DOUBT]:,} rows are in doubt: their answers were lost, and nobody can say whether they were"
-            f" executed. They are held back until somebody looks: crosstie journal show {context.run}"
+            f"{'1 row is' if rows == 1 else f'{rows:,} rows are'} in doubt: answers were lost, and nobody can say what was"
+            f" executed. Held back until somebody looks: crosstie journal show {context.run}"
         )
     return Done(
         tables=tables,
         counts=counts,
         rejects=rejects(context, plan) if counts.get("rejected") else (),
-        effect=lambda transaction: mark_told(transaction, plan, context.task),
+        effect=lambda transaction: _tell(transaction, plan, context),
     )
 
 
-def mark_told(transaction: Transaction, plan: Plan, task: int) -> None:
-    """From now on those rows were carried by the transitions of a task."""
+def _tell(transaction: Transaction, plan: Plan, context: Context) -> None:
+    """From now on those rows were carried by the transitions of this task; what was refused before and is accepted now
+    is no open reject any more."""
+    accepted = f"select source_key from crosstie.{plan.table} where told is null and outcome = '{Outcome.ACCEPTED}'"
+    settle_rejects(transaction, plan.workflow, plan.activity, accepted)
     transaction.execute(
         f"update crosstie.{plan.table} set told = :task where told is null"
         f" and outcome in ('{Outcome.ACCEPTED}', '{Outcome.REJECTED}')",
-        {"task": task},
+        {"task": context.task},
     )

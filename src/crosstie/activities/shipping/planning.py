@@ -114,6 +114,6 @@ def _hold_back(context: Context, plan: Plan) -> None:
                 f" where p.outcome = '{Outcome.DOUBT}')",
                 {
                     "told": f"the row was sent in run {other.run}, and nobody knows whether that was executed:"
-                    f" crosstie journal settle {other.run}"
+                    f" crosstie journal show {other.run}"
                 },
             )
