@@ -111,10 +111,11 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
         rows = sum(number for (found, _), number in totals.items() if found == name)
         if rows:
             counts[word] = rows
-    if rows := counts.get(IN_DOUBT):
+    doubtful = counts.get(IN_DOUBT, 0)
+    if doubtful:
         context.log.warning(
-            f"{'1 row is' if rows == 1 else f'{rows:,} rows are'} in doubt: answers were lost, and nobody can say what was"
-            f" executed. Held back until somebody looks: crosstie journal show {context.run}"
+            f"{'1 row is' if doubtful == 1 else f'{doubtful:,} rows are'} in doubt: answers were lost, and nobody can say"
+            f" what was executed. Held back until somebody looks: crosstie journal show {context.run}"
         )
     return Done(
         tables=tables,
