@@ -114,8 +114,8 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
     doubtful = counts.get(IN_DOUBT, 0)
     if doubtful:
         context.log.warning(
-            f"{'1 row is' if doubtful == 1 else f'{doubtful:,} rows are'} in doubt: answers were lost, and nobody can say"
-            f" what was executed. Held back until somebody looks: crosstie journal show {context.run}"
+            f"{'1 row is' if doubtful == 1 else f'{doubtful:,} rows are'} in doubt: answers were lost, and nobody can"
+            f" say what was executed. Held back until somebody looks: crosstie journal show {context.run}"
         )
     return Done(
         tables=tables,
