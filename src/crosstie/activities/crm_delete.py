@@ -17,7 +17,7 @@ from crosstie.db.merge.phrases import Phrases, Writer, as_type
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType
-from crosstie.sync.shipments import Plan
+from crosstie.sync.plans import Plan
 from crosstie.workflow.activity import OK, REJECTS, Activity, Context, Done, Problem, Shape, Site, Waiting
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from crosstie.db.database import Database, Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import ConfigError
 from crosstie.model import Column, ColumnType
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, Shipment
+from crosstie.sync import plans, shipments
+from crosstie.sync.plans import Plan
+from crosstie.sync.shipments import Shipment
 from crosstie.sync.ties import find_ties
 from crosstie.workflow import state
 from crosstie.workflow.runner import RunReport
@@ -105,7 +106,7 @@ class Journal:
         return settled
 
     def _plans(self, transaction: Transaction, run: int) -> tuple[Plan, ...]:
-        found = shipments.plans_of_run(transaction, run)
+        found = plans.plans_of_run(transaction, run)
         if not found:
             raise ConfigError(f"Run {run} has sent nothing to a CRM.", hint=f"What it did: crosstie log {run}")
         return found
@@ -132,7 +133,7 @@ def _report(transaction: Transaction, plan: Plan) -> PlanReport:
     )
     return PlanReport(
         plan=plan,
-        totals=shipments.totals(transaction, plan),
+        totals=plans.totals(transaction, plan),
         shipments=shipments.shipments(transaction, plan),
         in_doubt=tuple(str(row[0]) for row in doubtful),
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from crosstie.crm.writing import Outcome
 from crosstie.db.database import Database, Transaction
 from crosstie.errors import ConfigError
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan
+from crosstie.sync import plans
+from crosstie.sync.plans import Plan
 from crosstie.workflow import state
 
 
@@ -73,17 +73,17 @@ class Plans:
             found = state.find_run(transaction, number)
             if found is None or not found.planning:
                 raise ConfigError(f"There is no plan {number}.", hint="Make one: crosstie run WORKFLOW --plan")
-            plans = shipments.plans_of_run(transaction, number)
-            by = shipments.carried_out_by(transaction, number)
-            if not plans and by is not None:
+            made = plans.plans_of_run(transaction, number)
+            by = plans.carried_out_by(transaction, number)
+            if not made and by is not None:
                 raise ConfigError(
                     f"Plan {number} is carried out by run {by}.", hint=f"What became of it: crosstie journal show {by}"
                 )
-            return tuple(_preview(transaction, plan, refused=refused, limit=limit) for plan in plans)
+            return tuple(_preview(transaction, plan, refused=refused, limit=limit) for plan in made)
 
 
 def _preview(transaction: Transaction, plan: Plan, *, refused: bool, limit: int) -> PlanPreview:
-    outlook = shipments.outlook(transaction, plan)
+    outlook = plans.outlook(transaction, plan)
     counted = {}
     if plan.fields:
         listed = ", ".join(f"count(f_{place})" for place in range(len(plan.fields)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from crosstie.db.database import Transaction
 from crosstie.errors import BrakeError, ConfigError
-from crosstie.sync import deliveries, shipments
+from crosstie.sync import deliveries, plans
 from crosstie.workflow import instances, state
 from crosstie.workflow.activity import Scalar
 from crosstie.workflow.definition import Definition
@@ -77,7 +77,7 @@ def begin(
 
 def _take_over_plan(transaction: Transaction, definition: Definition, shown_in: int, run: int) -> None:
     """Has a run begin with what another one has planned. Raises ConfigError."""
-    by = shipments.carried_out_by(transaction, shown_in)
+    by = plans.carried_out_by(transaction, shown_in)
     if by is not None:
         raise ConfigError(
             f"Plan {shown_in} is carried out by run {by} already.",
@@ -94,7 +94,7 @@ def _take_over_plan(transaction: Transaction, definition: Definition, shown_in: 
             f"Plan {shown_in} is not complete: its run is {planned.status}.",
             hint=f"Complete it: crosstie run {definition.name} --plan",
         )
-    taken = shipments.hand_over(transaction, shown_in, run)
+    taken = plans.hand_over(transaction, shown_in, run)
     if not taken:
         raise ConfigError(
             f"Plan {shown_in} has nothing to do: no row came to an activity that writes to a CRM.",

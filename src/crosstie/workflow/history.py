@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crosstie.db.database import Database, instant_text
-from crosstie.sync import shipments
+from crosstie.sync import plans
 from crosstie.workflow.state import RESUMABLE
 
 # So many runs are removed in one transaction, so that nobody waits long.
@@ -62,7 +62,7 @@ def purge(db: Database, workflow: str, before: datetime) -> Purged:
                     given,
                 )
                 return Purged(runs=runs, messages=messages)
-            shipments.forget_plans(transaction, [int(row[0]) for row in found])
+            plans.forget_plans(transaction, [int(row[0]) for row in found])
             messages += transaction.execute(f"delete from crosstie.log where run in ({listed})")
             transaction.execute(f"delete from crosstie.event where run in ({listed})")
             transaction.execute(f"delete from crosstie.api_usage where run in ({listed})")

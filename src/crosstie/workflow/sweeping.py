@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosstie.db.database import Database, Transaction
-from crosstie.sync import comparison, deliveries, shipments, windows
+from crosstie.sync import comparison, deliveries, plans, windows
 from crosstie.workflow.lists import list_tables
 from crosstie.workflow.state import RESUMABLE, read_vars, read_work_table
 
@@ -21,7 +21,7 @@ def sweep(db: Database, mine: frozenset[int] = frozenset()) -> None:
     comparison.sweep(db, everything)
     with db.reading() as transaction:
         kept = windows.tail_tables(transaction) | deliveries.history_tables(transaction) | list_tables(transaction)
-        kept |= shipments.plan_tables(transaction)
+        kept |= plans.plan_tables(transaction)
         names = _rubbish(transaction, found, mine=mine)
     db.drop_work([name for name in names if name not in kept])
 

@@ -16,7 +16,7 @@ from crosstie.db.merge.phrases import Writer
 from crosstie.db.statements import quote_identifier
 from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType, Lineage, RemoteObject
-from crosstie.sync.shipments import Plan, PlannedField
+from crosstie.sync.plans import Plan, PlannedField
 from crosstie.sync.ties import Agreement, TieTable, open_ties
 from crosstie.workflow.activity import Context, Done, Shape, Waiting
 

@@ -14,7 +14,7 @@ from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObj
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.schema.conversions.converter import Converter
 from crosstie.schema.conversions.modes import DATE_ONLY
-from crosstie.sync.shipments import PlannedField
+from crosstie.sync.plans import PlannedField
 from crosstie.workflow.activity import Shape, Site
 from crosstie.workflow.yaml_source import suggest
 

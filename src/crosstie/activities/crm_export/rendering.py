@@ -15,7 +15,7 @@ from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.columns import arrow_type
 from crosstie.model import Column, ColumnType
 from crosstie.schema.conversions.reading import read_set
-from crosstie.sync.shipments import UNCHANGED
+from crosstie.sync.plans import UNCHANGED
 
 if TYPE_CHECKING:
     from crosstie.activities.crm_export import CrmExport

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from crosstie.crm.connector import Connector
 from crosstie.crm.writing import RemoteWrite
-from crosstie.sync.shipments import Plan, Withdrawn
+from crosstie.sync.plans import Plan
+from crosstie.sync.shipments import Withdrawn
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,8 +9,8 @@ from crosstie.crm.writing import Outcome
 from crosstie.db.database import Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan
+from crosstie.sync import plans
+from crosstie.sync.plans import Plan
 from crosstie.workflow.activity import IN_DOUBT, OK, REJECTS, Activity, Context, Done, Reject, Shape
 from crosstie.workflow.inbox import settle_rejects
 from crosstie.workflow.refusing import key_for_the_log
@@ -105,7 +105,7 @@ def outcome(activity: Activity, context: Context, plan: Plan, effects: Sequence[
     if activity.rejects is not None:
         tables[REJECTS] = table_of(context, plan, context.private_name(REJECTS), refused, Outcome.REJECTED)
     with context.db.reading() as transaction:
-        totals = shipments.totals(transaction, plan)
+        totals = plans.totals(transaction, plan)
     counts = {word: totals.get((Outcome.ACCEPTED, word), 0) for word in effects}
     for name, word in ((Outcome.REJECTED, "rejected"), (Outcome.DOUBT, IN_DOUBT)):
         rows = sum(number for (found, _), number in totals.items() if found == name)

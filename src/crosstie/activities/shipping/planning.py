@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from crosstie.activities.shipping.outcomes import source_key
 from crosstie.crm.writing import Outcome
 from crosstie.errors import ConfigError
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, PlannedField
+from crosstie.sync import plans
+from crosstie.sync.plans import Plan, PlannedField
 from crosstie.workflow.activity import Context
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def take_plan(
     """The plan of this task in this run, made or gone on with. Raises ConfigError where it was made from another
     mapping or for another org."""
     with context.db.reading() as transaction:
-        plan = shipments.find_plan(transaction, context.run, context.activity)
+        plan = plans.find_plan(transaction, context.run, context.activity)
     if plan is None:
         name = context.private_name("plan")
         draft = Plan(
@@ -57,7 +57,7 @@ def take_plan(
         )
         context.db.create_work(name, draft.columns, durable=True)
         with context.step(f"the plan of {context.activity}") as transaction:
-            return shipments.make_plan(transaction, draft, context.now())
+            return plans.make_plan(transaction, draft, context.now())
     if (plan.account, plan.object, plan.fields, plan.key_field) != (account, object, fields, key_field):
         raise ConfigError(
             f"The mapping of {context.activity} was edited since its rows were planned in this run.",
@@ -107,7 +107,7 @@ def _hold_back(context: Context, plan: Plan) -> None:
             f" coalesce(remote_id, key) is not null and coalesce(outcome, '') <> '{Outcome.REJECTED}') d"
             f" where d.number = w.number and d.nth > 1 and {free}"
         )
-        for other in shipments.doubtful_plans(transaction, plan):
+        for other in plans.doubtful_plans(transaction, plan):
             transaction.execute(
                 f"update crosstie.{plan.table} as w set outcome = '{Outcome.REJECTED}', symbol = 'IN_DOUBT',"
                 f" message = :told where {free} and w.source_key in (select p.source_key from crosstie.{other.table} p"

@@ -9,8 +9,8 @@ from crosstie.activities.shipping.sending import Shipping, travelling, write_for
 from crosstie.crm.writing import Operation
 from crosstie.db.statements import quote_identifier
 from crosstie.model import WorkTable
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan
+from crosstie.sync import plans, shipments
+from crosstie.sync.plans import Plan
 from crosstie.workflow.activity import Context, Done
 from crosstie.workflow.state import work_table_text
 
@@ -43,8 +43,8 @@ def preview(shipping: Shipping, plan: Plan) -> Done:
     inbound = _keep_inbound(context)
     with context.step(f"the plan of {context.activity} is shown") as transaction:
         settings = {**plan.settings, "shown": True, "costs": costs}
-        shipments.show_plan(transaction, plan, settings, work_table_text(inbound))
-        counts = shipments.outlook(transaction, plan)
+        plans.show_plan(transaction, plan, settings, work_table_text(inbound))
+        counts = plans.outlook(transaction, plan)
     return Done(tables={}, counts=counts)
 
 

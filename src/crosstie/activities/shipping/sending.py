@@ -23,8 +23,9 @@ from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoa
 from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
 from crosstie.model import Column, RemoteObject
-from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, Shipment, ShipmentStatus
+from crosstie.sync import plans, shipments
+from crosstie.sync.plans import Plan
+from crosstie.sync.shipments import Shipment, ShipmentStatus
 from crosstie.sync.ties import find_ties, tie_tables
 from crosstie.workflow.activity import Context, Waiting
 
@@ -95,7 +96,7 @@ class Shipping:
         """Finds out what became of shipments whose answers are missing, of any run: nobody else sends now. Raises
         ConnectorError while that cannot be said, for until then nobody knows what is still to be sent."""
         with self.context.db.reading() as transaction:
-            found = shipments.unsettled_plans(transaction, account, self.connector.org_id(), self.remote.name)
+            found = plans.unsettled_plans(transaction, account, self.connector.org_id(), self.remote.name)
         for plan in found:
             self._look_up(plan)
 
