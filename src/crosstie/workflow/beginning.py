@@ -55,6 +55,9 @@ def begin(
                     f"Run {unfinished.id} of {definition.name} is unfinished ({unfinished.status}).",
                     hint=f"Finish it first: crosstie run {definition.name}. Or give it up: say --restart too.",
                 )
+        if kind.from_plan:
+            _refuse_plan(transaction, definition, kind.from_plan)
+        if unfinished is not None:
             state.stop_run(transaction, unfinished.id, now, RunStatus.ABANDONED, "restarted")
         instance = instances.find_instance(transaction, definition.name)
         if instance is not None and instance.status is not WorkflowStatus.STARTED:
@@ -71,12 +74,12 @@ def begin(
             planning=kind.planning,
         )
         if kind.from_plan:
-            _take_over_plan(transaction, definition, kind.from_plan, run)
+            _take_over_plan(transaction, kind.from_plan, run)
     return run, False
 
 
-def _take_over_plan(transaction: Transaction, definition: Definition, shown_in: int, run: int) -> None:
-    """Has a run begin with what another one has planned. Raises ConfigError."""
+def _refuse_plan(transaction: Transaction, definition: Definition, shown_in: int) -> None:
+    """Raises ConfigError for a plan that cannot be carried out."""
     by = plans.carried_out_by(transaction, shown_in)
     if by is not None:
         raise ConfigError(
@@ -94,19 +97,24 @@ def _take_over_plan(transaction: Transaction, definition: Definition, shown_in: 
             f"Plan {shown_in} is not complete: its run is {planned.status}.",
             hint=f"Complete it: crosstie run {definition.name} --plan",
         )
-    taken = plans.hand_over(transaction, shown_in, run)
-    if not taken:
+    made = plans.plans_of_run(transaction, shown_in)
+    if not made:
         raise ConfigError(
             f"Plan {shown_in} has nothing to do: no row came to an activity that writes to a CRM.",
             hint=f"Make a new one: crosstie run {definition.name} --plan",
         )
+    gone = [plan.activity for plan in made if plan.activity not in definition.activities]
+    if gone:
+        raise ConfigError(
+            f"Plan {shown_in} is of activity {gone[0]}, which {definition.name} no longer has.",
+            hint=f"Make a new one: crosstie run {definition.name} --plan",
+        )
+
+
+def _take_over_plan(transaction: Transaction, shown_in: int, run: int) -> None:
+    """Has a run begin with what another one has planned."""
     variables = {event.target: event.vars for event in state.events(transaction, shown_in)}
-    for plan, inbound in taken:
-        if plan.activity not in definition.activities:
-            raise ConfigError(
-                f"Plan {shown_in} is of activity {plan.activity}, which {definition.name} no longer has.",
-                hint=f"Make a new one: crosstie run {definition.name} --plan",
-            )
+    for plan, inbound in plans.hand_over(transaction, shown_in, run):
         for table in inbound:
             state.add_event(
                 transaction,
