@@ -2,9 +2,9 @@
 
 How to have a workflow enumerated (another activity, an export):
 
-1. Write a `Path` (`paths.py`): `prepare` brings a project and its org to where every point starts from, `workflow` is
-   run there, `people` are the queries whose answers must come out the same, with `jobs` the number of bulk jobs that an
-   uninterrupted run makes. `rewind` sets the org back to that start, where a run changes more than its clock.
+1. Write a `Path` (`paths/`): `prepare` brings a project and its org to where every point starts from, `workflow` is
+   run there, `people` are the queries whose answers must come out the same. Where it writes to the CRM, `holds` says
+   what the org holds of ours when it is through; every point starts from a copy of the org then.
 2. Give it to `enumerate_points`' test (`test_every_point.py`), in `CANONICAL` for `make test` or in `MATRIX` for
    `make soak`.
 
@@ -16,5 +16,8 @@ How it works:
   before it, and the drivers in the process every commit (`drivers.py`: in sqlite3, psycopg and ADBC, below our code).
   It answers, or kills. During the dry run it also asks the database itself whether anything was committed that was not
   brought before it.
+- Requests that write are not only points of a kill: their connection is cut too, before the work or so that the answer
+  is lost, and the process goes on. What exports leave (`org.py`, `sent.py`) is compared by what records say, because
+  their ids differ. Where nobody can say what became of rows, `doubt.py` judges.
 - Processes are forks of one that has imported everything (`forks.py`); each is a process of its own, ended by SIGKILL.
 """

@@ -1,4 +1,5 @@
-"""The judge: numbers every request and every commit of a process from outside, and kills it at the one it is told."""
+"""The judge: numbers every request and every commit of a process from outside, and strikes at the one it is
+told: kills it, or cuts its connection."""
 
 from __future__ import annotations
 
@@ -20,43 +21,57 @@ from crosstie.sandbox.http import Request, Response
 What = Literal["request", "commit", "load"]
 """A request to the CRM, a commit of the process itself, a commit of the loader child that it started."""
 When = Literal["before", "after"]
+Deed = Literal["kill", "cut"]
+"""A process is killed, or the connection of its request is cut: before the work, or its answer is lost."""
 
 _STILL_SECONDS = 20.0
 _LOADS = re.compile('insert into "crosstie_w_|load of rows|slice of the loader child')
 """How the drivers call a commit of loaded rows."""
 
+_PUBLISHING = 10
+"""Commits from the last answer to the end of the task that sent: the answers, two work tables, their naming."""
+
+_STATE = re.compile("/jobs/ingest/[^/]+$")
+_ACTIVE = re.compile(b'"state":"(UploadComplete|InProgress)"')
+_WRITING = re.compile("/composite/sobjects|/jobs/ingest")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A place to kill at: before or after the `number`-th (from 1) request or commit."""
+    """A place to strike at: before or after the `number`-th (from 1) request or commit."""
 
     what: What
     number: int
     when: When
+    deed: Deed = "kill"
 
     def __str__(self) -> str:
-        return f"{self.when} {self.what} {self.number}"
+        return f"{self.deed} {self.when} {self.what} {self.number}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Passage:
     """One process under the conductor's eyes.
 
-    `kill`: where it is killed, with `victim` the role of the process that is. `paced`: a page of records is answered
-    only when what the page before it brought is committed, so that every run commits as often as every other. `version`
-    asks the database what has been committed; `unseen` collects what was committed without being told, and pages that
-    were held in vain. `jobs` were made, and `job_awaited` says that more was asked after that.
+    `strike`: where it is killed or cut, with `victim` the role of the process that is killed. `paced`: what would come
+    sooner or later is answered when it has come, so that every run asks and commits as often as every other: a page of
+    records when what the page before it brought is committed, the state of a job when it has ended. `version` asks the
+    database what has been committed; `unseen` collects what was committed without being told, and pages that were held
+    in vain. `jobs` were made, and `job_awaited` says that more was asked after that. `cut`: its connection was, at the
+    point.
     """
 
-    kill: Point | None = None
+    strike: Point | None = None
     victim: str = "runner"
     paced: bool = False
     version: Callable[[], object] | None = None
     labels: dict[What, list[str]] = field(default_factory=lambda: {"request": [], "commit": [], "load": []})
+    order: list[tuple[What, int]] = field(default_factory=list)
     pids: dict[str, int] = field(default_factory=dict)
     jobs: int = 0
     job_awaited: bool = False
     killed: bool = False
+    cut: bool = False
     ended: dict[str, Any] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
     stands: object = None
@@ -73,6 +88,26 @@ class Passage:
             for number in range(1, len(labels) + 1)
             for when in ("before", "after")
         )
+
+    def states(self) -> tuple[Point, ...]:
+        """The points after each request and commit, from the first request on until what came of the last one is
+        published. What a kill before one of them leaves, is what the kill after the one before it has left."""
+        places = [place for place, (what, _) in enumerate(self.order) if what == "request"]
+        sending = self.order[places[0] : places[-1] + 1 + _PUBLISHING]
+        return tuple(Point(what=what, number=number, when="after") for what, number in sending)
+
+    def cuts(self) -> tuple[Point, ...]:
+        """Every request of it that has to do with writing, cut before the work and after it."""
+        return tuple(
+            Point(what="request", number=number, when=when, deed="cut")
+            for number, label in enumerate(self.labels["request"], 1)
+            if _WRITING.search(label)
+            for when in ("before", "after")
+        )
+
+    def writes(self) -> list[str]:
+        """Its requests that write, or make a job that does."""
+        return [one for one in self.labels["request"] if _WRITING.search(one) and not one.startswith("GET ")]
 
     def label(self, point: Point) -> str:
         """What happens at that point."""
@@ -109,7 +144,7 @@ class Conductor:
             self._current = None
             if not self._change.wait_for(lambda: passage.serving == 0, _STILL_SECONDS):
                 raise TimeoutError("the sandbox is still at work for a process that is over")
-            if passage.kill is None:
+            if passage.strike is None:
                 self._see(passage, "the end")
 
     def close(self) -> None:
@@ -131,14 +166,15 @@ class Conductor:
             labels = passage.labels["request"]
             labels.append(f"{request.method} {request.path}")
             number = len(labels)
+            passage.order.append(("request", number))
         try:
-            if self._is_killed(passage, "request", number, "before"):
+            if self._is_struck(passage, "request", number, "before"):
                 return Response(drop=True)
             if _is_page(request):
                 self._hold(passage)
-            response = answer(request)
+            response = _ended(request, answer, labels) if passage.paced else answer(request)
             passage.jobs += request.method == "POST" and request.path.endswith("/jobs/query")
-            return Response(drop=True) if self._is_killed(passage, "request", number, "after") else response
+            return Response(drop=True) if self._is_struck(passage, "request", number, "after") else response
         finally:
             with self._change:
                 passage.serving -= 1
@@ -152,11 +188,14 @@ class Conductor:
                     passage.unseen.append("the rows of the page before a page were not committed")
             passage.slices_at_page = passage.slices
 
-    def _is_killed(self, passage: Passage, what: What, number: int, when: When) -> bool:
-        """Kills, if this is the point; whether the one who waits for an answer is dead. A loader child outlives its
+    def _is_struck(self, passage: Passage, what: What, number: int, when: When) -> bool:
+        """Strikes, if this is the point; whether the one who waits for an answer gets none. A loader child outlives its
         parent."""
         with self._change:
-            if not passage.killed and passage.kill == Point(what=what, number=number, when=when):
+            if passage.strike == Point(what=what, number=number, when=when, deed="cut"):
+                passage.cut = True
+                return True
+            if not passage.killed and passage.strike == Point(what=what, number=number, when=when):
                 passage.killed = True
                 os.kill(passage.pids[passage.victim], signal.SIGKILL)
                 self._change.notify_all()
@@ -200,9 +239,10 @@ class Conductor:
             labels = passage.labels[what]
             labels.append(label)
             number = len(labels)
+            passage.order.append((what, number))
             self._see(passage, f"{what} {number}: {label}")
             passage.committing += 1
-        return None if self._is_killed(passage, what, number, "before") else number
+        return None if self._is_struck(passage, what, number, "before") else number
 
     def _after(self, passage: Passage, what: What, number: int) -> int | None:
         with self._change:
@@ -211,7 +251,7 @@ class Conductor:
             if passage.version is not None and passage.committing == 0:
                 passage.stands = passage.version()
             self._change.notify_all()
-        return None if self._is_killed(passage, what, number, "after") else 0
+        return None if self._is_struck(passage, what, number, "after") else 0
 
     def _see(self, passage: Passage, where: str) -> None:
         """Finds out whether the database changed since the last commit that was told."""
@@ -228,6 +268,20 @@ def _is_page(request: Request) -> bool:
     if "/jobs/" in request.path:
         return request.path.endswith("/results")
     return re.search(r"/query(All)?(/|$)", request.path) is not None
+
+
+def _ended(request: Request, answer: Callable[[Request], Response], labels: list[str]) -> Response:
+    """The answer; the state of a job that writes is told first as it is, and after that when the job has ended, so that
+    every run asks as often as every other."""
+    told = answer(request)
+    mine = f"GET {request.path}"
+    if request.method != "GET" or _STATE.search(request.path) is None or labels.count(mine) < 2:
+        return told
+    until = time.monotonic() + _STILL_SECONDS
+    while _ACTIVE.search(told.body()) is not None and time.monotonic() < until:
+        time.sleep(0.002)
+        told = answer(request)
+    return told
 
 
 def wait_until(true: Callable[[], bool], what: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
+from tests.crash.doubt import DoubtfulStage
 from tests.crash.forks import Forks
 from tests.crash.paths import Path
 from tests.crash.stage import Stage
@@ -23,7 +24,8 @@ def stages(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
         def stage(path: Path) -> Stage:
             if str(path) not in made:
                 folder = tmp_path_factory.mktemp("crash")
-                made[str(path)] = stack.enter_context(closing(Stage(path, folder, postgres, forks)))
+                kind = DoubtfulStage if path.opaque else Stage
+                made[str(path)] = stack.enter_context(closing(kind(path, folder, postgres, forks)))
             return made[str(path)]
 
         yield stage

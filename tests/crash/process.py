@@ -19,7 +19,9 @@ from crosstie.crm.connector import Connector
 from crosstie.crm.http import Retries
 from crosstie.crm.salesforce.bulk import Patience
 from crosstie.crm.salesforce.connector import SalesforceConnector
+from crosstie.crm.salesforce.packing import Lanes
 from crosstie.crm.salesforce.settings import SalesforceSettings
+from crosstie.crm.writing import Pauses
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from crosstie.schema.store import SchemaStore
@@ -34,6 +36,9 @@ QUICK = Retries(
     longest_wait=timedelta(milliseconds=50),
 )
 SOON = Patience(first=timedelta(milliseconds=5), longest=timedelta(milliseconds=20), total=timedelta(seconds=20))
+PAUSES = Pauses(first=timedelta(milliseconds=5), longest=timedelta(milliseconds=50), total=timedelta(seconds=20))
+ONE_AFTER_THE_OTHER = Lanes(collections=1, bulk=1)
+"""Shipments that every run sends in the same order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +116,8 @@ def _run(order: Order, config: Config, db: Database) -> RunReport:
             bulk_page_rows=order.page_rows,
             patience=SOON,
             retries=QUICK,
+            pauses=PAUSES,
+            lanes=ONE_AFTER_THE_OTHER,
         )
 
     def around(watcher: Any) -> Surroundings:

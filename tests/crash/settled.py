@@ -13,10 +13,11 @@ from typing import Any
 
 from crosstie.db import open_database
 from crosstie.db.database import Database, Transaction
-from crosstie.sync import windows
+from crosstie.sync import shipments, windows
 from crosstie.workflow import state, sweeping
 from crosstie.workflow.state import RunStatus, TaskStatus
 from crosstie.workflow.watcher import messages
+from tests.crash.sent import sent_nothing, sent_rows, unanswered
 
 _COUNTED = "(select count(*) from crosstie.run r where r.id <= run)"
 Rows = list[tuple[Any, ...]]
@@ -80,6 +81,8 @@ def settled(database: str, people: Mapping[str, str]) -> Settled:
                 " from crosstie.reject order by id"
             ),
             "ties": transaction.rows("select account, org, object, local_table, columns from crosstie.tie order by id"),
+            "sent": sent_rows(transaction),
+            "unanswered": unanswered(transaction),
             "runs": [(run.workflow, str(run.status)) for run in state.runs(transaction)],
             "counts": {
                 (run.workflow, task.activity): dict(task.counts)
@@ -141,6 +144,7 @@ def _tails(db: Database, transaction: Transaction) -> list[tuple[object, ...]]:
 def _problems(db: Database, transaction: Transaction, latest: list[state.Run]) -> list[str]:
     """Rubbish, tasks without an end, a damaged file, a log that cannot be read."""
     named = set(windows.tail_tables(transaction)) | set(sweeping.living_tables(transaction))
+    named |= set(shipments.plan_tables(transaction))
     told = [f"work table {name} is named by nobody" for name in db.work_tables() if name not in named]
     told += [f"work table {name} is gone" for name in sorted(named - set(db.work_tables()))]
     for run in latest:
@@ -155,7 +159,8 @@ def _problems(db: Database, transaction: Transaction, latest: list[state.Run]) -
     for run in state.runs(transaction):
         lines = messages(transaction, run.id)
         told += [f"log: {line!r}" for line in lines if not line.text or "Traceback" in line.text]
-        told += [] if lines or run.parent_task is not None else [f"run {run.id} left no log"]
+        silent = run.parent_task is not None or sent_nothing(transaction, run.id)
+        told += [] if lines or silent else [f"run {run.id} left no log"]
     if db.dialect == "sqlite":
         told += [str(row[0]) for row in transaction.rows("pragma quick_check") if row[0] != "ok"]
     return told

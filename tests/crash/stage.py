@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path as File
+from typing import Any
 
 import psycopg
 
@@ -17,6 +19,7 @@ from crosstie.app import App, init_project
 from crosstie.db import open_database
 from tests.crash.conductor import Conductor, Passage, Point, wait_until
 from tests.crash.forks import Forks
+from tests.crash.org import Org, doubled, named
 from tests.crash.paths import ACCOUNT, CONTACTS, Path, Setting
 from tests.crash.process import Order
 from tests.crash.settled import Settled, Standing, settled, standing
@@ -54,29 +57,34 @@ class Stage:
         self._conductor = Conductor(self._folder)
         self._stack.callback(self._conductor.close)
         self._sandbox: Sandbox = self._stack.enter_context(
-            running_sandbox(records=CONTACTS, around=self._conductor.around)
+            running_sandbox(records=CONTACTS, state=self._folder / "org", around=self._conductor.around)
         )
+        self._org = self._stack.enter_context(closing(Org(self._sandbox, self._folder / "org")))
         self._sandbox.switches(query_page_rows=self.path.page_rows, bulk_in_progress_polls=1)
         self._template = self._new_database("template")
         self._start = self._prepare()
+        self._org.keep()
         self._next_run = standing(self._template).run + 1
         self._references = {False: self._reference(1), True: self._reference(2)}
         self.dry = self._dry_run()
-        self.points = self.dry.points()
+        self.points = self.dry.states() if self.path.states_only else self.dry.points()
+        if self.path.exports:
+            cuts = self.dry.cuts()
+            self.points += tuple(one for one in cuts if one.when == "after") if self.path.states_only else cuts
 
     def close(self) -> None:
         """Takes everything away."""
         self._stack.close()
 
     def check(self, point: Point, victim: str = "runner") -> list[str]:
-        """Kills at the point, runs again, and once more: what is not as after uninterrupted runs."""
+        """Kills or cuts at the point, runs again, and once more: what is not as after uninterrupted runs."""
         with self._copy() as database:
             self._at(self._start)
-            killed = self._passage(database, kill=point, victim=victim)
-            if not killed.killed:
+            killed = self._passage(database, strike=point, victim=victim)
+            if not (killed.killed or killed.cut):
                 return [f"{point} was not reached: {killed.ended or killed.labels}"]
             told = self._recover(database, killed)
-            where = f"{self.path}: {victim} killed {point} ({killed.label(point)})"
+            where = f"{self.path}: {victim} {point} ({killed.label(point)})"
             if victim == "loader" and killed.ended.get("kind") != "TaskError":
                 told.append(f"the run did not fail: {killed.ended}")
             return [f"{where}: {one}" for one in told]
@@ -97,6 +105,7 @@ class Stage:
             *told,
             *(f"one more run: {one}" for one in self._failure(more)),
             *(f"one more run: {one}" for one in self._settled(database).differences(expected.again)),
+            *(f"one more run: {one}" for one in more.writes()),
         ]
 
     def _jobs(self, killed: Passage, resumed: Passage, stood: Standing) -> list[str]:
@@ -142,7 +151,8 @@ class Stage:
             told = self._failure(self._passage(self._template, at=at))
             assert not told, told
 
-        start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=self._sql, run=run))
+        sql = partial(self._sql, self._template)
+        start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=sql, run=run))
         if not applied:
             self._apply(*parts, file)
         with App.open(self._folder, database=self._template) as app:
@@ -163,11 +173,15 @@ class Stage:
                 told = self._failure(self._passage(database))
                 assert not told, told
             once = self._settled(database)
+            held = doubled(self._org.ours(), self.path.holds)
             self._at(self._start + LATER)
-            told = self._failure(self._passage(database))
+            more = self._passage(database)
+            told = self._failure(more)
             again = self._settled(database)
         assert not told and not once.problems and not again.problems, (told, once.problems, again.problems)
         assert once.facts[self.path.written] == again.facts[self.path.written], "one more run wrote something"
+        assert not held and not more.writes(), (held, more.writes())
+        assert once.facts.get("org") == again.facts.get("org"), "one more run changed something of the org"
         return Reference(once=once, again=again)
 
     def _dry_run(self) -> Passage:
@@ -180,9 +194,9 @@ class Stage:
             return passage
 
     def _passage(
-        self, database: str, *, kill: Point | None = None, victim: str = "runner", at: datetime | None = None
+        self, database: str, *, strike: Point | None = None, victim: str = "runner", at: datetime | None = None
     ) -> Passage:
-        passage = Passage(kill=kill, victim=victim, paced=kill is not None)
+        passage = Passage(strike=strike, victim=victim, paced=strike is not None)
         self._play(database, passage, at)
         return passage
 
@@ -204,16 +218,20 @@ class Stage:
         self._no_session_left(database)
 
     def _at(self, now: datetime) -> None:
-        """Sets both clocks, and the org to the start of a run."""
+        """Sets both clocks, and to the start of a run the org."""
         self._now = now
+        if now == self._start and self.path.exports:
+            self._org.restore()
         self._sandbox.control("clock", at=now.isoformat(), frozen=True)
-        if now == self._start:
-            self.path.rewind(self._sandbox)
 
     def _settled(self, database: str) -> Settled:
         found = settled(database, self.path.people)
         files = {str(one.relative_to(self._files)): one.read_text() for one in self._files.rglob("*") if one.is_file()}
-        return replace(found, facts={**found.facts, "files": files})
+        if not self.path.exports:
+            return replace(found, facts={**found.facts, "files": files})
+        ours = self._org.ours()
+        facts = {**found.facts, "org": list(ours.values()), "contacts": self._org.contacts(), "files": files}
+        return replace(found, facts=named(facts, ours))
 
     @property
     def _files(self) -> File:
@@ -254,13 +272,17 @@ class Stage:
             name = database.rpartition("/")[2]
             wait_until(lambda: server.execute(query, [name]).fetchone() == (0,), f"the end of the sessions in {name}")
 
-    def _sql(self, *statements: str) -> None:
+    def _rows(self, database: str, query: str) -> list[tuple[Any, ...]]:
+        with closing(open_database(database, create=False)) as db, db.reading() as transaction:
+            return transaction.rows(query)
+
+    def _sql(self, database: str, *statements: str) -> None:
         if self.path.backend == "sqlite":
-            with closing(sqlite3.connect(self._template.removeprefix("sqlite:///"))) as file, file:
+            with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as file, file:
                 for statement in statements:
                     file.execute(statement)
             return
-        with psycopg.connect(self._template) as server:
+        with psycopg.connect(database) as server:
             for statement in statements:
                 server.execute(statement.encode())
 

@@ -1,0 +1,47 @@
+"""What is enumerated: workflows with the project and the org from which every point of theirs starts."""
+
+from __future__ import annotations
+
+from tests.crash.paths.exports import INSERTS_BY, KEYED_BY, codes_and_deletions, known_and_new, opaque_inserts
+from tests.crash.paths.imports import contact_import, import_in_part, scripted_import, watched_import
+from tests.crash.paths.outside import reaching_outside
+from tests.crash.paths.path import ACCOUNT, BACKENDS, Path, Setting
+
+__all__ = ["ACCOUNT", "BY_CHILD", "CANONICAL", "CONTACTS", "MATRIX", "Path", "Setting"]
+
+CONTACTS = 150
+"""The contacts of the org before a path is prepared."""
+
+CANONICAL = (
+    *(contact_import(backend, "bulk", "incremental") for backend in BACKENDS),
+    *(scripted_import(backend) for backend in BACKENDS),
+    reaching_outside("sqlite"),
+    import_in_part("sqlite"),
+    known_and_new("sqlite", "auto", few=True),
+    codes_and_deletions("postgresql", "off", few=True),
+)
+"""The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
+tail, late rows, a reject mended and a new one; the other reference workflows that send nothing to the CRM; what reaches
+outside or runs as a part of another workflow, on SQLite; and of exports each operation once: inserts by a bulk job and
+updates by a call on SQLite, upserts and deletions by calls on PostgreSQL."""
+
+MATRIX = (
+    tuple(
+        contact_import(backend, road, kind)
+        for backend in BACKENDS
+        for road in ("bulk", "pages")
+        for kind in ("incremental", "first")
+    )
+    + tuple(
+        made(backend)
+        for made in (watched_import, scripted_import, reaching_outside, import_in_part)
+        for backend in BACKENDS
+    )
+    + tuple(known_and_new(backend, batches) for batches in INSERTS_BY for backend in BACKENDS)
+    + tuple(codes_and_deletions(backend, batches) for batches in KEYED_BY for backend in BACKENDS)
+    + tuple(opaque_inserts(backend) for backend in BACKENDS)
+)
+"""Every database, road and kind of import, an import whose population is calculated or left, what reaches outside,
+an import in a part of its workflow; and every operation of an export by every road that it can take."""
+
+BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)
