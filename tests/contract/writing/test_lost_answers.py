@@ -16,6 +16,7 @@ import pytest
 from crosstie.crm.salesforce.bulk import Patience
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, Outcome, RemoteWrite, WriteRoad
+from crosstie.model import RemoteObject
 from tests.contract.connector.conftest import Opener
 from tests.contract.positions import POSITIONS
 from tests.contract.writing.shipping import Answered, Row, find, send
@@ -79,20 +80,29 @@ class Scene:
     """Rows of one operation, and what the org holds of them."""
 
     def __init__(
-        self, connector: SalesforceConnector, sandbox: Sandbox, client: Client, operation: Operation, road: WriteRoad
+        self,
+        connector: SalesforceConnector,
+        sandbox: Sandbox,
+        client: Client,
+        operation: Operation,
+        road: WriteRoad,
+        *,
+        count_of_rows: int = ROWS,
+        contact: RemoteObject | None = None,
     ) -> None:
+        numbers = range(count_of_rows)
         self.mark = f"scene {next(count)}"
         self.client = client
         self.sandbox = sandbox
         fields = () if operation is Operation.DELETE else ("LastName", "Score__c")
         key = "ERP_Id__c" if operation is Operation.UPSERT else ""
         self.write = RemoteWrite(
-            object=connector.describe("Contact"), operation=operation, fields=fields, key=key, road=road
+            object=contact or connector.describe("Contact"), operation=operation, fields=fields, key=key, road=road
         )
         self.connector = connector
-        self.rows: list[Row] = [{"LastName": f"{self.mark} new", "Score__c": str(n)} for n in range(ROWS)]
+        self.rows: list[Row] = [{"LastName": f"{self.mark} new", "Score__c": str(n)} for n in numbers]
         if operation in {Operation.UPDATE, Operation.DELETE}:
-            old = sandbox.insert("Contact", [{"LastName": f"{self.mark} old", "Score__c": n} for n in range(ROWS)])
+            old = sandbox.insert("Contact", [{"LastName": f"{self.mark} old", "Score__c": n} for n in numbers])
             for row, record_id in zip(self.rows, old, strict=True):
                 row["remote_id"] = record_id
         if operation is Operation.UPSERT:
@@ -109,7 +119,7 @@ class Scene:
             int(one["Score__c"]) for one in soql(self.client, "Score__c", "Contact", f"LastName = '{self.mark} {old}'")
         ]
         if self.write.operation is Operation.DELETE:
-            return [row for row in range(ROWS) if row not in found]
+            return [row for row in range(len(self.rows)) if row not in found]
         return sorted(found)
 
     def holds(self, answered: Answered) -> None:
@@ -342,3 +352,16 @@ def test_a_record_that_another_changed_meanwhile_is_a_conflict_and_not_overwritt
     fields = "LastName" if operation is Operation.UPDATE else "LastName,Score__c"
     assert (found.rows[0].symbol, found.rows[0].fields) == ("CONFLICT", fields)
     assert ids[0] in str(found.rows[0].message)
+
+
+def test_what_was_in_the_bin_before_is_told_from_what_was_deleted(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    scene = Scene(connector, sandbox, client, Operation.DELETE, COLLECTIONS)
+    sandbox.control("delete", ids=[scene.rows[0]["remote_id"]])
+    sandbox.advance(timedelta(minutes=5))
+    scene.left_at = sandbox.now()
+    sandbox.faults([{"match": {"kind": "collection_delete"}, "fault": {"type": "drop_after"}}])
+    assert send(connector, scene.write, scene.rows).outcomes() == {Outcome.DOUBT}
+    found = find(connector, scene.write, scene.rows, "", scene.left_at)
+    assert [found.rows[row].effect for row in range(ROWS)] == ["gone", *["deleted"] * (ROWS - 1)]

@@ -21,7 +21,7 @@ from crosstie.crm.salesforce.shipment import Shipment
 from crosstie.crm.salesforce.targets import Target
 from crosstie.crm.writing import Effect, Operation, Outcome, current_columns
 from crosstie.errors import RequestError
-from crosstie.model import FieldType, RemoteField
+from crosstie.model import FieldType, RemoteField, RemoteObject
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,28 +64,32 @@ class Lookup:
             for place in shipment.open:
                 answers.set(place, Outcome.DOUBT, message=said)
         elif operation is Operation.DELETE:
-            self._deleted(answers, shipment)
+            self._deleted(answers, shipment, left_at)
         elif operation is Operation.UPDATE:
             self._updated(answers, shipment, left_at)
         else:
             self._upserted(answers, shipment, left_at)
         return answers
 
-    def _deleted(self, answers: Answers, shipment: Shipment) -> None:
-        """There → not deleted. In the bin, or in the deletion feed → deleted. Neither is to be had: the record is not
-        there, unless the object has a feed that would tell; then the delete is asked for again, and says why."""
+    def _deleted(self, answers: Answers, shipment: Shipment, left_at: datetime) -> None:
+        """There → not deleted. In the bin → deleted, or gone before where its stamp is older than the shipment. In the
+        deletion feed → gone. Neither is to be had: the record is not there, unless the object has a feed that would
+        tell; then the delete is asked for again, and says why."""
         remote = shipment.write.object
         ids = [str(shipment.remote_ids[place]) for place in shipment.open]
         binned = "IsDeleted" if remote.field("IsDeleted") is not None else remote.key
-        found: dict[str, bool] = {}
-        query = RemoteQuery(object=remote, fields=(remote.key, binned), ids=ids, include_deleted=True, road=Road.PAGES)
+        fields = (remote.key, binned, _stamp(remote))
+        found: dict[str, tuple[bool, datetime | None]] = {}
+        query = RemoteQuery(object=remote, fields=fields, ids=ids, include_deleted=True, road=Road.PAGES)
         for batch in self._read(query):
-            for record_id, deleted in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
-                found[complete_id(record_id) or record_id] = deleted == "true"
+            for record_id, deleted, stamp in zip(*(one.to_pylist() for one in batch.columns), strict=True):
+                found[complete_id(record_id) or record_id] = deleted == "true", _instant(stamp)
         purged = self._deletions.gone(remote, [one for one in ids if one not in found])
         for place, record_id in zip(shipment.open, ids, strict=True):
-            if found.get(record_id):
-                answers.accept(place, Effect.GONE if shipment.write.hard else Effect.DELETED)
+            deleted, stamp = found.get(record_id, (False, None))
+            if deleted:
+                before = shipment.write.hard or (stamp is not None and stamp < left_at - CLOCK_GUARD)
+                answers.accept(place, Effect.GONE if before else Effect.DELETED)
             elif record_id in purged or (record_id not in found and not remote.tracks_deletions):
                 answers.accept(place, Effect.GONE)
             else:
@@ -154,13 +158,17 @@ class Lookup:
                 )
 
 
+def _stamp(remote: RemoteObject) -> str:
+    """The field that says when a record moved last; its id where there is none."""
+    return next((name for name in _STAMPS if remote.field(name) is not None), remote.key)
+
+
 def _query(shipment: Shipment) -> RemoteQuery:
     """What is read back, without saying of which records. Columns that the object does not have hold its id."""
     remote = shipment.write.object
-    stamp = next((name for name in _STAMPS if remote.field(name) is not None), remote.key)
     created = "CreatedDate" if remote.field("CreatedDate") is not None else remote.key
     key = shipment.key.name if shipment.key is not None else remote.key
-    fields = (remote.key, stamp, created, key, *(target.path for target in shipment.targets))
+    fields = (remote.key, _stamp(remote), created, key, *(target.path for target in shipment.targets))
     return RemoteQuery(object=remote, fields=fields, road=Road.PAGES)
 
 
