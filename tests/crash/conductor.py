@@ -28,12 +28,10 @@ _STILL_SECONDS = 20.0
 _LOADS = re.compile('insert into "crosstie_w_|load of rows|slice of the loader child')
 """How the drivers call a commit of loaded rows."""
 
-_PUBLISHING = 10
-"""Commits from the last answer to the end of the task that sent: the answers, two work tables, their naming."""
-
 _STATE = re.compile("/jobs/ingest/[^/]+$")
 _ACTIVE = re.compile(b'"state":"(UploadComplete|InProgress)"')
 _WRITING = re.compile("/composite/sobjects|/jobs/ingest")
+_WRITE = re.compile("(POST|PATCH|PUT|DELETE) .*(/composite/sobjects|/jobs/ingest)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +87,15 @@ class Passage:
             for when in ("before", "after")
         )
 
-    def states(self) -> tuple[Point, ...]:
-        """The points after each request and commit, from the first request on until what came of the last one is
-        published. What a kill before one of them leaves, is what the kill after the one before it has left."""
-        places = [place for place, (what, _) in enumerate(self.order) if what == "request"]
-        sending = self.order[places[0] : places[-1] + 1 + _PUBLISHING]
-        return tuple(Point(what=what, number=number, when="after") for what, number in sending)
+    def states(self, near: int) -> tuple[Point, ...]:
+        """The points after each request and commit, from so many before a request that writes to so many after it. What
+        a kill before one of them leaves, is what the kill after the one before it has left."""
+        points = [Point(what=what, number=number, when="after") for what, number in self.order]
+        writes = [place for place, point in enumerate(points) if self.is_write(point)]
+        return tuple(one for at, one in enumerate(points) if any(-near <= at - place <= near for place in writes))
 
     def cuts(self) -> tuple[Point, ...]:
-        """Every request of it that has to do with writing, cut before the work and after it."""
+        """Every request that has to do with writing, cut before the work and after it."""
         return tuple(
             Point(what="request", number=number, when=when, deed="cut")
             for number, label in enumerate(self.labels["request"], 1)
@@ -105,9 +103,13 @@ class Passage:
             for when in ("before", "after")
         )
 
+    def is_write(self, point: Point) -> bool:
+        """Whether it is that of a request that writes, or makes or starts a job that does."""
+        return point.what == "request" and _WRITE.match(self.label(point)) is not None
+
     def writes(self) -> list[str]:
-        """Its requests that write, or make a job that does."""
-        return [one for one in self.labels["request"] if _WRITING.search(one) and not one.startswith("GET ")]
+        """Its requests that write, or make or start a job that does."""
+        return [one for one in self.labels["request"] if _WRITE.match(one)]
 
     def label(self, point: Point) -> str:
         """What happens at that point."""

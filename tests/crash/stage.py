@@ -67,10 +67,14 @@ class Stage:
         self._next_run = standing(self._template).run + 1
         self._references = {False: self._reference(1), True: self._reference(2)}
         self.dry = self._dry_run()
-        self.points = self.dry.states() if self.path.states_only else self.dry.points()
-        if self.path.exports:
-            cuts = self.dry.cuts()
-            self.points += tuple(one for one in cuts if one.when == "after") if self.path.states_only else cuts
+        self.points = self._points()
+
+    def _points(self) -> tuple[Point, ...]:
+        cuts = self.dry.cuts() if self.path.exports else ()
+        if not self.path.near:
+            return self.dry.points() + cuts
+        lost = tuple(point for point in cuts if point.when == "after" and self.dry.is_write(point))
+        return self.dry.states(self.path.near) + lost
 
     def close(self) -> None:
         """Takes everything away."""

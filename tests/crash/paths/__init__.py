@@ -17,8 +17,8 @@ CANONICAL = (
     *(scripted_import(backend) for backend in BACKENDS),
     reaching_outside("sqlite"),
     import_in_part("sqlite"),
-    known_and_new("sqlite", "auto", few=True),
-    codes_and_deletions("postgresql", "off", few=True),
+    known_and_new("sqlite", "auto", near=9),
+    codes_and_deletions("postgresql", "off", near=3),
 )
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
 tail, late rows, a reject mended and a new one; the other reference workflows that send nothing to the CRM; what reaches

@@ -187,10 +187,10 @@ def _new() -> list[_Person]:
     return people
 
 
-def known_and_new(backend: Backend, batches: Batches, *, few: bool = False) -> Path:
+def known_and_new(backend: Backend, batches: Batches, *, near: int = 0) -> Path:
     """An export that updates known records and inserts new ones, with rows that are refused. Its inserts go by bulk
     jobs always, its updates too (on) or by two calls (auto)."""
-    known, new = _known(_TWO_SHIPMENTS if batches == "auto" and not few else _FEW), _new()
+    known, new = _known(_TWO_SHIPMENTS if batches == "auto" and not near else _FEW), _new()
     before = [(f"Old {n}", one.code, None, f"old{n}@ours.invalid", 0.0, False) for n, one in enumerate(known)]
 
     def prepare(setting: Setting) -> datetime:
@@ -201,7 +201,7 @@ def known_and_new(backend: Backend, batches: Batches, *, few: bool = False) -> P
 
     changed = [was if one.email in _REFUSED else one.record(one.code) for one, was in zip(known, before, strict=True)]
     return Path(
-        name=f"known-and-new-batches-{batches}{'-few' * few}",
+        name=f"known-and-new-batches-{batches}{'-near' * bool(near)}",
         backend=backend,
         workflow="known-and-new",
         definition=KNOWN_AND_NEW.replace("BATCHES", batches),
@@ -209,14 +209,14 @@ def known_and_new(backend: Backend, batches: Batches, *, few: bool = False) -> P
         people=_PEOPLE,
         page_rows=1_000,
         holds=(*changed, *(one.record() for one in new if one.email not in _REFUSED)),
-        states_only=few,
+        near=near,
     )
 
 
-def codes_and_deletions(backend: Backend, batches: Batches, *, few: bool = False) -> Path:
+def codes_and_deletions(backend: Backend, batches: Batches, *, near: int = 0) -> Path:
     """An export by an external id, some of whose rows were exported before, and a deletion after it: of records that
     are there, are in the recycle bin, are gone or never were, and of a row without record."""
-    number = _TWO_SHIPMENTS if batches == "off" and not few else _FEW
+    number = _TWO_SHIPMENTS if batches == "off" and not near else _FEW
     people = [
         _Person(code=f"c{n}", name=f"Coded {n}", email=f"c{n}@ours.invalid", score=n + 0.5) for n in range(number)
     ]
@@ -247,7 +247,7 @@ def codes_and_deletions(backend: Backend, batches: Batches, *, few: bool = False
     held["c0"] = (*held["c0"][:4], 77.0, False)
     held["c2"] = (*held["c2"][:5], True)
     return Path(
-        name=f"codes-and-deletions-batches-{batches}{'-few' * few}",
+        name=f"codes-and-deletions-batches-{batches}{'-near' * bool(near)}",
         backend=backend,
         workflow="codes-and-deletions",
         definition=CODES_AND_DELETIONS.replace("BATCHES", batches),
@@ -255,7 +255,7 @@ def codes_and_deletions(backend: Backend, batches: Batches, *, few: bool = False
         people=_PEOPLE,
         page_rows=1_000,
         holds=(*held.values(), *((*one[:5], True) for one in leaving[1:])),
-        states_only=few,
+        near=near,
     )
 
 
