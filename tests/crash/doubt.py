@@ -6,7 +6,7 @@ from __future__ import annotations
 from crosstie.app import App
 from tests.crash.conductor import Passage
 from tests.crash.sent import underway
-from tests.crash.settled import standing
+from tests.crash.settled import difference, standing
 from tests.crash.stage import LATER, Stage
 
 _ALIKE = ("org", "contacts", "people: recipient", "options")
@@ -38,7 +38,7 @@ class DoubtfulStage(Stage):
         told += [f"one more run: {one}" for one in self._failure(more)]
         found, expected = self._settled(database), self._references[False].again
         return told + [
-            f"{name}: expected {expected.facts[name]!r}, found {found.facts[name]!r}"
+            f"{name}: {difference(expected.facts[name], found.facts[name])}"
             for name in _ALIKE
             if found.facts[name] != expected.facts[name]
         ]

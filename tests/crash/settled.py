@@ -6,6 +6,7 @@ Runs are counted, because PostgreSQL does not give a number again that a killed 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Settled:
     def differences(self, expected: Settled) -> list[str]:
         """What differs from what was expected, and what is wrong by itself."""
         told = [
-            f"{name}: expected {expected.facts[name]!r}, found {self.facts[name]!r}"
+            f"{name}: {difference(expected.facts[name], self.facts[name])}"
             for name in expected.facts
             if self.facts[name] != expected.facts[name]
         ]
@@ -49,6 +50,15 @@ class Standing:
     done: bool
     window_settled: bool
     job: str
+
+
+def difference(expected: object, found: object) -> str:
+    """How two facts differ: of lists what is missing in one, and what is too much."""
+    if not isinstance(expected, list) or not isinstance(found, list):
+        return f"expected {expected!r}, found {found!r}"
+    wanted, there = Counter(map(repr, expected)), Counter(map(repr, found))
+    missing, surplus = list((wanted - there).elements()), list((there - wanted).elements())
+    return f"missing {missing}, too much {surplus}" if missing or surplus else f"in another order: {found}"
 
 
 def settled(database: str, people: Mapping[str, str]) -> Settled:
