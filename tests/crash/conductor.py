@@ -55,13 +55,14 @@ class Passage:
     sooner or later is answered when it has come, so that every run asks and commits as often as every other: a page of
     records when what the page before it brought is committed, the state of a job when it has ended. `version` asks the
     database what has been committed; `unseen` collects what was committed without being told, and pages that were held
-    in vain. `jobs` were made, and `job_awaited` says that more was asked after that. `cut`: its connection was, at the
-    point.
+    in vain. `imports`: what it reads by pages it loads. `jobs` were made, and `job_awaited` says that more was asked
+    after that. `cut`: its connection was, at the point.
     """
 
     strike: Point | None = None
     victim: str = "runner"
     paced: bool = False
+    imports: bool = True
     version: Callable[[], object] | None = None
     labels: dict[What, list[str]] = field(default_factory=lambda: {"request": [], "commit": [], "load": []})
     order: list[tuple[What, int]] = field(default_factory=list)
@@ -172,7 +173,7 @@ class Conductor:
         try:
             if self._is_struck(passage, "request", number, "before"):
                 return Response(drop=True)
-            if _is_page(request):
+            if passage.imports and _is_page(request):
                 self._hold(passage)
             response = _ended(request, answer, labels) if passage.paced else answer(request)
             passage.jobs += request.method == "POST" and request.path.endswith("/jobs/query")

@@ -191,7 +191,7 @@ class Stage:
     def _dry_run(self) -> Passage:
         with self._copy() as database, versions(database, self._server) as version:
             self._at(self._start)
-            passage = Passage(version=version, paced=True)
+            passage = Passage(version=version, paced=True, imports=not self.path.exports)
             self._play(database, passage)
             assert not self._failure(passage), passage.ended
             assert not passage.unseen, f"commits that nobody told of: {passage.unseen}"
@@ -200,7 +200,7 @@ class Stage:
     def _passage(
         self, database: str, *, strike: Point | None = None, victim: str = "runner", at: datetime | None = None
     ) -> Passage:
-        passage = Passage(strike=strike, victim=victim, paced=strike is not None)
+        passage = Passage(strike=strike, victim=victim, paced=strike is not None, imports=not self.path.exports)
         self._play(database, passage, at)
         return passage
 

@@ -70,7 +70,7 @@ activities:
     from: recipient
     where: state = 'ours'
     add: [code, last_name, email, score]
-{_SEND}    key: {{ERP_Id__c: code}}
+{_SEND.replace("score", "{from: score, on_conflict: crm}")}    key: {{ERP_Id__c: code}}
     rejects: set-aside
 {_REMEMBER}  leaving:
     type: query
@@ -214,8 +214,8 @@ def known_and_new(backend: Backend, batches: Batches, *, near: int = 0) -> Path:
 
 
 def codes_and_deletions(backend: Backend, batches: Batches, *, near: int = 0) -> Path:
-    """An export by an external id, some of whose rows were exported before, and a deletion after it: of records that
-    are there, are in the recycle bin, are gone or never were, and of a row without record."""
+    """An export by an external id: some of its rows were exported before, one was changed by both sides since. Then a
+    deletion: of records that are there, are in the recycle bin, are gone or never were, and of a row without record."""
     number = _TWO_SHIPMENTS if batches == "off" and not near else _FEW
     people = [
         _Person(code=f"c{n}", name=f"Coded {n}", email=f"c{n}@ours.invalid", score=n + 0.5) for n in range(number)
@@ -228,10 +228,11 @@ def codes_and_deletions(backend: Backend, batches: Batches, *, near: int = 0) ->
 
     def prepare(setting: Setting) -> datetime:
         ready(setting)
-        _records(setting, before)
+        known = _records(setting, before)
         _insert(setting, first, [None] * len(first))
         setting.run(setting.sandbox.advance(timedelta(minutes=30)))
-        setting.sql("update recipient set score = 77 where code = 'c0'")
+        setting.sql("update recipient set score = 77 where code in ('c0', 'c1')")
+        setting.sandbox.control("update", id=known[1], values={"Score__c": 99})
         setting.sql("update recipient set state = 'leaving' where code = 'c2'")
         _insert(setting, people[3:], [None] * (number - 3))
         ids = _records(setting, leaving)
@@ -245,6 +246,7 @@ def codes_and_deletions(backend: Backend, batches: Batches, *, near: int = 0) ->
     sent = [one for one in people if one.code is not None and one.email not in _REFUSED]
     held = {str(one.code): one.record(titles.get(str(one.code)), one.code) for one in sent}
     held["c0"] = (*held["c0"][:4], 77.0, False)
+    held["c1"] = (*held["c1"][:4], 99.0, False)
     held["c2"] = (*held["c2"][:5], True)
     return Path(
         name=f"codes-and-deletions-batches-{batches}{'-near' * bool(near)}",
