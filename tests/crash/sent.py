@@ -10,7 +10,8 @@ from crosstie.crm.writing import Outcome
 from crosstie.db import open_database
 from crosstie.db.database import Transaction
 from crosstie.sync import shipments
-from crosstie.sync.shipments import Plan, ShipmentStatus
+from crosstie.sync.plans import UNCHANGED, Plan, plans_of_run, totals
+from crosstie.sync.shipments import ShipmentStatus
 from crosstie.workflow import state
 
 _OPEN = (ShipmentStatus.LEAVING, ShipmentStatus.UNSURE, ShipmentStatus.DOUBT)
@@ -19,7 +20,7 @@ _OPEN = (ShipmentStatus.LEAVING, ShipmentStatus.UNSURE, ShipmentStatus.DOUBT)
 def plans(transaction: Transaction) -> list[Plan]:
     """The plans of all runs, the oldest first."""
     numbers = sorted(run.id for run in state.runs(transaction))
-    return [plan for number in numbers for plan in shipments.plans_of_run(transaction, number)]
+    return [plan for number in numbers for plan in plans_of_run(transaction, number)]
 
 
 def sent_rows(transaction: Transaction) -> list[tuple[Any, ...]]:
@@ -36,9 +37,9 @@ def sent_rows(transaction: Transaction) -> list[tuple[Any, ...]]:
 
 def sent_nothing(transaction: Transaction, run: int) -> bool:
     """Whether a run had something to send, and nothing of it differed from what both sides know."""
-    found = shipments.plans_of_run(transaction, run)
-    totals = [one for plan in found for one in shipments.totals(transaction, plan)]
-    return bool(found) and all(one == (Outcome.ACCEPTED, shipments.UNCHANGED) for one in totals)
+    found = plans_of_run(transaction, run)
+    known = [one for plan in found for one in totals(transaction, plan)]
+    return bool(found) and all(one == (Outcome.ACCEPTED, UNCHANGED) for one in known)
 
 
 def unanswered(transaction: Transaction) -> list[str]:

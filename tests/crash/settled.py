@@ -14,7 +14,7 @@ from typing import Any
 
 from crosstie.db import open_database
 from crosstie.db.database import Database, Transaction
-from crosstie.sync import shipments, windows
+from crosstie.sync import plans, windows
 from crosstie.workflow import state, sweeping
 from crosstie.workflow.state import RunStatus, TaskStatus
 from crosstie.workflow.watcher import messages
@@ -154,7 +154,7 @@ def _tails(db: Database, transaction: Transaction) -> list[tuple[object, ...]]:
 def _problems(db: Database, transaction: Transaction, latest: list[state.Run]) -> list[str]:
     """Rubbish, tasks without an end, a damaged file, a log that cannot be read."""
     named = set(windows.tail_tables(transaction)) | set(sweeping.living_tables(transaction))
-    named |= set(shipments.plan_tables(transaction))
+    named |= set(plans.plan_tables(transaction))
     told = [f"work table {name} is named by nobody" for name in db.work_tables() if name not in named]
     told += [f"work table {name} is gone" for name in sorted(named - set(db.work_tables()))]
     for run in latest:
