@@ -119,6 +119,8 @@ class Shipping:
             self._rest(pause)
             waited += max(pause, _SHORTEST)
             pause = min(pause * 2, pauses.longest)
+        if not self._sent:
+            self.context.log.info("There was nothing to send.")
         if conflicts := sum(self._conflicts):
             told = f"{conflicts:,} records keep the CRM's value in a field that both sides have changed."
             self.context.log.info(told)
