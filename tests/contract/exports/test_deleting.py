@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crosstie.activities.crm_delete import CrmDelete
+from crosstie.workflow.activity import Done
 from tests.contract.exports.crm import Killed
 from tests.contract.exports.world import Exports, export
 
@@ -46,6 +47,18 @@ def test_killed_and_begun_again_it_deletes_the_rest(world: Exports) -> None:
         world.run(delete(), rows)
     ended = world.run(delete(), rows)
     assert (ended.counts["deleted"], world.crm.records) == (7, {})
+
+
+def test_a_plan_says_what_would_be_deleted(world: Exports) -> None:
+    known = world.crm.insert({"LastName": "Abe"})
+    rows = world.people((1, known, "Abe"), (2, None, "None"))
+    context = world.context(rows)
+    context.planning = True
+    done = delete().run(context)
+    assert isinstance(done, Done)
+    assert (done.counts, dict(done.tables), list(world.crm.records)) == ({"delete": 1, "rejected": 1}, {}, [known])
+    assert world.run(delete(), rows).counts == {"deleted": 1, "gone": 0, "rejected": 1}
+    assert world.crm.records == {}
 
 
 def test_mistakes_are_told(world: Exports) -> None:

@@ -23,7 +23,7 @@ def preview(shipping: Shipping, plan: Plan) -> Done:
     the CRM. Raises ConnectorError."""
     context = shipping.context
     before = shipping.connector.usage.calls
-    if not plan.shown:
+    if plan.guarded and not plan.shown:
         for operation in (Operation.UPDATE, Operation.UPSERT):
             _read(shipping, plan, operation)
     reads = shipping.connector.usage.calls - before
