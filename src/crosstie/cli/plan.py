@@ -60,7 +60,7 @@ def show_plans(workflow: str, number: int, found: Sequence[PlanPreview]) -> None
             more = f"   {written}" if word == ("update" if "update" in one.outlook else "create") and written else ""
             if word == "rejected":
                 more = f"   crosstie plan show {number} --refused"
-            click.echo(f"  {_WORDS[word]:<8}{count:>{wide},} records{more}")
+            click.echo(f"  {_WORDS[word]:<8}{count:>{wide},} {'record' if count == 1 else 'records'}{more}")
         for cost in one.costs:
             click.echo(f"  {_cost(cost)}")
     if any(one.costs for one in found):
