@@ -112,7 +112,7 @@ class App:
             queries=Queries(db=db, site=site, workflows=workflows, now=now, zone=self.config.zone),
             lists=Lists(db, now),
             courier=courier,
-            journal=Journal(db, now, workflows.run),
+            journal=Journal(db, now, workflows.run, site.account_kind),
             plans=Plans(db),
         )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from crosstie.crm import kind_of
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.audit import record
 from crosstie.db.database import Database, Transaction
@@ -18,7 +19,7 @@ from crosstie.model import Column, ColumnType
 from crosstie.sync import plans, shipments
 from crosstie.sync.plans import Plan
 from crosstie.sync.shipments import Shipment
-from crosstie.sync.ties import find_ties
+from crosstie.sync.ties import TieTable, find_ties, owner_of
 from crosstie.workflow import state
 from crosstie.workflow.runner import RunReport
 
@@ -39,10 +40,17 @@ class PlanReport:
 class Journal:
     """`app.journal`."""
 
-    def __init__(self, db: Database, now: Callable[[], datetime], carry_on: Callable[[str], RunReport]) -> None:
+    def __init__(
+        self,
+        db: Database,
+        now: Callable[[], datetime],
+        carry_on: Callable[[str], RunReport],
+        account_kind: Callable[[str], str],
+    ) -> None:
         self._db = db
         self._now = now
         self._carry_on = carry_on
+        self._account_kind = account_kind
 
     def show(self, run: int) -> tuple[PlanReport, ...]:
         """What a run has sent, by activity. Raises ConfigError where it sent nothing."""
@@ -81,7 +89,7 @@ class Journal:
     def settle(self, run: int, keys: Sequence[str], remote_ids: Mapping[str, str]) -> int:
         """A person's decision about rows in doubt: those in `remote_ids` (row key: remote id) were executed, those in
         `keys` were not, and are sent again. How many rows were settled. Raises ConfigError for a key that is not in
-        doubt, and then settles none."""
+        doubt, for what is no remote id, and for a record that is another row's; then none is settled."""
         wanted = dict.fromkeys((*keys, *remote_ids))
         settled = 0
         with self._db.reading() as transaction:
@@ -91,8 +99,11 @@ class Journal:
             for plan in plans:
                 mine = [key for key in wanted if _is_in_doubt(transaction, plan, key)]
                 unknown -= set(mine)
-                for shipment in shipments.settle_rows(transaction, plan, mine, remote_ids, self._now()):
-                    table = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
+                table = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
+                known = self._known(
+                    transaction, plan, table, {key: remote_ids[key] for key in mine if key in remote_ids}
+                )
+                for shipment in shipments.settle_rows(transaction, plan, mine, known, self._now()):
                     if table is not None and shipment.operation is not Operation.DELETE:
                         shipments.write_ties(transaction, plan, table, shipment)
                 settled += len(mine)
@@ -104,6 +115,26 @@ class Journal:
             what = f"{len(remote_ids)} executed, {len(wanted) - len(remote_ids)} not executed"
             record(transaction, self._now(), "settle", f"run {run}", "in doubt", what)
         return settled
+
+    def _known(
+        self, transaction: Transaction, plan: Plan, table: TieTable | None, given: Mapping[str, str]
+    ) -> dict[str, str]:
+        """The remote ids as the CRM answers them, by row key. Raises ConfigError."""
+        complete = kind_of(self._account_kind(plan.account)).id_completer()
+        found: dict[str, str] = {}
+        for key, text in given.items():
+            remote_id = complete(text)
+            if remote_id is None:
+                raise ConfigError(f"“{text}” is no id of a {plan.object} record; nothing was settled.")
+            owner = "" if table is None else owner_of(transaction, table, remote_id)
+            owner = owner or next((other for other, taken in found.items() if taken == remote_id), "")
+            if owner not in ("", key):
+                raise ConfigError(
+                    f"The record {remote_id} is row {owner}'s, not row {key}'s; nothing was settled.",
+                    hint="Look in the CRM for the record that was made of this row, or say --not-executed.",
+                )
+            found[key] = remote_id
+        return found
 
     def _plans(self, transaction: Transaction, run: int) -> tuple[Plan, ...]:
         found = plans.plans_of_run(transaction, run)

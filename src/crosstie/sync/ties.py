@@ -91,6 +91,14 @@ def tie_tables(transaction: Transaction, lineage: Lineage) -> tuple[str, ...]:
     return tuple(str(row[0]) for row in rows)
 
 
+def owner_of(transaction: Transaction, table: TieTable, remote_id: str) -> str:
+    """The key of the local row that a record is tied to; '' for none."""
+    row = transaction.row(
+        f"select local_key from crosstie.{table.name} where remote_id = :id and tombstone is null", {"id": remote_id}
+    )
+    return str(row[0]) if row else ""
+
+
 def find_ties(transaction: Transaction, lineage: Lineage, local_table: str) -> TieTable | None:
     """The tie table of an object and a local table; None before anything was tied.
 

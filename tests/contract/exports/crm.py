@@ -201,7 +201,7 @@ class Crm:
 
     def insert(self, values: dict[str, str | None]) -> str:
         """A record of its own."""
-        record_id = f"003{len(self.records):015d}"
+        record_id = f"003{len(self.records):012d}AAA"
         self.records[record_id] = dict(values)
         return record_id
 

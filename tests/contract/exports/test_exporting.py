@@ -20,10 +20,10 @@ def test_rows_without_id_are_created_and_updated_from_then_on(world: Exports) ->
     ended = world.run(export(), world.people((1, None, "Abe", "a@x"), (2, None, "Ono", None)))
     assert ended.counts == {"created": 2, "updated": 0, "unchanged": 0}
     assert world.read(ended.tables["ok"], "id", "remoteId", "done") == [
-        (1, "003000000000000000", "created"),
-        (2, "003000000000000001", "created"),
+        (1, "003000000000000AAA", "created"),
+        (2, "003000000000001AAA", "created"),
     ]
-    assert world.ties() == [("003000000000000000", "1"), ("003000000000000001", "2")]
+    assert world.ties() == [("003000000000000AAA", "1"), ("003000000000001AAA", "2")]
     world.run_number = 2
     world.crm.calls.clear()
     ended = world.run(export(), world.people((1, None, "Abe", "new@x"), (2, None, "Ono", None)))
@@ -290,12 +290,16 @@ def test_a_person_decides_about_rows_in_doubt(world: Exports) -> None:
     world.crm.opaque = True
     world.crm.faults = ["lost"]
     world.run(export(), world.people((1, None, "Abe", None), (2, None, "Ono", None)))
-    journal = Journal(world.db, lambda: NOW, no_run)
+    journal = Journal(world.db, lambda: NOW, no_run, lambda account: "salesforce")
     (shown,) = journal.show(1)
     assert (shown.in_doubt, shown.totals) == (("1", "2"), {("doubt", ""): 2})
     with pytest.raises(ConfigError, match="no row 7 is in doubt"):
         journal.settle(1, ["7", "1"], {})
     known, *_ = world.crm.records
+    with pytest.raises(ConfigError, match="“rubbish” is no id of a Contact record; nothing was settled"):
+        journal.settle(1, [], {"1": "rubbish"})
+    with pytest.raises(ConfigError, match=f"The record {known} is row 1's, not row 2's; nothing was settled"):
+        journal.settle(1, [], {"1": known, "2": known})
     assert journal.settle(1, ["2"], {"1": known}) == 2
     assert world.ties() == [(known, "1")]
     world.crm.opaque = False
@@ -306,7 +310,7 @@ def test_a_person_decides_about_rows_in_doubt(world: Exports) -> None:
 
 def test_every_row_that_was_sent_can_be_had_as_a_file(world: Exports, tmp_path: Path) -> None:
     world.run(export(), world.people((1, None, "Abe", "a,b"), (2, None, "bad", None)))
-    journal = Journal(world.db, lambda: NOW, no_run)
+    journal = Journal(world.db, lambda: NOW, no_run, lambda account: "salesforce")
     assert journal.export(1, tmp_path / "sent.csv") == 2
     with (tmp_path / "sent.csv").open(encoding="utf-8", newline="") as file:
         first, second = csv.DictReader(file)
