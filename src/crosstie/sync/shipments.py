@@ -317,7 +317,10 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
     given_values = ", ".join(["p.answered_id", "p.source_key", *values])
     transaction.execute(
         f"insert into crosstie.{ties.name} ({listed}) select {given_values}"
-        f" from {rows} and not exists (select 1 from crosstie.{ties.name} e where e.remote_id = p.answered_id)",
+        f" from {rows} and not exists (select 1 from crosstie.{ties.name} e where e.remote_id = p.answered_id)"
+        # Where the CRM takes two rows for one record, the later one has written it last.
+        f" and not exists (select 1 from crosstie.{plan.table} n where n.shipment = p.shipment"
+        " and n.answered_id = p.answered_id and n.number > p.number)",
         given,
     )
 

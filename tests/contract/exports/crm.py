@@ -72,7 +72,8 @@ class Killed(BaseException):
 class Crm:
     """The records by id. `faults` are taken one by one, by each call: None, `not sent`, `lost` (executed, the answer
     lost), `lost before` (lost, and not executed), `half lost` (executed, but for the first row no answer), `killed
-    before`, `killed after`; `locked` are ids refused for now. `looked_up` are the row numbers that were asked for."""
+    before`, `killed after`, and of a look-up `never ran`; `locked` are ids refused for now. `looked_up` are the row
+    numbers that were asked for."""
 
     records: dict[str, dict[str, str | None]] = field(default_factory=dict)
     faults: list[str | None] = field(default_factory=list)
@@ -138,6 +139,8 @@ class Crm:
             fault = self.faults.pop(0) if self.faults else None
             given = [row for batch in rows for row in batch.to_pylist()]
             self.looked_up += [row["row"] for row in given]
+            if fault == "never ran":
+                return self._failed(given, Outcome.RETRY)
             if fault is not None:
                 return self._failed(given, Outcome.DOUBT)
             if self.opaque:

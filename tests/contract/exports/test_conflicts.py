@@ -167,3 +167,16 @@ def test_a_record_that_was_made_since_is_named(world: Exports) -> None:
 def test_what_the_record_says_already_is_left_alone(world: Exports) -> None:
     known = world.crm.insert({"LastName": "Abe", "Email": "a@x"})
     assert plan(world, export(), (1, known, "Abe", "a@x")).counts == {"unchanged": 1}
+
+
+def test_a_row_that_was_created_since_the_plan_was_shown_is_named(world: Exports) -> None:
+    rows = [(1, None, "Abe", None), (2, None, "Ono", None)]
+    plan(world, export(), *rows)
+    world.run_number = 2
+    world.run(export(), world.people(rows[0]))
+    world.run_number = 1
+    ended = carry_out(world, export(), *rows)
+    assert [(one.symbol, one.message) for one in ended.rejects] == [
+        ("MOVED", "a record was created for the row since it was planned")
+    ]
+    assert sorted(str(one["LastName"]) for one in world.crm.records.values()) == ["Abe", "Ono"]

@@ -164,6 +164,12 @@ def test_all_of_a_row_is_sent_under_another_external_id(world: Exports) -> None:
     assert world.crm.calls == []
 
 
+def test_external_ids_that_differ_in_case_only_are_one_record(world: Exports) -> None:
+    activity = export(key={"Ext__c": "code"})
+    ended = world.run(activity, world.people((1, None, "Abe", None, "q1"), (2, None, "Ono", None, "Q1")))
+    assert ([one.symbol for one in ended.rejects], ended.counts["created"]) == (["DOUBLE"], 1)
+
+
 def test_insert_always_and_never(world: Exports) -> None:
     world.run(export(), world.people((1, None, "Abe", None)))
     world.run_number = 2

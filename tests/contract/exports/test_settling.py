@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crosstie.errors import ConfigError
+from crosstie.errors import ConfigError, UnavailableError
 from tests.contract.exports.crm import Killed
 from tests.contract.exports.world import Exports, export
 
@@ -60,3 +60,26 @@ def test_rows_of_no_table_are_held_back_in_their_own_activity_only(world: Export
     context.activity = "another"
     assert world.run(export(), people, context=context).counts["created"] == 1
     assert [one.symbol for one in world.run(export(), people).rejects] == ["IN_DOUBT"]
+
+
+def test_a_job_that_never_ran_is_sent_again_although_looking_it_up_tells_a_failure(world: Exports) -> None:
+    world.crm.faults = ["killed before"]
+    people = world.people((1, None, "Abe"))
+    with pytest.raises(Killed):
+        world.run(export(), people)
+    world.crm.faults = ["never ran"]
+    assert world.run(export(), people).counts["created"] == 1
+
+
+def test_what_another_run_created_meanwhile_is_not_created_again(world: Exports) -> None:
+    people = world.people((1, None, "Abe"), (2, None, "Ono"))
+    world.crm.faults = ["not sent"] * 50
+    with pytest.raises(UnavailableError):
+        world.run(export(), people)
+    world.crm.faults = []
+    world.run_number = 2
+    world.run(export(), world.people((1, None, "Abe")))
+    world.run_number = 1
+    ended = world.run(export(), people)
+    assert [(one.symbol, one.row_key) for one in ended.rejects] == [("MOVED", "1")]
+    assert sorted(str(one["LastName"]) for one in world.crm.records.values()) == ["Abe", "Ono"]

@@ -71,12 +71,15 @@ class _Planning:
             key_field=self.mapping.key_field,
             settings={
                 "road": activity.road.value,
+                "insert": activity.insert,
                 "assignment": activity.assignment,
                 "duplicates": activity.duplicates,
                 "guarded": self.context.planning or any(one.on_conflict != "local" for one in self.mapping.fields),
             },
         )
-        fill_plan(self.context, plan, lambda first: self._rows(plan, first))
+        key = self.remote.field(self.mapping.key_field) if self.mapping.key_field else None
+        has_case = key is not None and key.case_sensitive
+        fill_plan(self.context, plan, lambda first: self._rows(plan, first), key_has_case=has_case)
         return plan
 
     def _rows(self, plan: Plan, first: int) -> Iterator[pa.RecordBatch]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from crosstie.activities.shipping.guarding import MOVED
 from crosstie.activities.shipping.outcomes import source_key
-from crosstie.crm.writing import Outcome
+from crosstie.crm.writing import Operation, Outcome
 from crosstie.errors import ConfigError
 from crosstie.sync import plans
 from crosstie.sync.plans import Plan, PlannedField
+from crosstie.sync.ties import find_ties
 from crosstie.workflow.activity import Context
 
 if TYPE_CHECKING:
@@ -72,9 +74,15 @@ def take_plan(
     return plan
 
 
-def fill_plan(context: Context, plan: Plan, rows: Callable[[int], Iterator[pa.RecordBatch]]) -> None:
+def fill_plan(
+    context: Context,
+    plan: Plan,
+    rows: Callable[[int], Iterator[pa.RecordBatch]],
+    *,
+    key_has_case: bool = False,
+) -> None:
     """Adds the inbound rows that the plan does not have; `rows` gives them, numbered from a number on. What was
-    rejected and comes in again is planned anew."""
+    rejected and comes in again is planned anew. `key_has_case`: external ids that differ in case only are two."""
     inbound = context.input
     with context.step(f"rows of {plan.activity} that come in again") as transaction:
         transaction.execute(
@@ -87,7 +95,7 @@ def fill_plan(context: Context, plan: Plan, rows: Callable[[int], Iterator[pa.Re
             load.write(batch)
     context.db.prepare(plan.table, ("number",), unique=True)
     context.db.prepare(plan.table, ("source_key",))
-    _hold_back(context, plan)
+    _hold_back(context, plan, key_has_case=key_has_case)
 
 
 def not_planned(context: Context, plan: Plan) -> str:
@@ -96,17 +104,27 @@ def not_planned(context: Context, plan: Plan) -> str:
     return f"not exists (select 1 from crosstie.{plan.table} p where p.source_key = {key})"
 
 
-def _hold_back(context: Context, plan: Plan) -> None:
-    """Of rows that say the same record only the first is sent; what is in doubt since an earlier run is held back."""
-    free = "w.outcome is null and w.shipment is null"
+def _hold_back(context: Context, plan: Plan, *, key_has_case: bool) -> None:
+    """Of rows that say the same record only the first is sent; what is in doubt since an earlier run is held back, and
+    what another run has created since the plan was made."""
+    free = f"(w.outcome is null or w.outcome = '{Outcome.RETRY}') and w.shipment is null"
+    record = f"coalesce(remote_id, {'key' if key_has_case else 'lower(key)'})"
     with context.step(f"rows of {plan.activity} that are not sent") as transaction:
         transaction.execute(
             f"update crosstie.{plan.table} as w set outcome = '{Outcome.REJECTED}', symbol = 'DOUBLE', message ="
             " 'another row of this export says the same record' from (select number, row_number() over (partition by"
-            f" operation, coalesce(remote_id, key) order by number) as nth from crosstie.{plan.table} where"
-            f" coalesce(remote_id, key) is not null and coalesce(outcome, '') <> '{Outcome.REJECTED}') d"
+            f" operation, {record} order by number) as nth from crosstie.{plan.table} where"
+            f" {record} is not null and coalesce(outcome, '') <> '{Outcome.REJECTED}') d"
             f" where d.number = w.number and d.nth > 1 and {free}"
         )
+        ties = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
+        if ties is not None and plan.settings.get("insert") != "always":
+            transaction.execute(
+                f"update crosstie.{plan.table} as w set outcome = '{Outcome.REJECTED}', symbol = '{MOVED}', message ="
+                f" 'a record was created for the row since it was planned' where {free} and operation ="
+                f" '{Operation.INSERT}' and w.source_key in (select local_key from crosstie.{ties.name} where tombstone"
+                " is null)"
+            )
         for other in plans.doubtful_plans(transaction, plan):
             transaction.execute(
                 f"update crosstie.{plan.table} as w set outcome = '{Outcome.REJECTED}', symbol = 'IN_DOUBT',"

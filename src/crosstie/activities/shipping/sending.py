@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from crosstie.activities.shipping.guarding import Findings, look
 from crosstie.activities.shipping.planning import BATCH_ROWS
 from crosstie.crm.connector import Connector
-from crosstie.crm.writing import Operation, Packing, RemoteWrite, Sent, WriteRoad
+from crosstie.crm.writing import Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
 from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
 from crosstie.model import Column, RemoteObject
@@ -258,7 +258,7 @@ class Shipping:
             if rows and shipment.left_at is not None:
                 write = write_for(plan, self.remote, shipment.operation, WriteRoad(shipment.road))
                 sent = self.connector.find(write, rows, token=shipment.token, left_at=shipment.left_at)
-                if sent.failure is not None:
+                if sent.failure is not None and _leaves_doubt(sent):
                     raise sent.failure
                 self._record(plan, shipment, sent, looked_up=True)
 
@@ -284,6 +284,10 @@ class Shipping:
 def travelling(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of a plan as a connector takes them."""
     return batch.rename_columns(["row", *batch.schema.names[1:]])
+
+
+def _leaves_doubt(sent: Sent) -> bool:
+    return Outcome.DOUBT in sent.answers.column("outcome").to_pylist()
 
 
 def lanes_of(planned: Sequence[Shipment], number: int) -> list[deque[Shipment]]:

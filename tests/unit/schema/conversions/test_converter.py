@@ -336,6 +336,18 @@ WIRE: list[tuple[FieldType, str, pa.Array, list[str | None]]] = [
     (FieldType.DATE, "default", pa.array([LATE], INSTANT), ["2026-01-02"]),
     (FieldType.DATE, "default", DAYS, ["2026-07-01", None]),
     (FieldType.TIME, "default", pa.array([time(14, 30)], pa.time64("us")), ["14:30:00.000Z"]),
+    (
+        FieldType.DATETIME,
+        "default",
+        pa.array([LATE, LATE.replace(microsecond=123456)], INSTANT),
+        ["2026-01-01T23:30:00.000Z", "2026-01-01T23:30:00.123456Z"],
+    ),
+    (
+        FieldType.TIME,
+        "default",
+        pa.array([time(14, 30), time(1, 2, 3, 456789)], pa.time64("us")),
+        ["14:30:00.000Z", "01:02:03.456789Z"],
+    ),
     (FieldType.DECIMAL, "default", AMOUNTS, ["1.5000000", "0.0000000"]),
     (FieldType.INTEGER, "default", pa.array([5, None]), ["5", None]),
     (FieldType.BOOLEAN, "default", pa.array([True, False]), ["true", "false"]),
