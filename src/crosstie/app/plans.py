@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from crosstie.crm.writing import Outcome
+from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.database import Database, Transaction
 from crosstie.errors import ConfigError
 from crosstie.sync import plans
@@ -51,7 +51,7 @@ class Cost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPreview:
     """What an activity would send. `outlook` counts rows by create, update, delete, unchanged and rejected; `fields`
-    how many records each field would be written in."""
+    in how many of the updated records each field would be written."""
 
     plan: Plan
     outlook: Mapping[str, int]
@@ -87,7 +87,8 @@ def _preview(transaction: Transaction, plan: Plan, *, refused: bool, limit: int)
     counted = {}
     if plan.fields:
         listed = ", ".join(f"count(f_{place})" for place in range(len(plan.fields)))
-        row = transaction.row(f"select {listed} from crosstie.{plan.table} where outcome is null")
+        known = f"outcome is null and operation <> '{Operation.INSERT}'{' and there is not false' * plan.guarded}"
+        row = transaction.row(f"select {listed} from crosstie.{plan.table} where {known}")
         assert row is not None, "an aggregate gives a row"
         counted = {one.field: int(count) for one, count in zip(plan.fields, row, strict=True) if count}
     return PlanPreview(

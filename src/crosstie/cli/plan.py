@@ -57,7 +57,7 @@ def show_plans(workflow: str, number: int, found: Sequence[PlanPreview]) -> None
         written = " · ".join(f"{name} {count:,}" for name, count in one.fields.items())
         wide = max((len(f"{count:,}") for count in one.outlook.values()), default=0)
         for word, count in one.outlook.items():
-            more = f"   {written}" if word == ("update" if "update" in one.outlook else "create") and written else ""
+            more = f"   {written}" if word == "update" and written else ""
             if word == "rejected":
                 more = f"   crosstie plan show {number} --refused"
             click.echo(f"  {_WORDS[word]:<8}{count:>{wide},} {'record' if count == 1 else 'records'}{more}")

@@ -245,13 +245,17 @@ def test_a_row_refused_again_keeps_its_open_reject_until_it_is_accepted(own_desk
 
 
 def test_dates_of_instants_are_written_by_date_only(own_desk: Desk) -> None:
-    table = own_desk.table("seen timestamptz", "'2026-01-01T23:30:00Z'")
+    table = own_desk.table("seen timestamptz, wall timestamp", "'2026-01-01T23:30:00Z', '2026-07-01T10:00:00'")
     always = {"Name": "'date'", "Required__c": "'yes'"}
     built = {"from": "seen", "conversion": "date_only"}
     for count in ("created", "unchanged"):
-        done = own_desk.export(table, "Gadget__c", {**always, "Built__c": built}, zone="Europe/Paris")
+        done = own_desk.export(
+            table, "Gadget__c", {**always, "Built__c": built, "Seen__c": "wall"}, zone="Europe/Paris"
+        )
         assert done.counts[count] == 1
-    assert own_desk.soql("SELECT Built__c FROM Gadget__c WHERE Name = 'date'") == [{"Built__c": "2026-01-02"}]
+    assert own_desk.soql("SELECT Built__c, Seen__c FROM Gadget__c WHERE Name = 'date'") == [
+        {"Built__c": "2026-01-02", "Seen__c": "2026-07-01T08:00:00.000+0000"}
+    ]
 
 
 def test_why_a_row_was_refused_can_be_written_to_it(own_desk: Desk) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from crosstie.activities.remote import find_remote_field
+from crosstie.db.columns import arrow_type
 from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge.phrases import Phrases, Place, as_type
 from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType, FieldType, RemoteField, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.schema.conversions.converter import Converter
-from crosstie.schema.conversions.modes import DATE_ONLY
 from crosstie.sync.plans import PlannedField
 from crosstie.workflow.activity import Shape, Site
 from crosstie.workflow.yaml_source import suggest
@@ -193,8 +193,8 @@ def _read_line(
         return None
     # A set that people keep in a text column, its values separated by semicolons.
     typed = value if (value.type, wanted.type) == (ColumnType.TEXT, ColumnType.SET) else as_type(value, wanted.type)
-    if typed is None and (value.type, wanted.type, line.conversion) == (ColumnType.INSTANT, ColumnType.DATE, DATE_ONLY):
-        typed, wanted = value, replace(wanted, type=ColumnType.INSTANT)  # its date in the zone is written
+    if typed is None and _is_written(value, target, line.conversion):
+        typed, wanted = value, replace(wanted, type=value.type)
     if typed is None:
         phrases.refuse(
             place,
@@ -212,6 +212,21 @@ def _read_line(
         scale=scale,
         on_conflict=line.on_conflict or activity.on_conflict,
     )
+
+
+def _is_written(value: Expression, target: RemoteField, mode: str) -> bool:
+    """Whether a date or a time of another kind than the field holds is written by the conversion: the date of an
+    instant, a wall-clock time in the zone."""
+    import pyarrow as pa
+
+    kind = arrow_type(value.column("x"))
+    if not pa.types.is_temporal(kind):
+        return False
+    try:
+        Converter(target, mode, ZoneInfo("UTC")).to_wire(pa.nulls(0, kind))
+    except MappingError:
+        return False
+    return True
 
 
 def _reference_text(reference: RemoteField, parent: RemoteField) -> RemoteField:
