@@ -371,7 +371,8 @@ def settle_rows(
         remote_id = remote_ids.get(key, "")
         if remote_id:
             transaction.execute(
-                f"update crosstie.{plan.table} set outcome = '{Outcome.ACCEPTED}', answered_id = :id, effect = case"
+                f"update crosstie.{plan.table} set outcome = '{Outcome.ACCEPTED}', answered_id = :id, symbol = null,"
+                f" message = null, effect = case"
                 f" when operation = '{Operation.DELETE}' then '{Effect.DELETED}' when operation ="
                 f" '{Operation.INSERT}' then '{Effect.CREATED}' else '{Effect.UPDATED}' end"
                 f" where source_key = :key and outcome = '{Outcome.DOUBT}'",
@@ -379,7 +380,8 @@ def settle_rows(
             )
         else:
             transaction.execute(
-                f"update crosstie.{plan.table} set outcome = '{Outcome.RETRY}', shipment = null"
+                f"update crosstie.{plan.table} set outcome = '{Outcome.RETRY}', shipment = null, symbol = null,"
+                " message = 'a person has settled that it was not executed'"
                 f" where source_key = :key and outcome = '{Outcome.DOUBT}'",
                 {"key": key},
             )

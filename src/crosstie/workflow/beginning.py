@@ -56,7 +56,7 @@ def begin(
                     hint=f"Finish it first: crosstie run {definition.name}. Or give it up: say --restart too.",
                 )
         if kind.from_plan:
-            _refuse_plan(transaction, definition, kind.from_plan)
+            _refuse_plan(transaction, definition.name, version, kind.from_plan)
         if unfinished is not None:
             state.stop_run(transaction, unfinished.id, now, RunStatus.ABANDONED, "restarted")
         instance = instances.find_instance(transaction, definition.name)
@@ -78,8 +78,9 @@ def begin(
     return run, False
 
 
-def _refuse_plan(transaction: Transaction, definition: Definition, shown_in: int) -> None:
-    """Raises ConfigError for a plan that cannot be carried out."""
+def _refuse_plan(transaction: Transaction, workflow: str, version: int, shown_in: int) -> None:
+    """Raises ConfigError for a plan that cannot be carried out exactly."""
+    anew = f"Make a new one: crosstie run {workflow} --plan"
     by = plans.carried_out_by(transaction, shown_in)
     if by is not None:
         raise ConfigError(
@@ -87,27 +88,24 @@ def _refuse_plan(transaction: Transaction, definition: Definition, shown_in: int
             hint=f"What became of it: crosstie journal show {by}",
         )
     planned = state.find_run(transaction, shown_in)
-    if planned is None or not planned.planning or planned.workflow != definition.name:
+    if planned is None or not planned.planning or planned.workflow != workflow:
         raise ConfigError(
-            f"There is no plan {shown_in} of {definition.name}.",
-            hint=f"Make one: crosstie run {definition.name} --plan",
+            f"There is no plan {shown_in} of {workflow}.", hint=f"Make one: crosstie run {workflow} --plan"
         )
     if planned.status is not RunStatus.DONE:
         raise ConfigError(
             f"Plan {shown_in} is not complete: its run is {planned.status}.",
-            hint=f"Complete it: crosstie run {definition.name} --plan",
+            hint=f"Complete it: crosstie run {workflow} --plan",
         )
-    made = plans.plans_of_run(transaction, shown_in)
-    if not made:
+    if planned.version != version:
         raise ConfigError(
-            f"Plan {shown_in} has nothing to do: no row came to an activity that writes to a CRM.",
-            hint=f"Make a new one: crosstie run {definition.name} --plan",
+            f"Plan {shown_in} was made with version {planned.version} of {workflow}, which was edited since: this is"
+            f" version {version}.",
+            hint=f"Nothing was sent. {anew}",
         )
-    gone = [plan.activity for plan in made if plan.activity not in definition.activities]
-    if gone:
+    if not plans.plans_of_run(transaction, shown_in):
         raise ConfigError(
-            f"Plan {shown_in} is of activity {gone[0]}, which {definition.name} no longer has.",
-            hint=f"Make a new one: crosstie run {definition.name} --plan",
+            f"Plan {shown_in} has nothing to do: no row came to an activity that writes to a CRM.", hint=anew
         )
 
 

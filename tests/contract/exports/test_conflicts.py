@@ -164,6 +164,14 @@ def test_a_record_that_was_made_since_is_named(world: Exports) -> None:
     assert sorted(str(one["LastName"]) for one in world.crm.records.values()) == ["Ono", "Theirs"]
 
 
+def test_rows_that_come_in_by_a_second_branch_are_looked_at_too(world: Exports) -> None:
+    first, second = agreed(world, (1, None, "Abe", "a@x"), (2, None, "Ono", "o@x"))
+    plan(world, export(), (1, None, "Abe", "b@x"))
+    world.crm.records[second]["Email"] = "theirs@x"
+    plan(world, export(), (2, None, "Ono", "p@x"))
+    assert world.plan_rows("remote_id", "f_1", "b_1") == [(first, "b@x", "a@x"), (second, "p@x", "theirs@x")]
+
+
 def test_what_the_record_says_already_is_left_alone(world: Exports) -> None:
     known = world.crm.insert({"LastName": "Abe", "Email": "a@x"})
     assert plan(world, export(), (1, known, "Abe", "a@x")).counts == {"unchanged": 1}

@@ -308,6 +308,7 @@ def test_a_person_decides_about_rows_in_doubt(world: Exports) -> None:
         journal.settle(1, [], {"1": known, "2": known})
     assert journal.settle(1, ["2"], {"1": known}) == 2
     assert world.ties() == [(known, "1")]
+    assert [one[0] for one in world.plan_rows("message")] == [None, "a person has settled that it was not executed"]
     world.crm.opaque = False
     world.run_number = 2
     ended = world.run(export(), world.people((1, None, "Abe", None), (2, None, "Ono", None)))

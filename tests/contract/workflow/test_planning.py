@@ -10,6 +10,7 @@ from crosstie.db.database import Database
 from crosstie.errors import BrakeError, ConfigError, TaskError
 from crosstie.workflow.runner import RunKind
 from crosstie.workflow.state import RunStatus
+from tests.contract.workflow.desk import Desk
 from tests.contract.workflow.test_dispatch import PLAY, Outside, fail, run, statuses
 
 FLOW = "  a: {type: act}\n  b: {type: outside}\n  c: {type: act}\n"
@@ -57,6 +58,16 @@ def test_an_unfinished_plan_is_completed_by_the_next_and_done_away_with_by_a_run
     PLAY.acts.clear()
     report = run(database, FLOW)
     assert (report.resumed, statuses(database, report)["b"]) == (False, "finished")
+
+
+def test_a_plan_of_an_edited_workflow_is_refused_before_anything_begins(database: Database) -> None:
+    desk = Desk(database)
+    desk.apply(FLOW)
+    desk.run(kind=PLAN)
+    desk.apply(FLOW + "  d: {type: act}\n")
+    with pytest.raises(ConfigError, match="made with version 1 of flow, which was edited since: this is version 2"):
+        desk.run(kind=RunKind(from_plan=1))
+    assert [one.id for one in desk.runs()] == [1]
 
 
 def test_a_plan_that_is_not_there_is_told(database: Database) -> None:

@@ -39,9 +39,11 @@ class Findings:
         return sum(1 for one in self.dropped if one.places)
 
 
-def look(plan: Plan, connector: Connector, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> Findings:
-    """Compares rows with their records as they are now. `rows` are those of a shipment, with the columns of the guard.
-    Raises ConnectorError."""
+def look(
+    plan: Plan, connector: Connector, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, shown: bool
+) -> Findings:
+    """Compares rows with their records as they are now: with what somebody was `shown` of them, or with what both sides
+    agreed on. `rows` have the columns of the guard. Raises ConnectorError."""
     found = Findings()
     travelling = [batch.select(batch.schema.names[: 3 + len(write.fields)]) for batch in rows]
     same = connector.comparer(write)
@@ -50,7 +52,7 @@ def look(plan: Plan, connector: Connector, write: RemoteWrite, rows: Sequence[pa
         for row in batch.to_pylist():
             record = records.get(row["row"])
             found.current[row["row"]] = record
-            if plan.shown:
+            if shown:
                 _as_shown(found, plan, row, record, same)
             elif record is not None:
                 _as_agreed(found, plan, row, record, same)

@@ -23,7 +23,7 @@ def preview(shipping: Shipping, plan: Plan) -> Done:
     the CRM. Raises ConnectorError."""
     context = shipping.context
     before = shipping.connector.usage.calls
-    if plan.guarded and not plan.shown:
+    if plan.guarded:
         for operation in (Operation.UPDATE, Operation.UPSERT):
             _read(shipping, plan, operation)
     reads = shipping.connector.usage.calls - before
@@ -64,7 +64,7 @@ def _read(shipping: Shipping, plan: Plan, operation: Operation) -> None:
         if not rows:
             return
         last = max(max(batch.column(0).to_pylist()) for batch in rows)
-        found: Findings = look(plan, shipping.connector, write, rows)
+        found: Findings = look(plan, shipping.connector, write, rows, shown=False)
         with context.step(f"records of {context.activity} as they are") as transaction:
             shipments.withdraw(transaction, plan, found.rejected, found.dropped)
             shipments.keep_known(transaction, plan, found.current)

@@ -177,9 +177,6 @@ class Shipping:
 
             def begin(lane: deque[Shipment]) -> None:
                 shipment = lane.popleft()
-                if self.context.now() > shipment.deadline:
-                    return  # it is packed anew
-                self.permit()
                 running[pool.submit(self._deliver, plan, write, shipment)] = (lane, shipment)
 
             try:
@@ -206,7 +203,11 @@ class Shipping:
         return failure
 
     def _leave(self, plan: Plan, shipment: Shipment, found: Findings) -> bool:
-        """Records that a shipment leaves, without what is not to be sent. Whether anything is left of it."""
+        """Records that a shipment leaves, without what is not to be sent. Whether it does: not when nothing is left of
+        it, and not after its deadline; then it is packed anew."""
+        self.permit()
+        if self.context.now() > shipment.deadline:
+            return False
         left_at = self.connector.server_time()
         with self.context.step(f"shipment {shipment.number} leaves") as transaction:
             if found.rejected or found.dropped:
@@ -221,12 +222,12 @@ class Shipping:
     def _look(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Findings:
         sql, columns = shipments.guard_sql(plan, "shipment = :shipment and outcome is null")
         rows = [travelling(one) for one in self._read(sql, shipment, columns)]
-        found = look(plan, self.connector, write, rows)
+        found = look(plan, self.connector, write, rows, shown=plan.shown)
         self._conflicts.append(found.conflicts)
         return found
 
     def _deliver(self, plan: Plan, write: RemoteWrite, shipment: Shipment) -> Sent | ConnectorError | None:
-        """Sends a shipment. An error says that it has not left, None that nothing of it had to."""
+        """Sends a shipment. An error says that it has not left, None that it had not to."""
         found = Findings()
         if plan.guarded and shipment.operation in (Operation.UPDATE, Operation.UPSERT):
             try:
