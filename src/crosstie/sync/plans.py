@@ -10,15 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.database import Transaction, instant_text
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, ColumnType, Lineage
-
-if TYPE_CHECKING:
-    pass
 
 UNCHANGED = "unchanged"
 """The effect of a row of which both sides say the same already: it is not sent."""
