@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -74,7 +74,9 @@ class CrmExport(Activity):
         "reject", description="rows that the org's duplicate rules stop are rejected, or let in"
     )
 
-    @field_validator("map", mode="before", json_schema_input_type=dict[str, str | MapLine])
+    @field_validator(
+        "map", mode="before", json_schema_input_type=Annotated[dict[str, str | MapLine], Field(min_length=1)]
+    )
     @classmethod
     def _short(cls, value: Any) -> Any:
         if not isinstance(value, dict):
