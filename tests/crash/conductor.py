@@ -88,10 +88,14 @@ class Passage:
             for when in ("before", "after")
         )
 
-    def states(self, near: int) -> tuple[Point, ...]:
-        """The points after each request and commit, from so many before a request that writes to so many after it. What
-        a kill before one of them leaves, is what the kill after the one before it has left."""
-        points = [Point(what=what, number=number, when="after") for what, number in self.order]
+    def states(self) -> tuple[Point, ...]:
+        """The points after each request and commit. What a kill before one of them leaves, is what the kill after the
+        one before it has left."""
+        return tuple(Point(what=what, number=number, when="after") for what, number in self.order)
+
+    def states_near_writes(self, near: int) -> tuple[Point, ...]:
+        """Of these, from so many before a request that writes to so many after it."""
+        points = self.states()
         writes = [place for place, point in enumerate(points) if self.is_write(point)]
         return tuple(one for at, one in enumerate(points) if any(-near <= at - place <= near for place in writes))
 

@@ -71,10 +71,12 @@ class Stage:
 
     def _points(self) -> tuple[Point, ...]:
         cuts = self.dry.cuts() if self.path.exports else ()
+        if self.path.once:
+            return self.dry.states() + cuts
         if not self.path.near:
             return self.dry.points() + cuts
         lost = tuple(point for point in cuts if point.when == "after" and self.dry.is_write(point))
-        return self.dry.states(self.path.near) + lost
+        return self.dry.states_near_writes(self.path.near) + lost
 
     def close(self) -> None:
         """Takes everything away."""

@@ -17,7 +17,7 @@ PATHS = MATRIX if SOAK else CANONICAL
 
 def chunks(path: Path) -> int:
     """How many tests share the points of a path, so that several test processes can play them; each makes a stage."""
-    return 1 if path.near else 8
+    return 1 if path.near else 4 if path.once else 8
 
 
 @pytest.mark.parametrize(

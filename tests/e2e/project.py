@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +109,13 @@ class Project:
     def env(self) -> dict[str, str]:
         """The environment of a command: ours alone."""
         others = {name: value for name, value in os.environ.items() if not name.startswith("CROSSTIE_")}
-        return {**others, "CROSSTIE_DATABASE": self.database, "PYTHONWARNINGS": "error", **self.environment}
+        return {
+            **others,
+            "CROSSTIE_DATABASE": self.database,
+            "PYTHONWARNINGS": "error",
+            "PYTHONFAULTHANDLER": "1",
+            **self.environment,
+        }
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a command."""
@@ -148,6 +155,11 @@ class Project:
         )
         try:
             yield process
+        except subprocess.TimeoutExpired as expired:
+            if process.poll() is None:
+                process.send_signal(signal.SIGABRT)  # it says on standard error where each thread of it is
+                expired.add_note(f"crosstie {' '.join(arguments)} did not end: {process.communicate()[1]}")
+            raise
         finally:
             if process.poll() is None:
                 process.kill()

@@ -1,6 +1,7 @@
 """The sandbox's own clock: what its Date headers, stamps and query literals say."""
 
 import threading
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -12,6 +13,15 @@ FIRST_INSTANT = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
 _SETTING = "clock"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hands:
+    """Where the clock stood at an instant of the machine, and whether it stands still."""
+
+    at: datetime
+    since: datetime
+    frozen: bool
+
+
 class SandboxClock:
     """Runs at the machine's pace from where it was set, also while the sandbox is down, unless it is frozen.
 
@@ -20,53 +30,53 @@ class SandboxClock:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
+        self._setting = threading.Lock()
         kept = database.setting(_SETTING)
         if kept is None:
-            self._at, self._since, self._frozen = FIRST_INSTANT, datetime.now(UTC), False
+            self._hands = _Hands(at=FIRST_INSTANT, since=datetime.now(UTC), frozen=False)
             self._keep()
         else:
-            self._at = datetime.fromisoformat(kept["at"])
-            self._since = datetime.fromisoformat(kept["since"])
-            self._frozen = bool(kept["frozen"])
+            self._hands = _Hands(
+                at=datetime.fromisoformat(kept["at"]),
+                since=datetime.fromisoformat(kept["since"]),
+                frozen=bool(kept["frozen"]),
+            )
 
     @property
     def frozen(self) -> bool:
         """Whether the clock stands still until it is set, advanced or let run."""
-        return self._frozen
+        return self._hands.frozen
 
     def now(self) -> datetime:
-        """The current instant of the sandbox."""
-        with self._lock:
-            return self._now()
-
-    def _now(self) -> datetime:
-        if self._frozen:
-            return self._at
-        return self._at + max(datetime.now(UTC) - self._since, timedelta(0))
+        """The current instant of the sandbox. Asked within transactions, so it waits for nobody: who sets the clock
+        waits for them to keep it."""
+        hands = self._hands
+        if hands.frozen:
+            return hands.at
+        return hands.at + max(datetime.now(UTC) - hands.since, timedelta(0))
 
     def set(self, instant: datetime | None = None, *, frozen: bool | None = None) -> datetime:
         """Sets the instant, stops or restarts the clock; what is None stays. Returns the new instant."""
-        with self._lock:
-            self._at = self._now() if instant is None else instant.astimezone(UTC)
-            self._since = datetime.now(UTC)
-            if frozen is not None:
-                self._frozen = frozen
+        with self._setting:
+            at = self.now() if instant is None else instant.astimezone(UTC)
+            stands = self._hands.frozen if frozen is None else frozen
+            self._hands = _Hands(at=at, since=datetime.now(UTC), frozen=stands)
             self._keep()
-            return self._at
+            return at
 
     def advance(self, by: timedelta) -> datetime:
         """Moves the clock on; returns the new instant."""
-        with self._lock:
-            self._at = self._now() + by
-            self._since = datetime.now(UTC)
+        with self._setting:
+            at = self.now() + by
+            self._hands = _Hands(at=at, since=datetime.now(UTC), frozen=self._hands.frozen)
             self._keep()
-            return self._at
+            return at
 
     def http_date(self) -> str:
         """The instant as a Date header (RFC 9110)."""
         return format_datetime(self.now(), usegmt=True)
 
     def _keep(self) -> None:
-        value = {"at": self._at.isoformat(), "since": self._since.isoformat(), "frozen": self._frozen}
+        hands = self._hands
+        value = {"at": hands.at.isoformat(), "since": hands.since.isoformat(), "frozen": hands.frozen}
         self._database.keep_setting(_SETTING, value)

@@ -44,8 +44,9 @@ class Path:
     run makes a bulk query job. `page_rows`: of a page of records, by either road. `by_child`: SQLite loads by the
     loader child. `parts`: the files of workflows that it runs as its own parts. `files`: what the folder of files holds
     at the start, by name. `holds`: of an export, what the org holds of ours (`RECORD`) when it is through, each row
-    once; `opaque`: of some rows nobody can say whether they are there, and a person has to. `near`: not every point
-    is played, but every state that a kill can leave within so many commits of a request that writes.
+    once; `opaque`: of some rows nobody can say whether they are there, and a person has to. `once`: every state that a
+    kill can leave is played once, by the points after a commit or request; `near`: of these, those within so many
+    commits of a request that writes.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Path:
     files: Mapping[str, str] = field(default_factory=dict)
     holds: tuple[Record, ...] = ()
     opaque: bool = False
+    once: bool = False
     near: int = 0
 
     @property

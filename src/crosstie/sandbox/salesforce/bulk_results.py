@@ -21,6 +21,7 @@ from crosstie.sandbox.salesforce import soql
 from crosstie.sandbox.salesforce.org import Org
 
 ROWS_AT_ONCE = 10_000
+_KEY_CHARACTERS = 32
 _BY_ID = re.compile(r' ORDER BY \+?(\w+)\."Id"$')
 
 
@@ -67,7 +68,7 @@ class ResultStore:
         text, params = self._statement(result, delimiter, line_ending)
         version = self._org.database.setting("data_version")
         asked = msgspec.json.encode([text, [str(param) for param in params], version, result.column_names])
-        return hashlib.sha256(asked).hexdigest()[:32]
+        return hashlib.sha256(asked).hexdigest()[:_KEY_CHARACTERS]
 
     def _statement(self, result: soql.Result, delimiter: str, line_ending: str) -> tuple[str, tuple[object, ...]]:
         text, params = result.csv_sql(delimiter=delimiter, line_ending=line_ending)
@@ -113,16 +114,19 @@ class ResultStore:
         finally:
             connection.close()
         (folder / "offsets").write_bytes(offsets.tobytes())
-        (folder / "header").write_bytes(result.csv_header(delimiter=delimiter, line_ending=line_ending).encode())
+        header = result.csv_header(delimiter=delimiter, line_ending=line_ending).encode()
+        (folder / "header").write_bytes(header)
         (folder / "done").write_text(str(len(offsets) - 1))
-        if not (self._folder / key).exists():
+        try:
             folder.rename(self._folder / key)
-        else:
-            shutil.rmtree(folder)
-        return self.find(key)
+        except OSError:
+            if self.find(key) is None:
+                raise
+            shutil.rmtree(folder)  # another job asked the same, and was faster
+        return Rendered(self._folder / key, header, len(offsets) - 1)
 
     def sweep(self, kept: set[str]) -> None:
-        """Removes results that no job names."""
+        """Removes results that no job names; what is being rendered has no name yet."""
         for folder in self._folder.iterdir():
-            if folder.name not in kept and (folder / "done").exists():
+            if len(folder.name) == _KEY_CHARACTERS and folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
