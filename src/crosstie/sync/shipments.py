@@ -288,14 +288,15 @@ def _rows_of(dialect: Dialect, names: Sequence[str]) -> str:
 def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: Shipment) -> None:
     """Joins the accepted rows of a shipment with their records: both sides agree on what was sent."""
     given = {"shipment": shipment.number}
-    rows = (
-        f"crosstie.{plan.table} p where p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
+    accepted = (
+        f"p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
         f" and p.effect in ('{Effect.CREATED}', '{Effect.UPDATED}', '{UNCHANGED}') and p.answered_id is not null"
     )
+    rows = f"crosstie.{plan.table} p where {accepted}"
     transaction.execute(
-        f"delete from crosstie.{ties.name} where tombstone is null and local_key in (select p.source_key from {rows})"
-        f" and exists (select 1 from {rows} and p.source_key = crosstie.{ties.name}.local_key"
-        f" and p.answered_id <> crosstie.{ties.name}.remote_id)",
+        f"delete from crosstie.{ties.name} where tombstone is null and remote_id in (select e.remote_id"
+        f" from crosstie.{plan.table} p join crosstie.{ties.name} e on e.local_key = p.source_key"
+        f" where {accepted} and e.tombstone is null and e.remote_id <> p.answered_id)",
         given,
     )
     names = [_tie_column(ties, one) for one in plan.fields]
@@ -319,8 +320,7 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
         f"insert into crosstie.{ties.name} ({listed}) select {given_values}"
         f" from {rows} and not exists (select 1 from crosstie.{ties.name} e where e.remote_id = p.answered_id)"
         # Where the CRM takes two rows for one record, the later one has written it last.
-        f" and not exists (select 1 from crosstie.{plan.table} n where n.shipment = p.shipment"
-        " and n.answered_id = p.answered_id and n.number > p.number)",
+        f" and p.number in (select max(p.number) from {rows} group by p.answered_id)",
         given,
     )
 
