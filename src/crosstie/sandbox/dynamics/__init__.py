@@ -1,0 +1,1 @@
+"""A Dynamics 365 organization with its sign-in: Dataverse Web API, metadata and data."""

@@ -1,0 +1,217 @@
+"""Opportunities and activities, with Microsoft's published columns and option values.
+
+Source: "Opportunity, Task, Email and ActivityParty table/entity reference" (Dataverse developer guide).
+"""
+
+from crosstie.sandbox.dynamics.columns import (
+    CURRENCY,
+    OWNERS,
+    OWNERSHIP,
+    STAMPS,
+    VERSION,
+    boolean,
+    choice,
+    customer,
+    double,
+    entity_name,
+    identifier,
+    instant,
+    integer,
+    lookup,
+    memo,
+    money,
+    party_list,
+    states,
+    table,
+    text,
+)
+from crosstie.sandbox.dynamics.table import Attribute, AttributeType
+
+_REGARDED = ("account", "contact", "lead", "opportunity")
+
+OPPORTUNITY = table(
+    "Opportunity",
+    "opportunities",
+    3,
+    text("Name", 300, required="ApplicationRequired", label="Topic"),
+    lookup("AccountId", "account", valid_for_create=False, valid_for_update=False, label="Account"),
+    instant("ActualCloseDate", "DateOnly"),
+    money("ActualValue", 0, 100_000_000_000),
+    money("BudgetAmount", 0, 1_000_000_000_000),
+    choice("BudgetStatus", dict(enumerate(("No Committed Budget", "May Buy", "Can Buy", "Will Buy"))), label="Budget"),
+    integer("CloseProbability", 0, 100, label="Probability"),
+    boolean("ConfirmInterest"),
+    lookup("ContactId", "contact", valid_for_create=False, valid_for_update=False, label="Contact"),
+    memo("CurrentSituation"),
+    customer(
+        "CustomerId",
+        label="Potential Customer",
+        required="SystemRequired",
+        collections={"account": "opportunity_customer_accounts", "contact": "opportunity_customer_contacts"},
+    ),
+    memo("CustomerNeed"),
+    boolean("DecisionMaker", "completed", "mark complete", label="Decision Maker?"),
+    memo("Description"),
+    double("DiscountPercentage", 2, 0, 100, label="Opportunity Discount (%)"),
+    instant("EstimatedCloseDate", "DateOnly", label="Est. Close Date", required="Recommended"),
+    money("EstimatedValue", 0, 100_000_000_000),
+    instant("FinalDecisionDate", "DateOnly"),
+    boolean("IsRevenueSystemCalculated", "User Provided", "System Calculated", label="Revenue"),
+    choice("Need", dict(enumerate(("Must have", "Should have", "Good to have", "No need")))),
+    choice("OpportunityRatingCode", ("Hot", "Warm", "Cold"), default=2, label="Rating"),
+    lookup("OriginatingLeadId", "lead", label="Originating Lead"),
+    lookup("ParentAccountId", "account", label="Account", collections={"account": "opportunity_parent_account"}),
+    lookup("ParentContactId", "contact", label="Contact", collections={"contact": "opportunity_parent_contact"}),
+    choice("PriorityCode", ("Default Value",), default=1, label="Priority"),
+    choice("PurchaseProcess", dict(enumerate(("Individual", "Committee", "Unknown")))),
+    choice("PurchaseTimeframe", dict(enumerate(("Immediate", "This Quarter", "Next Quarter", "This Year", "Unknown")))),
+    choice("SalesStage", dict(enumerate(("Qualify", "Develop", "Propose", "Close")))),
+    choice("SalesStageCode", ("Default Value",), default=1, label="Process Code"),
+    text("StepName", 200, label="Pipeline Phase"),
+    money("TotalAmount", 0, 1_000_000_000_000),
+    states(
+        {0: "Open", 1: "Won", 2: "Lost"},
+        [(1, "In Progress", 0), (2, "On Hold", 0), (3, "Won", 1), (4, "Canceled", 2), (5, "Out-Sold", 2)],
+    ),
+    OWNERSHIP,
+    CURRENCY,
+    STAMPS,
+    VERSION,
+    name="name",
+    plural="Opportunities",
+)
+
+
+def _activity(kind: str, plural: str) -> list[Attribute]:
+    """What every activity has."""
+    return [
+        entity_name("ActivityTypeCode", valid_for_create=False, valid_for_update=False, label="Activity Type"),
+        integer("ActualDurationMinutes", 0, 2_147_483_647, label="Duration"),
+        instant("ActualEnd"),
+        instant("ActualStart"),
+        memo("Description"),
+        choice("PriorityCode", dict(enumerate(("Low", "Normal", "High"))), default=1, label="Priority"),
+        lookup(
+            "RegardingObjectId",
+            *_REGARDED,
+            label="Regarding",
+            navigation={one: f"regardingobjectid_{one}_{kind}" for one in _REGARDED},
+            collections={one: f"{one}_{plural.title()}" for one in _REGARDED},
+        ),
+        instant("ScheduledEnd", label="Due Date"),
+        instant("ScheduledStart", label="Start Date"),
+    ]
+
+
+TASK = table(
+    "Task",
+    "tasks",
+    4212,
+    text("Subject", 200, required="ApplicationRequired"),
+    _activity("task", "tasks"),
+    text("Category", 250),
+    text("Subcategory", 250, label="Sub-Category"),
+    integer("PercentComplete", 0, 100),
+    states(
+        {0: "Open", 1: "Completed", 2: "Canceled"},
+        [
+            (2, "Not Started", 0),
+            (3, "In Progress", 0),
+            (4, "Waiting on someone else", 0),
+            (7, "Deferred", 0),
+            (5, "Completed", 1),
+            (6, "Canceled", 2),
+        ],
+    ),
+    OWNERSHIP,
+    CURRENCY,
+    STAMPS,
+    VERSION,
+    name="subject",
+    primary="ActivityId",
+    activity=True,
+)
+
+EMAIL = table(
+    "Email",
+    "emails",
+    4202,
+    text("Subject", 800),
+    _activity("email", "emails"),
+    party_list("Bcc"),
+    party_list("Cc"),
+    boolean("DeliveryReceiptRequested"),
+    boolean("DirectionCode", "Incoming", "Outgoing", default=1, label="Direction"),
+    party_list("From"),
+    text("MessageId", 320, label="Message ID"),
+    text("Sender", 250, "Email", label="From"),
+    instant("SentOn", valid_for_create=False, valid_for_update=False, label="Date Sent"),
+    text("SubmittedBy", 250),
+    party_list("To"),
+    memo("ToRecipients", 500),
+    states(
+        {0: "Open", 1: "Completed", 2: "Canceled"},
+        [
+            (1, "Draft", 0),
+            (8, "Failed", 0),
+            (2, "Completed", 1),
+            (3, "Sent", 1),
+            (4, "Received", 1),
+            (6, "Pending Send", 1),
+            (7, "Sending", 1),
+            (5, "Canceled", 2),
+        ],
+    ),
+    OWNERSHIP,
+    CURRENCY,
+    STAMPS,
+    VERSION,
+    name="subject",
+    primary="ActivityId",
+    activity=True,
+)
+
+_PARTIES = ("account", "contact", "lead", "systemuser")
+_ROLES = (
+    "Sender",
+    "To Recipient",
+    "CC Recipient",
+    "BCC Recipient",
+    "Required attendee",
+    "Optional attendee",
+    "Organizer",
+    "Regarding",
+    "Owner",
+    "Resource",
+    "Customer",
+)
+
+ACTIVITY_PARTY = table(
+    "ActivityParty",
+    "activityparties",
+    135,
+    lookup(
+        "ActivityId",
+        "task",
+        "email",
+        label="Activity",
+        navigation={"task": "activityid_task", "email": "activityid_email"},
+        collections={"task": "task_activity_parties", "email": "email_activity_parties"},
+    ),
+    text("AddressUsed", 500, "Email", label="Address"),
+    boolean("DoNotEmail", valid_for_create=False, valid_for_update=False),
+    choice("ParticipationTypeMask", _ROLES, label="Participation Type"),
+    lookup("PartyId", *_PARTIES, label="Party", navigation={one: f"partyid_{one}" for one in _PARTIES}),
+    lookup("OwnerId", *OWNERS, kind=AttributeType.OWNER, navigation="ownerid", valid_for_update=False),
+    identifier("ResourceSpecId", label="Resource Specification"),
+    VERSION,
+    name=None,
+    label="Activity Party",
+    plural="Activity Parties",
+    ownership="None",
+    change_tracking=False,
+    optimistic=False,
+    bulk_messages=False,
+    writable=False,
+)
+"""It has neither modifiedon nor records that one writes singly."""
