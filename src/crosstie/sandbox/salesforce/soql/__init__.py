@@ -9,10 +9,11 @@ import sqlite3
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from crosstie.sandbox.folding import fold
 from crosstie.sandbox.salesforce.catalog import Catalog
 from crosstie.sandbox.salesforce.soql.compiler import QueryCompiler
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
-from crosstie.sandbox.salesforce.soql.functions import double_text, fold, register
+from crosstie.sandbox.salesforce.soql.functions import double_text, register
 from crosstie.sandbox.salesforce.soql.layout import SelectItem
 from crosstie.sandbox.salesforce.soql.parser import parse
 from crosstie.sandbox.salesforce.soql.result import Result

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from crosstie.sandbox.fragments import Sql
 from crosstie.sandbox.salesforce.soql import comparisons, expressions
 from crosstie.sandbox.salesforce.soql.expressions import Value
-from crosstie.sandbox.salesforce.soql.scope import Context, Sql
+from crosstie.sandbox.salesforce.soql.scope import Context
 from crosstie.sandbox.salesforce.soql.syntax import Call, Comparison, Condition, Junction, Literal, Membership, Path
 
 Bounds = dict[tuple[str, str], Any]

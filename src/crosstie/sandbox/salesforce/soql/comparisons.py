@@ -10,12 +10,14 @@ import math
 import re
 from typing import Any
 
+from crosstie.sandbox.folding import fold
+from crosstie.sandbox.fragments import Sql, sql_join
 from crosstie.sandbox.salesforce.ids import to_18
 from crosstie.sandbox.salesforce.soql import dates, expressions
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.expressions import Value
-from crosstie.sandbox.salesforce.soql.functions import fold, value_set
-from crosstie.sandbox.salesforce.soql.scope import Context, Sql, sql_join
+from crosstie.sandbox.salesforce.soql.functions import value_set
+from crosstie.sandbox.salesforce.soql.scope import Context
 from crosstie.sandbox.salesforce.soql.syntax import Literal
 
 FALSE = Sql("0")

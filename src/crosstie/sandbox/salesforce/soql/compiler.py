@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from crosstie.sandbox.fragments import Sql, quoted, sql_join
 from crosstie.sandbox.salesforce.catalog import SObject
 from crosstie.sandbox.salesforce.soql import expressions
 from crosstie.sandbox.salesforce.soql.bounds import implied
@@ -14,16 +15,7 @@ from crosstie.sandbox.salesforce.soql.errors import SoqlError, too_complicated
 from crosstie.sandbox.salesforce.soql.expressions import Value, value_of
 from crosstie.sandbox.salesforce.soql.grouping import Grouping, is_grouped
 from crosstie.sandbox.salesforce.soql.layout import Children, Node, Output, SelectItem
-from crosstie.sandbox.salesforce.soql.scope import (
-    Column,
-    Context,
-    Scope,
-    Sql,
-    quoted,
-    sql_join,
-    unknown_children,
-    unsupported_object,
-)
+from crosstie.sandbox.salesforce.soql.scope import Column, Context, Scope, unknown_children, unsupported_object
 from crosstie.sandbox.salesforce.soql.selection import Selection, bulk_refusal
 from crosstie.sandbox.salesforce.soql.syntax import Call, Ordering, Path, Query, Selected, SemiJoin
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crosstie.sandbox.fragments import Sql
 from crosstie.sandbox.salesforce.soql import expressions
 from crosstie.sandbox.salesforce.soql.comparisons import balanced, compare, includes, member, negated
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.expressions import Value
-from crosstie.sandbox.salesforce.soql.scope import Scope, Sql
+from crosstie.sandbox.salesforce.soql.scope import Scope
 from crosstie.sandbox.salesforce.soql.syntax import (
     Call,
     Comparison,

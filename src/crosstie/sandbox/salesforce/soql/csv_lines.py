@@ -6,9 +6,9 @@ datetimes ending in `Z`, doubles as Java prints them.
 
 from __future__ import annotations
 
+from crosstie.sandbox.fragments import Sql
 from crosstie.sandbox.salesforce.soql.comparisons import balanced
 from crosstie.sandbox.salesforce.soql.compiler import Compiled
-from crosstie.sandbox.salesforce.soql.scope import Sql
 
 _PLAIN = frozenset({"id", "reference", "int", "long", "date", "time"})
 _DOUBLES = frozenset({"double", "currency", "percent"})

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crosstie.sandbox.fragments import Sql, sql_join
 from crosstie.sandbox.salesforce.catalog import Field
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
-from crosstie.sandbox.salesforce.soql.scope import Column, Scope, Sql, sql_join
+from crosstie.sandbox.salesforce.soql.scope import Column, Scope
 from crosstie.sandbox.salesforce.soql.syntax import AGGREGATES, Call, Operand, Path
 
 TEXT, ID, MULTI, BOOLEAN, INT, NUMBER, DATE, DATETIME, TIME, OTHER = (

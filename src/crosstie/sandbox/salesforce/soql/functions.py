@@ -1,10 +1,8 @@
-"""SQL functions that SQLite lacks, and how text compares.
+"""SQL functions that SQLite lacks.
 
-Text compares by its upper case, character by character (SOQL and SOSL Reference, "ORDER BY": English locales sort by
-the UTF-8 values of the upper-case characters, so the sort is case-insensitive; "Comparison Operators": comparisons
-are case-insensitive except for case-sensitive fields). Characters whose upper case is longer than one character keep
-themselves; so do the two whose upper case is an ASCII letter (dotless i, long s), so that text in ASCII compares the
-same by SQLite's own NOCASE and LIKE, which need no call into Python.
+Text compares by its folded form (SOQL and SOSL Reference, "ORDER BY": English locales sort by the UTF-8 values of the
+upper-case characters, so the sort is case-insensitive; "Comparison Operators": comparisons are case-insensitive except
+for case-sensitive fields).
 """
 
 from __future__ import annotations
@@ -16,28 +14,7 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-
-class _Upper(dict[int, int]):
-    """Translation table of the simple upper case, filled as characters are seen."""
-
-    def __missing__(self, code: int) -> int:
-        if code < 128:
-            self[code] = ord(chr(code).upper())
-            return self[code]
-        upper = chr(code).upper()
-        found = ord(upper) if len(upper) == 1 and not upper.isascii() else code
-        self[code] = found
-        return found
-
-
-_UPPER = _Upper()
-
-
-def fold(text: str | None) -> str | None:
-    """The form by which text compares and sorts; None stays None."""
-    if text is None:
-        return None
-    return text.upper() if text.isascii() else text.translate(_UPPER)
+from crosstie.sandbox.folding import fold
 
 
 def value_set(text: str | None) -> str | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crosstie.sandbox.fragments import Sql, sql_join
 from crosstie.sandbox.salesforce.soql import expressions
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.expressions import Value, value_of
 from crosstie.sandbox.salesforce.soql.layout import Output, SelectItem
-from crosstie.sandbox.salesforce.soql.scope import Scope, Sql, sql_join
+from crosstie.sandbox.salesforce.soql.scope import Scope
 from crosstie.sandbox.salesforce.soql.syntax import AGGREGATES, Call, Operand, Path, Query, Selected
 
 Key = tuple[str, ...]

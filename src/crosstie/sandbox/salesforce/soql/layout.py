@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from crosstie.sandbox.salesforce.soql.scope import Sql
+from crosstie.sandbox.fragments import Sql
 
 
 @dataclass(slots=True, kw_only=True)

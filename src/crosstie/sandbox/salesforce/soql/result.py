@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from crosstie.sandbox.fragments import Sql
 from crosstie.sandbox.salesforce.soql.compiler import Compiled
 from crosstie.sandbox.salesforce.soql.csv_lines import csv_statement
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.layout import Children, Entry, Node, SelectItem, TypeofNode
-from crosstie.sandbox.salesforce.soql.scope import Sql
 
 Row = tuple[Any, ...]
 

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
+from crosstie.sandbox.fragments import quoted
 from crosstie.sandbox.salesforce.catalog import Catalog, Field, SObject
 from crosstie.sandbox.salesforce.soql.errors import SoqlError, located, too_complicated
 from crosstie.sandbox.salesforce.soql.syntax import Path
@@ -22,27 +22,6 @@ NAME_OBJECT_FIELDS = frozenset(
 """What can be read through a reference that points to several objects, besides `Type` (object reference, "Name")."""
 
 _REFER = " Please reference your WSDL or the describe call for the appropriate names."
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """A piece of SQL with the values of its question marks, in order."""
-
-    text: str
-    params: tuple[Any, ...] = ()
-
-    def __add__(self, other: Sql) -> Sql:
-        return Sql(self.text + other.text, self.params + other.params)
-
-
-def sql_join(separator: str, parts: list[Sql]) -> Sql:
-    """The parts in a row with the separator between them."""
-    return Sql(separator.join(part.text for part in parts), tuple(value for part in parts for value in part.params))
-
-
-def quoted(name: str) -> str:
-    """A SQL identifier in quotes."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

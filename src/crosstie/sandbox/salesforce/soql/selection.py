@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from crosstie.sandbox.fragments import Sql
 from crosstie.sandbox.salesforce.catalog import COMPOUND_TYPES, Field
 from crosstie.sandbox.salesforce.soql.errors import SoqlError
 from crosstie.sandbox.salesforce.soql.expressions import value_of
 from crosstie.sandbox.salesforce.soql.layout import Children, Node, Output, SelectItem, TypeofNode
-from crosstie.sandbox.salesforce.soql.scope import Column, Parent, Scope, Sql
+from crosstie.sandbox.salesforce.soql.scope import Column, Parent, Scope
 from crosstie.sandbox.salesforce.soql.syntax import (
     Call,
     Path,
