@@ -6,22 +6,30 @@ the recycle bin. Stamps spread over seven years before the clock's first instant
 a bulk load in which thousands share one second.
 """
 
-import re
 import sqlite3
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import timedelta
 
 from crosstie.sandbox.clock import FIRST_INSTANT
-from crosstie.sandbox.salesforce import seeds
 from crosstie.sandbox.salesforce.describes import GADGET_CHANNELS, GADGET_TAGS, INTERESTS
 from crosstie.sandbox.salesforce.ids import ALPHABET, CHECKSUMS, POD, checksum, make_id
+from crosstie.sandbox.seeding import (
+    FIRST_DAY,
+    SEEDS,
+    SeedTable,
+    create_seed_tables,
+    joins,
+    mail_address,
+    numbered,
+    one_of,
+    pick,
+    scattered,
+)
 
 ORG_ID = make_id("00D", 42)
 USER_ID = make_id("005", 1)
 """The integration user: signs in, and owns what it creates."""
 USERS = 5
-FIRST_DAY = datetime(2019, 11, 1, tzinfo=UTC)
-SPAN_SECONDS = int((FIRST_INSTANT - timedelta(hours=12) - FIRST_DAY).total_seconds())
 STAMP = "'%Y-%m-%dT%H:%M:%S.000+0000'"
 
 
@@ -46,71 +54,31 @@ def generate(connection: sqlite3.Connection, records: int) -> None:
         connection.execute(f"DROP TABLE temp.{table}")
 
 
-_SEEDS: dict[str, tuple[str, list[tuple[object, ...]]]] = {
-    "place": ("street, city, state, zip, country", [tuple(row) for row in seeds.CITIES]),
-    "firm": ("name", [(name,) for name in seeds.FIRMS]),
-    "title": ("name", [(name,) for name in seeds.TITLES]),
-    "department": ("name", [(name,) for name in seeds.DEPARTMENTS]),
-    "prose": ("body", [(text,) for text in seeds.TEXTS]),
-    "domain": ("name", [(name,) for name in seeds.DOMAINS]),
+_SEEDS: dict[str, SeedTable] = {
+    **SEEDS,
     "interest": (
         "names",
         [
-            (";".join(value for k, value in enumerate(INTERESTS) if pick >> k & 1) or None,)
-            for pick in range(1 << len(INTERESTS))
+            (";".join(value for k, value in enumerate(INTERESTS) if chosen >> k & 1) or None,)
+            for chosen in range(1 << len(INTERESTS))
         ],
     ),
     "tag": (
         "names",
         [
-            (";".join(value for k, value in enumerate(GADGET_TAGS) if pick >> k & 1) or None,)
-            for pick in range(1 << len(GADGET_TAGS))
-        ],
-    ),
-    "person": (
-        "salutation, first, last, slug",
-        [
-            (salutation, first, last, f"{first_slug}.{last_slug}")
-            for salutation, firsts, lasts in seeds.PEOPLE
-            for first, first_slug in firsts
-            for last, last_slug in lasts
+            (";".join(value for k, value in enumerate(GADGET_TAGS) if chosen >> k & 1) or None,)
+            for chosen in range(1 << len(GADGET_TAGS))
         ],
     ),
 }
 
 
 def _seed_tables(connection: sqlite3.Connection) -> None:
-    """Small tables of `temp`, row k having rowid k + 1; `pair` has the two base-62 digits of each number below 62²."""
-    for table, (columns, rows) in _SEEDS.items():
-        marks = ", ".join("?" * len(rows[0]))
-        connection.execute(f"CREATE TEMP TABLE {table} ({columns})")
-        connection.executemany(f"INSERT INTO temp.{table} VALUES ({marks})", rows)
+    """The seed tables, and `pair`, which has the two base-62 digits of each number below 62²."""
+    create_seed_tables(connection, _SEEDS)
     connection.execute("CREATE TEMP TABLE pair (digits, capitals)")
     pairs = ((high + low, high.isupper() + 2 * low.isupper()) for high in ALPHABET for low in ALPHABET)
     connection.executemany("INSERT INTO temp.pair VALUES (?, ?)", pairs)
-
-
-def _pick(table: str, column: str, salt: int) -> str:
-    """SQL: the column of a row of a seed table, chosen by the record's number and `salt`; `_joins` finds the row."""
-    return f"{table}_{salt}.{column}"
-
-
-def _joins(columns: str) -> str:
-    """The joins to the rows that `columns` name; each row is looked up once, however many columns it gives."""
-    picked = sorted(set(re.findall(r"\b([a-z]+)_(\d+)\.", columns)))
-    return " ".join(
-        f"CROSS JOIN temp.{table} AS {table}_{salt}"
-        f" ON {table}_{salt}.rowid = {_random(int(salt), len(_SEEDS[table][1]))} + 1"
-        for table, salt in picked
-    )
-
-
-def _random(salt: int, below: int) -> str:
-    """SQL: a number from 0 to below - 1, scattered by Knuth's multiplicative hash, another for each `salt`."""
-    multiplier = (2654435761 * (2 * salt + 1)) & 0xFFFFFFFF
-    # The low bits of such a hash repeat soon; where the range leaves room they are dropped.
-    shift = 7 if below < 1 << 20 else 2
-    return f"(((((n * {multiplier} + {salt * 40503}) & 4294967295) * 2246822519 & 4294967295) >> {shift}) % {below})"
 
 
 def _id(prefix: str) -> str:
@@ -129,16 +97,11 @@ def _id(prefix: str) -> str:
 def _user(salt: int) -> str:
     choices = ", ".join(f"'{make_id('005', number)}'" for number in range(1, USERS + 1))
     cases = " ".join(f"WHEN {k} THEN {user}" for k, user in enumerate(choices.split(", ")))
-    return f"CASE {_random(salt, USERS)} {cases} END"
+    return f"CASE {scattered(salt, USERS)} {cases} END"
 
 
 def _fill(connection: sqlite3.Connection, table: str, prefix: str, count: int, columns: dict[str, str]) -> None:
     """Inserts records 1 to `count`. The stamps come first, as `s` (created) and `m` (modified) in epoch seconds."""
-    first = int(FIRST_DAY.timestamp())
-    cluster = min(max(count // 8, 2), 5000)
-    # A third of the blocks was loaded in bulk: every record of the block has one second.
-    loaded = f"(n / {cluster} * 2654435761 & 4294967295) % 3 = 0"
-    block = f"((n / {cluster} + 1) * 2246822519 & 4294967295) % {SPAN_SECONDS}"
     common = {
         "Id": _id(prefix),
         "CreatedDate": f"strftime({STAMP}, c, 'unixepoch')",
@@ -154,73 +117,49 @@ def _fill(connection: sqlite3.Connection, table: str, prefix: str, count: int, c
     connection.execute(
         f"""
         INSERT INTO "{table}" ({names})
-        WITH RECURSIVE number(n) AS (SELECT 1 WHERE {count} > 0 UNION ALL SELECT n + 1 FROM number WHERE n < {count}),
-        stamped(n, m) AS (
-            SELECT n, {first} + CASE WHEN {loaded} THEN {block} ELSE {_random(1, SPAN_SECONDS)} END FROM number
-        ),
-        dated(n, m, c) AS (SELECT n, m, max({first}, m - {_random(2, 31536000)}) FROM stamped)
-        SELECT {values} FROM dated {_joins(values)}
+        {numbered(count)}
+        SELECT {values} FROM dated {joins(values, _SEEDS)}
         """
     )
     connection.execute("INSERT OR REPLACE INTO sandbox_sequence VALUES (?, ?)", (table, count))
 
 
 def _person(salt: int) -> dict[str, str]:
-    first, last = _pick("person", "first", salt), _pick("person", "last", salt)
+    first, last = pick("person", "first", salt), pick("person", "last", salt)
     # Every 19th person has no first name, and then the whole name is the last one.
     return {
         "FirstName": f"CASE WHEN n % 19 <> 5 THEN {first} END",
         "LastName": last,
         "Name": f"CASE WHEN n % 19 <> 5 THEN {first} || ' ' ELSE '' END || {last}",
-        "Salutation": f"CASE WHEN n % 4 <> 1 THEN {_pick('person', 'salutation', salt)} END",
+        "Salutation": f"CASE WHEN n % 4 <> 1 THEN {pick('person', 'salutation', salt)} END",
     }
-
-
-def _email(salt: int, accounts: int) -> str:
-    """SQL: most people have an address of their own, some share one, some have none; some are in capitals."""
-    own = f"{_pick('person', 'slug', salt)} || '.' || n || '@' || {_pick('domain', 'name', 83)}"
-    return (
-        f"CASE WHEN n % 29 = 11 THEN NULL WHEN n % 37 = 5 THEN 'info@firm' || {_random(7, accounts)} || '.example'"
-        f" WHEN n % 41 = 7 THEN upper({own}) ELSE {own} END"
-    )
 
 
 def _address(stem: str, salt: int) -> dict[str, str]:
     parts = {"Street": "street", "City": "city", "State": "state", "PostalCode": "zip", "Country": "country"}
     return {
-        stem + part: f"CASE WHEN n % 7 <> 2 THEN {_pick('place', column, salt)} END" for part, column in parts.items()
+        stem + part: f"CASE WHEN n % 7 <> 2 THEN {pick('place', column, salt)} END" for part, column in parts.items()
     }
 
 
 def _parent(table: str, count: int, salt: int, unless: str) -> str:
-    return (
-        f"CASE WHEN {unless} THEN NULL ELSE (SELECT id FROM temp.{table} WHERE rowid = {_random(salt, count)} + 1) END"
-    )
-
-
-def _values(values: Iterable[str | None], salt: int) -> str:
-    listed = list(values)
-    cases = " ".join(
-        f"WHEN {k} THEN " + ("NULL" if value is None else "'" + value.replace("'", "''") + "'")
-        for k, value in enumerate(listed)
-    )
-    return f"CASE {_random(salt, len(listed))} {cases} END"
+    return f"CASE WHEN {unless} THEN NULL ELSE (SELECT id FROM temp.{table} WHERE rowid = {scattered(salt, count)} + 1) END"
 
 
 def _account_columns(accounts: int) -> dict[str, str]:
     return {
         "OwnerId": _user(93),
-        "Name": f"{_pick('firm', 'name', 3)} || ' ' || n",
-        "Type": _values(("Prospect", "Customer - Direct", "Channel Partner / Reseller", None), 4),
-        "Industry": _values(("Banking", "Education", "Food & Beverage", "Technology", None), 5),
-        "Phone": f"'+33 4 77 ' || printf('%06d', {_random(6, 1000000)})",
+        "Name": f"{pick('firm', 'name', 3)} || ' ' || n",
+        "Type": one_of(("Prospect", "Customer - Direct", "Channel Partner / Reseller", None), 4),
+        "Industry": one_of(("Banking", "Education", "Food & Beverage", "Technology", None), 5),
+        "Phone": f"'+33 4 77 ' || printf('%06d', {scattered(6, 1000000)})",
         "Website": "CASE WHEN n % 5 <> 1 THEN 'https://firm' || n || '.example/?q=\"a,b\"&x=1' END",
-        "AnnualRevenue": f"CASE WHEN n % 6 <> 1 THEN {_random(8, 400000000)} * 1.0 END",
-        "NumberOfEmployees": f"CASE WHEN n % 6 <> 2 THEN {_random(9, 20000)} END",
-        "Description": f"CASE WHEN n % 3 = 0 THEN {_pick('prose', 'body', 10)} END",
+        "AnnualRevenue": f"CASE WHEN n % 6 <> 1 THEN {scattered(8, 400000000)} * 1.0 END",
+        "NumberOfEmployees": f"CASE WHEN n % 6 <> 2 THEN {scattered(9, 20000)} END",
+        "Description": f"CASE WHEN n % 3 = 0 THEN {pick('prose', 'body', 10)} END",
         "ERP_Id__c": "CASE WHEN n % 10 <> 4 THEN 'A-' || printf('%07d', n) END",
         "CleanStatus": "'Pending'",
-        "AccountSource": _values(("Web", "Other", None), 11),
+        "AccountSource": one_of(("Web", "Other", None), 11),
         "ns__LinkedAccount__c": _id("001"),
         **_address("Billing", 12),
     }
@@ -228,29 +167,29 @@ def _account_columns(accounts: int) -> dict[str, str]:
 
 def _contact_columns(accounts: int, records: int) -> dict[str, str]:
     person = 21
-    day = f"{_random(24, 20000)} || ' days'"
+    day = f"{scattered(24, 20000)} || ' days'"
     in_bin = f"n > {records}"
     bin_stamp = int((FIRST_INSTANT - timedelta(days=10)).timestamp())
-    modified = f"CASE WHEN {in_bin} THEN {bin_stamp} + {_random(40, 777600)} ELSE m END"
+    modified = f"CASE WHEN {in_bin} THEN {bin_stamp} + {scattered(40, 777600)} ELSE m END"
     return {
         "OwnerId": _user(94),
         **_person(person),
         **_address("Mailing", 22),
         "AccountId": _parent("account_id", accounts, 23, "n % 31 = 3"),
-        "Email": _email(person, accounts),
-        "Phone": f"CASE WHEN n % 5 <> 0 THEN '+49 (0)30 ' || {_random(25, 10000000)} END",
-        "MobilePhone": f"CASE WHEN n % 3 = 0 THEN '0' || {_random(26, 1000000000)} END",
-        "Title": f"CASE WHEN n % 8 <> 3 THEN {_pick('title', 'name', 27)} END",
-        "Department": f"CASE WHEN n % 6 <> 3 THEN {_pick('department', 'name', 28)} END",
-        "LeadSource": _values(("Web", "Phone Inquiry", "Partner Referral", "Other", None), 29),
+        "Email": mail_address(person, accounts),
+        "Phone": f"CASE WHEN n % 5 <> 0 THEN '+49 (0)30 ' || {scattered(25, 10000000)} END",
+        "MobilePhone": f"CASE WHEN n % 3 = 0 THEN '0' || {scattered(26, 1000000000)} END",
+        "Title": f"CASE WHEN n % 8 <> 3 THEN {pick('title', 'name', 27)} END",
+        "Department": f"CASE WHEN n % 6 <> 3 THEN {pick('department', 'name', 28)} END",
+        "LeadSource": one_of(("Web", "Phone Inquiry", "Partner Referral", "Other", None), 29),
         "Birthdate": f"CASE WHEN n % 4 <> 2 THEN date('1945-01-01', {day}) END",
-        "LastActivityDate": f"CASE WHEN n % 3 <> 1 THEN date(m, 'unixepoch', -{_random(30, 400)} || ' days') END",
-        "Description": f"CASE WHEN n % 3 = 0 THEN {_pick('prose', 'body', 31)} END",
+        "LastActivityDate": f"CASE WHEN n % 3 <> 1 THEN date(m, 'unixepoch', -{scattered(30, 400)} || ' days') END",
+        "Description": f"CASE WHEN n % 3 = 0 THEN {pick('prose', 'body', 31)} END",
         "CleanStatus": "'Pending'",
-        "Interests__c": f"CASE WHEN n % 5 <> 4 THEN {_pick('interest', 'names', 32)} END",
+        "Interests__c": f"CASE WHEN n % 5 <> 4 THEN {pick('interest', 'names', 32)} END",
         "ERP_Id__c": "CASE WHEN n % 10 <> 7 THEN 'C-' || printf('%07d', n) END",
         "Legacy_Key__c": "CASE WHEN n % 50 = 9 THEN 'L/' || (n / 100) END",
-        "Score__c": f"CASE WHEN n % 11 <> 6 THEN {_random(33, 10001)} / 100.0 END",
+        "Score__c": f"CASE WHEN n % 11 <> 6 THEN {scattered(33, 10001)} / 100.0 END",
         "IsDeleted": f"CASE WHEN {in_bin} THEN 1 ELSE 0 END",
         "SystemModstamp": f"strftime({STAMP}, {modified}, 'unixepoch')",
     }
@@ -261,16 +200,16 @@ def _lead_columns(leads: int) -> dict[str, str]:
         "OwnerId": _user(95),
         **_person(41),
         **_address("", 42),
-        "Company": _pick("firm", "name", 43),
-        "Email": _email(41, max(leads // 2, 1)),
-        "Phone": f"CASE WHEN n % 5 <> 0 THEN '+81 3-' || {_random(44, 10000000)} END",
-        "Title": f"CASE WHEN n % 8 <> 3 THEN {_pick('title', 'name', 45)} END",
-        "LeadSource": _values(("Web", "Purchased List", None), 46),
-        "Status": _values(("Open - Not Contacted", "Working - Contacted", "Closed - Not Converted"), 47),
-        "Rating": _values(("Hot", "Warm", "Cold", None), 48),
-        "AnnualRevenue": f"CASE WHEN n % 6 = 1 THEN {_random(49, 900000000)} * 1.0 END",
-        "NumberOfEmployees": f"CASE WHEN n % 6 <> 2 THEN {_random(50, 20000)} END",
-        "Description": f"CASE WHEN n % 4 = 0 THEN {_pick('prose', 'body', 51)} END",
+        "Company": pick("firm", "name", 43),
+        "Email": mail_address(41, max(leads // 2, 1)),
+        "Phone": f"CASE WHEN n % 5 <> 0 THEN '+81 3-' || {scattered(44, 10000000)} END",
+        "Title": f"CASE WHEN n % 8 <> 3 THEN {pick('title', 'name', 45)} END",
+        "LeadSource": one_of(("Web", "Purchased List", None), 46),
+        "Status": one_of(("Open - Not Contacted", "Working - Contacted", "Closed - Not Converted"), 47),
+        "Rating": one_of(("Hot", "Warm", "Cold", None), 48),
+        "AnnualRevenue": f"CASE WHEN n % 6 = 1 THEN {scattered(49, 900000000)} * 1.0 END",
+        "NumberOfEmployees": f"CASE WHEN n % 6 <> 2 THEN {scattered(50, 20000)} END",
+        "Description": f"CASE WHEN n % 4 = 0 THEN {pick('prose', 'body', 51)} END",
         "CleanStatus": "'Pending'",
         "IsUnreadByOwner": "n % 2",
     }
@@ -278,21 +217,21 @@ def _lead_columns(leads: int) -> dict[str, str]:
 
 def _opportunity_columns(accounts: int) -> dict[str, str]:
     stages = ("Prospecting", "Qualification", "Closed Won", "Closed Lost")
-    stage = _values(stages, 61)
+    stage = one_of(stages, 61)
     return {
         "OwnerId": _user(96),
         "AccountId": _parent("account_id", accounts, 62, "n % 17 = 3"),
-        "Name": f"{_pick('firm', 'name', 63)} || ' – ' || n",
+        "Name": f"{pick('firm', 'name', 63)} || ' – ' || n",
         "StageName": stage,
         "IsClosed": f"{stage} LIKE 'Closed%'",
         "IsWon": f"{stage} = 'Closed Won'",
-        "Probability": _values(("10", "20", "100", "0"), 61),
-        "Amount": f"CASE WHEN n % 5 <> 3 THEN {_random(64, 10000000)} / 100.0 END",
-        "CloseDate": f"date('2026-01-01', {_random(65, 720)} || ' days')",
-        "Type": _values(("New Customer", "Existing Customer - Upgrade", None), 66),
-        "ForecastCategory": _values(("Pipeline", "Pipeline", "Closed", "Omitted"), 61),
-        "ForecastCategoryName": _values(("Pipeline", "Pipeline", "Closed", "Omitted"), 61),
-        "Description": f"CASE WHEN n % 4 = 0 THEN {_pick('prose', 'body', 67)} END",
+        "Probability": one_of(("10", "20", "100", "0"), 61),
+        "Amount": f"CASE WHEN n % 5 <> 3 THEN {scattered(64, 10000000)} / 100.0 END",
+        "CloseDate": f"date('2026-01-01', {scattered(65, 720)} || ' days')",
+        "Type": one_of(("New Customer", "Existing Customer - Upgrade", None), 66),
+        "ForecastCategory": one_of(("Pipeline", "Pipeline", "Closed", "Omitted"), 61),
+        "ForecastCategoryName": one_of(("Pipeline", "Pipeline", "Closed", "Omitted"), 61),
+        "Description": f"CASE WHEN n % 4 = 0 THEN {pick('prose', 'body', 67)} END",
     }
 
 
@@ -302,17 +241,17 @@ def _case_columns(accounts: int, records: int) -> dict[str, str]:
         "CaseNumber": "printf('%08d', n)",
         "ContactId": _parent("contact_id", records, 71, "n % 9 = 2"),
         "AccountId": _parent("account_id", accounts, 72, "n % 9 = 5"),
-        "Subject": f"{_pick('title', 'name', 73)} || ' #' || n",
-        "Status": _values(("New", "Working", "Escalated", "Closed"), 74),
-        "IsClosed": f"{_values(('New', 'Working', 'Escalated', 'Closed'), 74)} = 'Closed'",
-        "Priority": _values(("High", "Medium", "Low"), 75),
-        "Origin": _values(("Phone", "Email", "Web", None), 76),
-        "Description": f"CASE WHEN n % 2 = 0 THEN {_pick('prose', 'body', 77)} END",
+        "Subject": f"{pick('title', 'name', 73)} || ' #' || n",
+        "Status": one_of(("New", "Working", "Escalated", "Closed"), 74),
+        "IsClosed": f"{one_of(('New', 'Working', 'Escalated', 'Closed'), 74)} = 'Closed'",
+        "Priority": one_of(("High", "Medium", "Low"), 75),
+        "Origin": one_of(("Phone", "Email", "Web", None), 76),
+        "Description": f"CASE WHEN n % 2 = 0 THEN {pick('prose', 'body', 77)} END",
     }
 
 
 def _gadget_columns(accounts: int, records: int) -> dict[str, str]:
-    latitude = f"CASE WHEN n % 4 <> 3 THEN {_random(100, 1800000)} / 10000.0 - 90 END"
+    latitude = f"CASE WHEN n % 4 <> 3 THEN {scattered(100, 1800000)} / 10000.0 - 90 END"
     return {
         "OwnerId": _user(98),
         "Name": "'Gadget ' || n",
@@ -320,32 +259,32 @@ def _gadget_columns(accounts: int, records: int) -> dict[str, str]:
         "Account__c": _parent("account_id", accounts, 102, "n % 5 = 3"),
         "Serial__c": "CASE WHEN n % 2 = 0 THEN 'sn-' ELSE 'SN-' END || n",
         "Required__c": "'r' || n",
-        "Notes__c": f"CASE WHEN n % 3 = 1 THEN {_pick('prose', 'body', 103)} END",
-        "Story__c": f"CASE WHEN n % 3 = 2 THEN {_pick('prose', 'body', 104)} END",
-        "Hotline__c": f"'0800 ' || {_random(105, 1000000)}",
+        "Notes__c": f"CASE WHEN n % 3 = 1 THEN {pick('prose', 'body', 103)} END",
+        "Story__c": f"CASE WHEN n % 3 = 2 THEN {pick('prose', 'body', 104)} END",
+        "Hotline__c": f"'0800 ' || {scattered(105, 1000000)}",
         "Page__c": "'https://gadget.example/' || n",
         "Contact_Email__c": "'gadget' || n || '@example.com'",
-        "Combo__c": _values(("one", "two", "drei, vier", None), 106),
+        "Combo__c": one_of(("one", "two", "drei, vier", None), 106),
         "Secret__c": "CASE WHEN n % 2 = 0 THEN '***' END",
-        "Channel__c": _values((*GADGET_CHANNELS, None), 107),
-        "Colour__c": _values(("Red", "Vert", "Blau", "Türkis", None), 108),
-        "Tags__c": _pick("tag", "names", 109),
+        "Channel__c": one_of((*GADGET_CHANNELS, None), 107),
+        "Colour__c": one_of(("Red", "Vert", "Blau", "Türkis", None), 108),
+        "Tags__c": pick("tag", "names", 109),
         "Active__c": "n % 3 = 0",
-        "Count__c": f"CASE WHEN n % 6 <> 1 THEN {_random(110, 2000)} - 1000 END",
-        "Doubled__c": f"CASE WHEN n % 6 <> 1 THEN ({_random(110, 2000)} - 1000) * 2.0 END",
-        "Weight__c": f"CASE WHEN n % 6 <> 2 THEN {_random(111, 1000000007)} / 1000.0 END",
-        "Share__c": f"CASE WHEN n % 6 <> 3 THEN {_random(112, 10001)} / 100.0 END",
-        "Price__c": f"CASE n % 6 WHEN 4 THEN NULL WHEN 5 THEN 350000000.0 ELSE {_random(113, 1000000)} / 100.0 END",
-        "Built__c": f"CASE WHEN n % 6 <> 5 THEN date('1999-12-31', {_random(114, 20000)} || ' days') END",
-        "Seen__c": f"CASE WHEN n % 7 <> 5 THEN strftime({STAMP}, {_random(115, 1900000000)}, 'unixepoch') END",
-        "Opens__c": f"CASE WHEN n % 7 <> 6 THEN strftime('%H:%M:%S.000Z', {_random(116, 86400)}, 'unixepoch') END",
+        "Count__c": f"CASE WHEN n % 6 <> 1 THEN {scattered(110, 2000)} - 1000 END",
+        "Doubled__c": f"CASE WHEN n % 6 <> 1 THEN ({scattered(110, 2000)} - 1000) * 2.0 END",
+        "Weight__c": f"CASE WHEN n % 6 <> 2 THEN {scattered(111, 1000000007)} / 1000.0 END",
+        "Share__c": f"CASE WHEN n % 6 <> 3 THEN {scattered(112, 10001)} / 100.0 END",
+        "Price__c": f"CASE n % 6 WHEN 4 THEN NULL WHEN 5 THEN 350000000.0 ELSE {scattered(113, 1000000)} / 100.0 END",
+        "Built__c": f"CASE WHEN n % 6 <> 5 THEN date('1999-12-31', {scattered(114, 20000)} || ' days') END",
+        "Seen__c": f"CASE WHEN n % 7 <> 5 THEN strftime({STAMP}, {scattered(115, 1900000000)}, 'unixepoch') END",
+        "Opens__c": f"CASE WHEN n % 7 <> 6 THEN strftime('%H:%M:%S.000Z', {scattered(116, 86400)}, 'unixepoch') END",
         "Image__c": "CASE WHEN n % 8 = 0 THEN CAST('PNG' || n AS BLOB) END",
         "Place__Latitude__s": latitude,
-        "Place__Longitude__s": f"CASE WHEN n % 4 <> 3 THEN {_random(117, 3600000)} / 10000.0 - 180 END",
-        "Site__Street__s": _pick("place", "street", 118),
-        "Site__City__s": _pick("place", "city", 118),
-        "Site__PostalCode__s": _pick("place", "zip", 118),
-        "Site__CountryCode__s": _values(("FR", "DE", "JP"), 119),
+        "Place__Longitude__s": f"CASE WHEN n % 4 <> 3 THEN {scattered(117, 3600000)} / 10000.0 - 180 END",
+        "Site__Street__s": pick("place", "street", 118),
+        "Site__City__s": pick("place", "city", 118),
+        "Site__PostalCode__s": pick("place", "zip", 118),
+        "Site__CountryCode__s": one_of(("FR", "DE", "JP"), 119),
         "Ticks__c": "n * 10000000000",
         "Any__c": "CASE WHEN n % 9 = 0 THEN 'any ' || n END",
     }

@@ -27,6 +27,7 @@ from crosstie.sandbox.salesforce.recycle_bin import RecycleBin
 from crosstie.sandbox.salesforce.rules import Rules
 from crosstie.sandbox.salesforce.switches import Switches
 from crosstie.sandbox.salesforce.visibility import settle_late_writes
+from crosstie.sandbox.seeding import FIRST_DAY
 
 OLDEST_VERSION, NEWEST_VERSION = 31, 68
 APP_NAME = "crosstie-sandbox-app"
@@ -98,7 +99,7 @@ class Org:
     @property
     def metadata_changed(self) -> datetime:
         """When what a describe shows last changed, for If-Modified-Since."""
-        return datetime.fromisoformat(self.database.setting("metadata_changed", generate.FIRST_DAY.isoformat()))
+        return datetime.fromisoformat(self.database.setting("metadata_changed", FIRST_DAY.isoformat()))
 
     def hide(self, names: list[str]) -> None:
         """Sets which objects (`Contact`) and fields (`Contact.Email`) the user may not see, as field security does."""
