@@ -143,7 +143,8 @@ def _address(stem: str, salt: int) -> dict[str, str]:
 
 
 def _parent(table: str, count: int, salt: int, unless: str) -> str:
-    return f"CASE WHEN {unless} THEN NULL ELSE (SELECT id FROM temp.{table} WHERE rowid = {scattered(salt, count)} + 1) END"
+    chosen = f"SELECT id FROM temp.{table} WHERE rowid = {scattered(salt, count)} + 1"
+    return f"CASE WHEN {unless} THEN NULL ELSE ({chosen}) END"
 
 
 def _account_columns(accounts: int) -> dict[str, str]:
