@@ -131,6 +131,7 @@ def _address(salt: int) -> dict[str, str]:
     there = "n % 7 <> 2"
     street = pick("place", "street", salt)
     chosen = {part: pick("place", column, salt) for part, column in parts.items()}
+    latitude = f"round({scattered(salt + 60, 18000000)} / 100000.0 - 90, 5)"
     town = f"{chosen['city']} || ', ' || {chosen['stateorprovince']} || ' ' || {chosen['postalcode']}"
     first = f"replace(replace({street}, char(13), ''), char(10), ', ')"
     return {
@@ -138,7 +139,7 @@ def _address(salt: int) -> dict[str, str]:
         "address1_line1": f"CASE WHEN {there} THEN {first} END",
         "address1_composite": f"CASE WHEN {there} THEN {first} || char(13, 10) || {town} || char(13, 10)"
         f" || {chosen['country']} END",
-        "address1_latitude": f"CASE WHEN n % 4 <> 3 THEN round({scattered(salt + 60, 18000000)} / 100000.0 - 90, 5) END",
+        "address1_latitude": f"CASE WHEN n % 4 <> 3 THEN {latitude} END",
         **{f"address1_{part}": f"CASE WHEN {there} THEN {value} END" for part, value in chosen.items()},
     }
 
