@@ -3,6 +3,6 @@
 `start` serves one in the foreground, `running` from a thread of the caller.
 """
 
-from crosstie.sandbox.service import SandboxService, StateInUse, running, start
+from crosstie.sandbox.service import SANDBOXES, SandboxService, StateInUse, running, start
 
-__all__ = ["SandboxService", "StateInUse", "running", "start"]
+__all__ = ["SANDBOXES", "SandboxService", "StateInUse", "running", "start"]

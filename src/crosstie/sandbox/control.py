@@ -1,92 +1,29 @@
 """The control endpoint: `POST /control/{action}` with a JSON object of arguments, `GET` for what only reads.
 
-It is no part of any CRM. Without sign-in, as the server listens on loopback only.
+It is no part of any CRM. Without sign-in, as the server listens on loopback only. Each CRM has its own, with the
+actions that all have and those that only it knows.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from crosstie.sandbox.faults import Rule
+from crosstie.sandbox.clock import SandboxClock
+from crosstie.sandbox.counters import Counters
+from crosstie.sandbox.faults import FaultPlan, Rule
 from crosstie.sandbox.http import Request, Response
-from crosstie.sandbox.salesforce.changes import OTHER_USER_ID, Changes
-from crosstie.sandbox.salesforce.dispatch import Salesforce
-from crosstie.sandbox.salesforce.errors import ApiError, json_response
-from crosstie.sandbox.salesforce.rules import AssignmentRule, DuplicateRule
 
 PREFIX = "/control/"
 
-
-class LateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Arguments of what changes records: late by `late` seconds of sandbox time if not 0."""
-
-    object: str = "Contact"
-    late: float = 0.0
-    holds_back: bool = True
+Actions = Mapping[str, tuple[type[msgspec.Struct], Callable[[Any], Any]]]
+"""By name: what its arguments are read into, and what it does with them."""
 
 
-class Touch(LateChange, kw_only=True):
-    """change: the records `ids`, or `count` records of `object`."""
-
-    count: int = 0
-    ids: list[str] | None = None
-    fields: list[str] | None = None
-
-
-class Insert(LateChange, kw_only=True):
-    """insert: `records` into `object`."""
-
-    records: list[dict[str, Any]]
-
-
-class Update(LateChange, kw_only=True):
-    """update: `values` of the record `id`."""
-
-    id: str
-    values: dict[str, Any]
-
-
-class Ids(LateChange, kw_only=True):
-    """delete, undelete, purge: the records `ids`."""
-
-    ids: list[str]
-
-
-class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """merge: the records `losers` into `master`."""
-
-    object: str = "Contact"
-    master: str
-    losers: list[str]
-
-
-class Assignment(msgspec.Struct, forbid_unknown_fields=True):
-    """assignment_rules: every one that there is from now on."""
-
-    rules: list[AssignmentRule] = []
-
-
-class Duplicates(msgspec.Struct, forbid_unknown_fields=True):
-    """duplicate_rules: every one that there is from now on."""
-
-    rules: list[DuplicateRule] = []
-
-
-class Lock(msgspec.Struct, forbid_unknown_fields=True):
-    """lock: every record that another transaction holds from now on."""
-
-    ids: list[str]
-
-
-class Stamps(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """set_stamp: audit fields of `ids`, in wire form or null."""
-
-    object: str = "Contact"
-    ids: list[str]
-    values: dict[str, str | None]
+class ControlRefused(Exception):
+    """Arguments that an action can't take; the message says why."""
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
@@ -108,12 +45,6 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     rules: list[Rule] = []
 
 
-class Hide(msgspec.Struct, forbid_unknown_fields=True):
-    """hide: every object and field (`Contact.Email`) that the user may not see from now on."""
-
-    names: list[str]
-
-
 class Latency(msgspec.Struct, forbid_unknown_fields=True):
     """latency: of every request from now on; a new connection takes it twice more."""
 
@@ -130,55 +61,43 @@ class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Actions without arguments."""
 
 
-class Control:
-    """Every action of the control endpoint."""
+class Steered(Protocol):
+    """What of a CRM the common actions steer."""
 
-    def __init__(self, salesforce: Salesforce, set_latency: Callable[[float], None]) -> None:
-        org = salesforce.org
-        changes = Changes(org, salesforce.records)
+    clock: SandboxClock
+    counters: Counters
+    plan: FaultPlan
+
+    @property
+    def switches(self) -> msgspec.Struct:
+        """All switches."""
+
+    def switch(self, changed: dict[str, object]) -> None:
+        """Changes switches. Raises msgspec.ValidationError for an unknown or malformed one."""
+
+    def settle(self) -> None:
+        """Does what time does, before anything is looked at."""
+
+
+class Control:
+    """Every action of the control endpoint of one CRM. `refusals` are what its actions raise for odd arguments."""
+
+    def __init__(
+        self,
+        org: Steered,
+        set_latency: Callable[[float], None],
+        actions: Actions,
+        refusals: tuple[type[Exception], ...],
+    ) -> None:
         self._org = org
+        self._refusals: tuple[type[Exception], ...] = (msgspec.MsgspecError, re.error, ControlRefused, *refusals)
         self._actions: dict[str, tuple[type[msgspec.Struct], Callable[[Any], Any]]] = {
             "clock": (SetClock, lambda given: self._clock(given.at, given.frozen)),
             "advance": (Advance, lambda given: self._moment(org.clock.advance(timedelta(seconds=given.seconds)))),
             "counters": (Reset, lambda given: org.counters.read(reset=given.reset)),
             "faults": (Faults, lambda given: org.plan.replace(given.rules)),
-            "hide": (Hide, lambda given: org.hide(given.names)),
             "latency": (Latency, lambda given: set_latency(given.milliseconds / 1000)),
-            "change": (
-                Touch,
-                lambda given: {
-                    "ids": changes.touch(
-                        given.object,
-                        given.count if given.ids is None else given.ids,
-                        given.fields,
-                        late=given.late,
-                        holds_back=given.holds_back,
-                    )
-                },
-            ),
-            "insert": (
-                Insert,
-                lambda given: {
-                    "ids": changes.insert(given.object, given.records, late=given.late, holds_back=given.holds_back)
-                },
-            ),
-            "update": (Update, lambda given: changes.update(given.object, given.id, given.values, late=given.late)),
-            "delete": (Ids, lambda given: changes.delete(given.object, given.ids, late=given.late)),
-            "undelete": (Ids, lambda given: changes.undelete(given.object, given.ids)),
-            "purge": (Ids, lambda given: changes.purge(given.object, given.ids)),
-            "merge": (Merge, lambda given: {"moved": changes.merge(given.object, given.master, given.losers)}),
-            "assignment_rules": (Assignment, lambda given: {"ids": self._assign(given.rules)}),
-            "duplicate_rules": (
-                Duplicates,
-                lambda given: org.rules.forbid_duplicates(given.rules, org.full_catalog),
-            ),
-            "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
-            "purge_delete_log": (NoArguments, lambda given: self._purge_delete_log()),
-            "expire_sessions": (NoArguments, lambda given: salesforce.sessions.expire_all()),
-            "expire_locators": (NoArguments, lambda given: salesforce.queries.expire_all()),
-            "expire_jobs": (NoArguments, lambda given: self._expire_jobs(salesforce)),
-            "resume_jobs": (NoArguments, lambda given: salesforce.ingest.resume()),
-            "lock": (Lock, lambda given: org.lock(given.ids)),
+            **actions,
         }
 
     def handle(self, request: Request) -> Response:
@@ -186,16 +105,14 @@ class Control:
         name = request.path.removeprefix(PREFIX).strip("/")
         try:
             if name == "switches":
-                return json_response(self._switches(request))
+                return _json(self._switches(request))
             if name not in self._actions:
                 return _refusal(404, f"There is no action {name}. There are: switches, {', '.join(self._actions)}.")
             kind, action = self._actions[name]
             given = msgspec.json.decode(request.body or b"{}", type=kind)
             self._org.settle()
-            return json_response(action(given) or {})
-        except (msgspec.MsgspecError, re.error) as error:
-            return _refusal(400, str(error))
-        except ApiError as error:
+            return _json(action(given) or {})
+        except self._refusals as error:
             return _refusal(400, str(error))
 
     def _switches(self, request: Request) -> Any:
@@ -207,7 +124,7 @@ class Control:
 
     def _clock(self, at: datetime | None, frozen: bool | None) -> dict[str, Any]:
         if at is not None and at.tzinfo is None:
-            raise ApiError(400, "INVALID_INPUT", "the instant needs a time zone")
+            raise ControlRefused("the instant needs a time zone")
         if at is None and frozen is None:
             return self._moment(self._org.clock.now())
         return self._moment(self._org.clock.set(at, frozen=frozen))
@@ -215,20 +132,12 @@ class Control:
     def _moment(self, now: datetime) -> dict[str, Any]:
         return {"now": now.isoformat(), "frozen": self._org.clock.frozen}
 
-    def _assign(self, rules: list[AssignmentRule]) -> list[str]:
-        return self._org.rules.assign(rules, self._org.now_stamp(), OTHER_USER_ID)
-
-    def _expire_jobs(self, salesforce: Salesforce) -> None:
-        salesforce.bulk.expire_all()
-        salesforce.ingest.expire_all()
-
-    def _purge_delete_log(self) -> None:
-        """What a purge of the log does: earlier deletions can't be asked any more.
-
-        The sandbox itself still knows of them, for the life of its bin.
-        """
-        self._org.database.keep_setting("delete_log_purged", self._org.clock.now().isoformat())
-
 
 def _refusal(status: int, message: str) -> Response:
-    return json_response({"error": message}, status=status)
+    return _json({"error": message}, status=status)
+
+
+def _json(value: Any, *, status: int = 200) -> Response:
+    return Response(
+        status=status, headers={"Content-Type": "application/json;charset=UTF-8"}, parts=(msgspec.json.encode(value),)
+    )

@@ -21,9 +21,9 @@ from urllib.parse import parse_qsl, unquote
 log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 16_384
-"""Salesforce's front end: longer URIs are answered 414, more headers 431 (fact sheet 2.4)."""
-_LINE_LIMIT = MAX_HEAD_BYTES + 64
-"""A request line that is longer, method and protocol included, has too long a URI."""
+"""What a front end reads unless it says otherwise: longer URIs are answered 414, more headers 431."""
+_LINE_MARGIN = 64
+"""What a request line may have beside its URI: method and protocol."""
 IDLE_SECONDS = 300.0
 SEND_BYTES = 1 << 20
 
@@ -114,8 +114,16 @@ class RefusedHead(Exception):
 class HttpsServer:
     """Accepts on 127.0.0.1; TLS handshakes happen in the connection's thread, so that none blocks another."""
 
-    def __init__(self, context: ssl.SSLContext, port: int, handle: Callable[[Request], Response]) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        port: int,
+        handle: Callable[[Request], Response],
+        *,
+        head_bytes: int = MAX_HEAD_BYTES,
+    ) -> None:
         self._context = context
+        self._head_bytes = head_bytes
         self._handle = handle
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -178,7 +186,9 @@ class HttpsServer:
     def _exchange(self, connection: ssl.SSLSocket, reader: BufferedReader) -> bool:
         """Reads one request and answers it; False when the connection must close."""
         try:
-            request = read_request(reader, lambda: connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n"))
+            request = read_request(
+                reader, lambda: connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n"), head_bytes=self._head_bytes
+            )
         except RefusedHead as refusal:
             _send(connection, html_refusal(refusal), head_only=False, keep=False)
             _drain(connection)
@@ -203,23 +213,26 @@ def html_refusal(refusal: RefusedHead) -> Response:
     return Response(status=refusal.status, headers={"Content-Type": "text/html;charset=iso-8859-1"}, parts=(body,))
 
 
-def read_request(reader: BufferedReader, proceed: Callable[[], None]) -> Request | None:
+def read_request(
+    reader: BufferedReader, proceed: Callable[[], None], *, head_bytes: int = MAX_HEAD_BYTES
+) -> Request | None:
     """Reads one request; None at the end of the connection. `proceed` tells a client that asks first (as curl does
     with a large body) to send it.
 
     Raises RefusedHead for a head that is too long or malformed, and for a body that is not compressed as it says.
     """
-    line = reader.readline(_LINE_LIMIT)
+    line_limit = head_bytes + _LINE_MARGIN
+    line = reader.readline(line_limit)
     while line in (b"\r\n", b"\n"):
-        line = reader.readline(_LINE_LIMIT)
+        line = reader.readline(line_limit)
     if not line:
         return None
     pieces = line.split()
-    if not line.endswith(b"\n") or (len(pieces) > 1 and len(pieces[1]) > MAX_HEAD_BYTES):
+    if not line.endswith(b"\n") or (len(pieces) > 1 and len(pieces[1]) > head_bytes):
         raise RefusedHead(414, "URI Too Long")
     if len(pieces) != 3 or not pieces[2].startswith(b"HTTP/1."):
         raise RefusedHead(400, "Bad Request")
-    headers = _read_headers(reader, len(line))
+    headers = _read_headers(reader, len(line), head_bytes)
     if headers.get("expect", "").lower() == "100-continue":
         proceed()
     body = _read_body(reader, headers)
@@ -247,12 +260,12 @@ def make_request(method: str, target: str, headers: Mapping[str, str], body: byt
     )
 
 
-def _read_headers(reader: BufferedReader, head_bytes: int) -> dict[str, str]:
+def _read_headers(reader: BufferedReader, read_bytes: int, head_bytes: int) -> dict[str, str]:
     headers: dict[str, str] = {}
     while True:
-        line = reader.readline(_LINE_LIMIT)
-        head_bytes += len(line)
-        if head_bytes > MAX_HEAD_BYTES or not line.endswith(b"\n"):
+        line = reader.readline(head_bytes + _LINE_MARGIN)
+        read_bytes += len(line)
+        if read_bytes > head_bytes or not line.endswith(b"\n"):
             raise RefusedHead(431, "Request Header Fields Too Large")
         if line in (b"\r\n", b"\n"):
             return headers

@@ -1,15 +1,11 @@
 """The front door of the Salesforce sandbox: routes, sign-in, quota, faults, and the headers of every answer."""
 
 import re
-import time
 from collections.abc import Callable
-from datetime import timedelta
-from email.utils import format_datetime
 from functools import partial
 
-from isal import igzip
-
 from crosstie.sandbox.faults import Fault
+from crosstie.sandbox.front import FrontDoor
 from crosstie.sandbox.http import Request, Response
 from crosstie.sandbox.salesforce.bulk import BulkQueries
 from crosstie.sandbox.salesforce.bulk_ingest import BulkIngest
@@ -31,10 +27,7 @@ from crosstie.sandbox.salesforce.soap import Soap
 from crosstie.sandbox.salesforce.soap_rows import SoapRows
 from crosstie.sandbox.salesforce.tooling import Tooling
 from crosstie.sandbox.salesforce.trees import Trees
-from crosstie.sandbox.tricks import cut, rewrite
 
-COMPRESSED_FROM = 2048
-"""Bytes from which a JSON body is compressed when the client takes gzip."""
 _BUSY_HTML = "<html><head><title>Salesforce - Maintenance</title></head><body><h1>{message}</h1></body></html>"
 
 
@@ -63,19 +56,23 @@ class Salesforce:
                 *_table(self._discovery, rest, replication, collections, self.queries, self.bulk),
             ]
         )
+        self._door = FrontDoor(
+            clock=org.clock,
+            counters=org.counters,
+            plan=org.plan,
+            route=self._route,
+            answer=self._answer,
+            refuse=_refused,
+            finish=self._finish,
+            busy_page=_BUSY_HTML,
+            ends={"expire_session": sessions.expire_all, "expire_locators": self.queries.expire_all},
+            prepare=_prepare,
+            alter=_alter,
+        )
 
     def handle(self, request: Request) -> Response:
         """Answers a request, with the faults that the plan has for it."""
-        kind, serve = self._route(request)
-        self.org.counters.request(kind)
-        faults = self.org.plan.due(kind, request)
-        response = self._before(faults, request)
-        if response is None:
-            response = self._answer(request, serve)
-            response = self._after(faults, request, response)
-        self._finish(request, response, faults)
-        self.org.counters.answer(kind, request.method, 0 if response.drop else response.status, request.metered)
-        return response
+        return self._door.handle(request)
 
     def _answer(self, request: Request, serve: Callable[[Request], Response]) -> Response:
         def settled() -> Response:
@@ -144,80 +141,37 @@ class Salesforce:
     def _user_info(self, request: Request) -> Response:
         return self._oauth.user_info(self._signed_in(request))
 
-    def _before(self, faults: list[Fault], request: Request) -> Response | None:
-        """Plays what happens before the work; an answer here means that the work is not done."""
-        for fault in faults:
-            if fault.type == "latency":
-                time.sleep(fault.seconds)
-            elif fault.type == "expire_session":
-                self.sessions.expire_all()
-            elif fault.type == "expire_locators":
-                self.queries.expire_all()
-            elif fault.type == "late":
-                request.late = fault.seconds
-                if not fault.holds_back:
-                    request.faults |= {"late_unheld"}
-            elif fault.type == "cut_csv":
-                request.faults |= {f"cut_csv:{fault.rows}"}
-            elif fault.type in ("job_fails", "job_queued", "job_waits"):
-                request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
-            elif fault.type == "drop_before":
-                return Response(drop=True)
-            elif fault.type == "redirect":
-                return Response(status=302, headers={"Location": fault.location})
-            elif fault.type == "status" and not fault.after_work:
-                return self._injected(fault)
-        return None
-
-    def _injected(self, fault: Fault) -> Response:
-        code, message = STATUS_ERRORS.get(fault.status, STATUS_ERRORS[500])
-        if fault.html:
-            body = _BUSY_HTML.format(message=fault.message or "Service Unavailable").encode()
-            response = Response(status=fault.status, headers={"Content-Type": "text/html;charset=UTF-8"}, parts=(body,))
-        else:
-            response = ApiError(fault.status, fault.code or code, fault.message or message).response()
-        if fault.retry_after is not None:
-            until = self.org.clock.now() + timedelta(seconds=fault.retry_after)
-            response.headers["Retry-After"] = (
-                format_datetime(until, usegmt=True) if fault.retry_date else str(fault.retry_after)
-            )
-        return response
-
-    def _after(self, faults: list[Fault], request: Request, response: Response) -> Response:
-        """Plays what happens after the work and its commit."""
-        for fault in faults:
-            if fault.type == "drop_after":
-                return Response(drop=True)
-            if fault.type == "status" and fault.after_work:
-                return self._injected(fault)
-            if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
-                announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
-                response.headers["Sforce-NumberOfRecords"] = str(announced)
-            elif fault.type == "foreign_next":
-                body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
-                response.parts = (body,)
-            elif fault.type == "no_next":
-                response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
-            elif fault.type == "rewrite":
-                rewrite(response, fault, request)
-        return response
-
-    def _finish(self, request: Request, response: Response, faults: list[Fault]) -> None:
-        """Compresses, counts, and adds the headers that every answer has."""
-        headers = response.headers
-        headers["Date"] = self.org.clock.http_date()
+    def _finish(self, request: Request, response: Response) -> None:
+        """The headers that only Salesforce has."""
         if response.status == 401:
-            headers["WWW-Authenticate"] = "Token"
+            response.headers["WWW-Authenticate"] = "Token"
         if request.path.startswith(("/services/data/v", "/services/apexrest/")):
-            headers["Sforce-Limit-Info"] = self.org.usage_header()
-        json_body = headers.get("Content-Type", "").startswith("application/json")
-        if json_body and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
-            response.parts = (igzip.compress(response.body(), compresslevel=1),)
-            headers["Content-Encoding"] = "gzip"
-            headers["Vary"] = "Accept-Encoding"
-        for fault in faults:
-            cut(response, fault)
-        self.org.counters.sent(response.length())
+            response.headers["Sforce-Limit-Info"] = self.org.usage_header()
+
+
+def _refused(status: int, code: str | None, message: str | None) -> Response:
+    usual_code, usual_message = STATUS_ERRORS.get(status, STATUS_ERRORS[500])
+    return ApiError(status, code or usual_code, message or usual_message).response()
+
+
+def _prepare(fault: Fault, request: Request) -> None:
+    """Notes the faults that the handler of a request plays."""
+    if fault.type == "cut_csv":
+        request.faults |= {f"cut_csv:{fault.rows}"}
+    elif fault.type in ("job_fails", "job_queued", "job_waits"):
+        request.faults |= {f"{fault.type}:{fault.rows}:{fault.message or ''}"}
+
+
+def _alter(fault: Fault, request: Request, response: Response) -> None:
+    """Plays the faults of an answer's content."""
+    if fault.type == "wrong_count" and "Sforce-NumberOfRecords" in response.headers:
+        announced = int(response.headers["Sforce-NumberOfRecords"]) + fault.rows
+        response.headers["Sforce-NumberOfRecords"] = str(announced)
+    elif fault.type == "foreign_next":
+        body = response.body().replace(b'"nextRecordsUrl":"/', f'"nextRecordsUrl":"{fault.location}/'.encode())
+        response.parts = (body,)
+    elif fault.type == "no_next":
+        response.parts = (re.sub(rb'"nextRecordsUrl":"[^"]*",', b"", response.body()),)
 
 
 def _nothing_here(request: Request) -> Response:
