@@ -13,6 +13,7 @@ from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database
 from crosstie.sandbox.dynamics import generate, schema
 from crosstie.sandbox.dynamics.switches import Switches
+from crosstie.sandbox.dynamics.visibility import settle_late_writes
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 
@@ -84,16 +85,14 @@ class Org:
         """This second in wire form."""
         return stamp(self.clock.now())
 
-    def next_version(self, connection: sqlite3.Connection) -> int:
-        """The next row version; they grow across all tables, in the order of commits."""
-        connection.execute("UPDATE sandbox_version SET last = last + 1")
-        version: int = connection.execute("SELECT last FROM sandbox_version").fetchone()[0]
-        return version
-
     def last_version(self, connection: sqlite3.Connection) -> int:
         """The version of the latest change of all."""
         version: int = connection.execute("SELECT last FROM sandbox_version").fetchone()[0]
         return version
+
+    def settle(self) -> None:
+        """Does what time does, before a request is served: late writes become visible."""
+        settle_late_writes(self.database, self.clock.now())
 
     def organization_id(self) -> str:
         """The id that WhoAmI and the organization's row answer."""

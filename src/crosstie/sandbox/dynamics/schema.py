@@ -72,9 +72,7 @@ def create_indexes(connection: sqlite3.Connection) -> None:
             connection.execute(f"CREATE INDEX {index} ON {quoted(name)} ({quoted(column.logical_name)})")
 
 
-_INDEXED_LOOKUPS = frozenset({"parentcustomerid", "parentaccountid", "activityid", "objectid", "new_contactid"})
-
-
 def _indexed(table: Table) -> list[Attribute]:
-    chosen = {"modifiedon", "versionnumber", *_INDEXED_LOOKUPS}
-    return [one for name, one in table.attributes.items() if name in chosen and one.stored]
+    """Stamps and versions, and the lookups that a relationship is followed back by."""
+    stamps = ("modifiedon", "versionnumber")
+    return [one for name, one in table.attributes.items() if name in stamps or one.collections]

@@ -36,6 +36,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """An empty text is stored as null."""
     ne_includes_nulls: bool = True
     """`ne` is true for rows without a value."""
+    like_wildcards: bool = True
+    """`%`, `_` and `[…]` inside a value match as they do in LIKE."""
+    accents_differ: bool = True
+    """Text with an accent differs from text without."""
     alternate_key_code: str = "0x80060892"
     """The code of a row whose alternate key another row has."""
     primary_key_code: str = "0x80040237"
@@ -63,11 +67,13 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
 
 UNSURE: dict[str, object] = {
+    "accents_differ": False,
     "alternate_key_code": "0x80040237",
     "count_mark": True,
     "create_inactive": False,
     "date_only_time_refused": False,
     "empty_text_null": False,
+    "like_wildcards": False,
     "ne_includes_nulls": False,
     "null_bind_clears": False,
     "picklist_code": "0x80048d19",

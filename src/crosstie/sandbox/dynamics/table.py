@@ -67,7 +67,7 @@ class OptionSet:
     options: tuple[Option, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attribute:
     """A column. `navigation` names the single-valued navigation property to each target of a lookup, `collections` the
     collection-valued one that leads back from there; `attribute_of` the column that this one only accompanies."""
@@ -134,7 +134,7 @@ class Key:
     status: str = "Active"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Table:
     """A table: `attributes` by logical name, in the order of the metadata."""
 

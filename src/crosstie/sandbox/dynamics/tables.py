@@ -26,6 +26,7 @@ __all__ = [
     "Option",
     "OptionSet",
     "Table",
+    "collection_behind",
     "table_of_set",
 ]
 
@@ -61,3 +62,13 @@ _BY_SET = {table.set_name: table for table in TABLES.values()}
 def table_of_set(set_name: str) -> Table | None:
     """The table of an entity set, in exactly that case."""
     return _BY_SET.get(set_name)
+
+
+def collection_behind(table: Table, name: str) -> tuple[Table, Attribute] | None:
+    """The table behind a collection-valued navigation property, in exactly that case, and the lookup that leads back
+    from it."""
+    for other in TABLES.values():
+        for one in other.attributes.values():
+            if one.collections.get(table.logical_name) == name:
+                return other, one
+    return None
