@@ -25,10 +25,17 @@ class ControlRefused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """A sandbox that is being served. `info` is sandbox.json."""
+    """A sandbox of one kind of CRM that is being served. `info` is sandbox.json."""
 
     info: dict[str, Any]
     ca_file: Path
+    kind: str = "salesforce"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What sandbox.json says of this kind of CRM."""
+        found: dict[str, Any] = self.info[self.kind]
+        return found
 
     @property
     def salesforce(self) -> dict[str, Any]:
@@ -37,13 +44,13 @@ class Sandbox:
         return described
 
     def sign_in(self, flow: str) -> dict[str, str]:
-        """The credentials of a flow: soap, password, jwt_bearer, client_credentials, refresh_token."""
-        return next(one for one in self.salesforce["sign_in"] if one["flow"] == flow)
+        """The credentials of a flow, by its name: soap, password, jwt_bearer, client_secret, certificate …"""
+        return next(one for one in self.told["sign_in"] if one["flow"] == flow)
 
     def control(self, action: str, **arguments: Any) -> Any:
         """Runs an action of the control endpoint; returns its JSON."""
         request = urllib.request.Request(
-            f"{self.info['control_url']}/{action}", data=json.dumps(arguments).encode(), method="POST"
+            f"{self.told['control_url']}/{action}", data=json.dumps(arguments).encode(), method="POST"
         )
         try:
             with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=self.ca_file)) as answer:
@@ -65,8 +72,8 @@ class Sandbox:
         return datetime.fromisoformat(self.control("clock")["now"])
 
     def change_contacts(self, count: int, **arguments: Any) -> list[str]:
-        """Changes Title and Score__c of that many contacts, with the stamp now; returns their ids."""
-        ids: list[str] = self.control("change", object="Contact", count=count, **arguments)["ids"]
+        """Changes the job title and the score of that many contacts, with the stamp now; returns their ids."""
+        ids: list[str] = self.control("change", count=count, **arguments)["ids"]
         return ids
 
     def insert(self, name: str, records: Sequence[dict[str, Any]], **arguments: Any) -> list[str]:
@@ -165,12 +172,68 @@ class Witness(Client):
         return super().send(method, path, headers=headers, **given)
 
 
+class WebApi:
+    """Requests to a Dynamics sandbox, signed in with the client secret; nothing is retried or followed."""
+
+    def __init__(self, sandbox: Sandbox, version: str = "v9.2") -> None:
+        self.sandbox = sandbox
+        self.base = f"{sandbox.told['url']}/api/data/{version}/"
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = str(sandbox.ca_file)
+        self.sign_in()
+
+    def sign_in(self) -> None:
+        """Takes a new token."""
+        told, known = self.sandbox.told, self.sandbox.sign_in("client_secret")
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": known["client_id"],
+            "client_secret": known["client_secret"],
+            "scope": f"{told['url']}/.default",
+        }
+        answer = self.session.post(f"{told['authority']}/{told['tenant']}/oauth2/v2.0/token", data=form)
+        assert answer.status_code == 200, answer.text
+        self.session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def send(self, method: str, path: str, **given: Any) -> requests.Response:
+        """A request to a path below the service's root, or to a whole address."""
+        target = path if path.startswith("https://") else self.base + path
+        return self.session.request(method, target, allow_redirects=False, **given)
+
+    def get(self, path: str, **given: Any) -> requests.Response:
+        """GET."""
+        return self.send("GET", path, **given)
+
+    def create(self, set_name: str, body: dict[str, Any], **given: Any) -> str:
+        """POST that must succeed; returns the new record's id."""
+        answer = self.send("POST", set_name, json=body, **given)
+        assert answer.status_code == 204, answer.text
+        return answer.headers["OData-EntityId"].rpartition("(")[2].rstrip(")")
+
+    def one(self, path: str, **given: Any) -> dict[str, Any]:
+        """The JSON of a GET that must succeed."""
+        answer = self.get(path, **given)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.session.close()
+
+
 @contextmanager
 def running_sandbox(
-    *, records: int = 1000, state: Path | None = None, port: int = 0, around: Around | None = None
+    *,
+    records: int = 1000,
+    state: Path | None = None,
+    port: int = 0,
+    around: Around | None = None,
+    kind: str = "salesforce",
 ) -> Iterator[Sandbox]:
     """A sandbox in a thread of this process; its state is thrown away unless a folder is given. `around` stands between
     each request and who answers it."""
     with tempfile.TemporaryDirectory() as folder:
-        with running(state or Path(folder), records=records, port=port, around=around) as service:
-            yield Sandbox(info=service.info, ca_file=service.ca_file)
+        with running(state or Path(folder), records=records, port=port, around=around, crms=(kind,)) as service:
+            yield Sandbox(info=service.info, ca_file=service.ca_file, kind=kind)
