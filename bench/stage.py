@@ -110,7 +110,8 @@ def sandbox(state: Path, records: int) -> Iterator[SandboxProcess]:
     state.mkdir(parents=True, exist_ok=True)
     (state / "sandbox.json").unlink(missing_ok=True)
     process = subprocess.Popen(
-        [*CLI, "sandbox", "start", "--state", str(state), "--records", str(records)], stdout=subprocess.DEVNULL
+        [*CLI, "sandbox", "start", "--state", str(state), "--records", str(records), "--crm", "salesforce"],
+        stdout=subprocess.DEVNULL,
     )
     try:
         while not (state / "sandbox.json").exists():

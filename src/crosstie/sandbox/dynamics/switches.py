@@ -60,8 +60,6 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """`/$count` begins with a byte order mark."""
     v1_numbers_text: bool = True
     """The first version of the token endpoint answers numbers as text."""
-    guid_like_values_quoted: bool = True
-    """A GUID in quotes is tolerated where a filter compares a lookup."""
     unauthorized_html: bool = False
     """A 401 has a page for people, instead of no body."""
 
