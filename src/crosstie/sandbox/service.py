@@ -14,6 +14,7 @@ from typing import Any
 from crosstie.sandbox.control import PREFIX, Control
 from crosstie.sandbox.crm import Crm, Front, Opener
 from crosstie.sandbox.database import Database
+from crosstie.sandbox.dynamics.service import DynamicsService
 from crosstie.sandbox.http import HttpsServer, Request, Response
 from crosstie.sandbox.salesforce.service import SalesforceService
 from crosstie.sandbox.tls import ensure_certificates, server_context, write_private
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 INFO_FILE = "sandbox.json"
 
-SANDBOXES: Mapping[str, Opener] = {"salesforce": SalesforceService}
+SANDBOXES: Mapping[str, Opener] = {"salesforce": SalesforceService, "dynamics": DynamicsService}
 """Every CRM that there is a sandbox of: its name in sandbox.json, and what opens it."""
 
 Around = Callable[[Request, Callable[[Request], Response]], Response]

@@ -1,0 +1,27 @@
+"""What the engine knows besides the query itself, and the facts of which nobody is sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The moment and the person of a query, and how the service reads what its documentation leaves open."""
+
+    now: datetime
+    """The service's clock, aware."""
+    user_id: str = ""
+    """The systemuserid of who asks."""
+    ne_includes_nulls: bool = True
+    """Whether `ne`, `not` and NotIn of a value find records without one."""
+    wildcards: bool = True
+    """Whether `%`, `_` and `[…]` inside a value match as they do in LIKE."""
+    accents: bool = True
+    """Whether text with an accent differs from text without."""
+
+    @property
+    def today(self) -> datetime:
+        """The midnight that the day began with, in UTC, which is the zone of the sandbox's users."""
+        return self.now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
