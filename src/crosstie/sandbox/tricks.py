@@ -170,19 +170,25 @@ def _field(fault: Fault) -> str:
     return "Id" if fault.trick == "bad_id" else fault.field
 
 
+def _records(page: Page) -> list[dict[str, Any]]:
+    """The records of a page, under whichever name the CRM has for them."""
+    found = page.get("records", page.get("value"))
+    return found if isinstance(found, list) else []
+
+
 def _page_value(page: Page, fault: Fault, request: Request) -> None:
-    for record in page.get("records", [])[:1]:
+    for record in _records(page)[:1]:
         record[_field(fault)] = _MARK if fault.trick in _RAW_NUMBERS else _odd_value(fault)
 
 
 def _page_members(page: Page, fault: Fault, request: Request) -> None:
-    for record in page.get("records", [])[:1]:
+    for record in _records(page)[:1]:
         if fault.trick == "extra_member":
             record["Extra__c"] = "x"
         elif fault.trick == "missing_member":
             record.pop(fault.field, None)
         elif fault.trick == "other_object":
-            record["attributes"]["type"] = "Lead"
+            record.get("attributes", {})["type"] = "Lead"
         else:
             items = list(record.items())
             record.clear()
@@ -190,7 +196,7 @@ def _page_members(page: Page, fault: Fault, request: Request) -> None:
 
 
 def _page_rows(page: Page, fault: Fault, request: Request) -> None:
-    records = page.get("records", [])
+    records = _records(page)
     if records:
         records.pop()
         if fault.trick == "same_row":
@@ -203,7 +209,9 @@ def _page_total(page: Page, fault: Fault, request: Request) -> None:
 
 
 def _page_next(page: Page, fault: Fault, request: Request) -> None:
-    if fault.trick == "own_next":
+    if fault.trick == "own_next" and "@odata.context" in page:
+        page["@odata.nextLink"] = f"https://{request.headers.get('host', '')}{request.target}"
+    elif fault.trick == "own_next":
         page |= {"done": False, "nextRecordsUrl": request.target}
     elif "nextRecordsUrl" in page:
         page["nextRecordsUrl"] = f"{page['nextRecordsUrl'].rpartition('-')[0]}-{fault.rows}"

@@ -88,6 +88,17 @@ def test_statuses_pages_and_cuts_come_on_demand(api: WebApi) -> None:
     assert answer.status_code == 500
 
 
+def test_pages_are_rewritten_on_demand(api: WebApi) -> None:
+    path = "contacts?$select=lastname&$top=3"
+    plan(api, kind="query", type="rewrite", trick="big_field", field="lastname", bytes=500)
+    assert len(api.one(path)["value"][0]["lastname"]) == 500
+    plan(api, kind="query", type="rewrite", trick="short_page")
+    assert len(api.one(path)["value"]) == 2
+    plan(api, kind="query", type="rewrite", trick="own_next")
+    page = api.one(path)
+    assert api.one(page["@odata.nextLink"])["value"] == page["value"]
+
+
 def test_requests_are_counted_by_kind(api: WebApi) -> None:
     api.sandbox.counters(reset=True)
     path = "contacts?$select=fullname"
