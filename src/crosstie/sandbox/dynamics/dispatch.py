@@ -9,6 +9,8 @@ from functools import partial
 
 from crosstie.sandbox.dynamics import metadata
 from crosstie.sandbox.dynamics.addresses import read_key, required
+from crosstie.sandbox.dynamics.batch import Batches
+from crosstie.sandbox.dynamics.bulk_messages import BulkMessages
 from crosstie.sandbox.dynamics.credentials import TENANT_ID
 from crosstie.sandbox.dynamics.discovery import Discovery
 from crosstie.sandbox.dynamics.errors import STATUS_ERRORS, ApiError, no_segment
@@ -80,11 +82,15 @@ class Dynamics:
         org = self.org
         discovery, queries = Discovery(org), Queries(org)
         rest, files = Rest(org, self.records), Files(org, self.records)
+        batches, bulk = Batches(org, self.part), BulkMessages(org, self.records)
         table: list[tuple[str, str, str, Handler]] = [
             ("service_document", "GET", "/?", discovery.service_document),
             ("metadata_document", "GET", r"/\$metadata", discovery.metadata_document),
             ("who_am_i", "GET", r"/WhoAmI(?:\(\))?", discovery.who_am_i),
             ("version", "GET", r"/RetrieveVersion(?:\(\))?", discovery.version),
+            ("batch", "POST", r"/\$batch", batches.serve),
+            ("bulk_delete", "POST", "/BulkDelete", bulk.bulk_delete),
+            ("bulk_message", "POST", rf"{_SET}/Microsoft\.Dynamics\.CRM\.(?P<message>\w+Multiple)", bulk.serve),
             ("total_count", "GET", r"/RetrieveTotalRecordCount\(EntityNames=(?P<names>.*)\)", queries.total_counts),
             (
                 "metadata",
