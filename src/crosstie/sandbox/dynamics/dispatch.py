@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
-from crosstie.sandbox.dynamics import metadata
+from crosstie.sandbox.dynamics import metadata, metadata_changes
 from crosstie.sandbox.dynamics.addresses import read_key, required
 from crosstie.sandbox.dynamics.batch import Batches
 from crosstie.sandbox.dynamics.bulk_messages import BulkMessages
@@ -91,6 +91,7 @@ class Dynamics:
             ("batch", "POST", r"/\$batch", batches.serve),
             ("bulk_delete", "POST", "/BulkDelete", bulk.bulk_delete),
             ("bulk_message", "POST", rf"{_SET}/Microsoft\.Dynamics\.CRM\.(?P<message>\w+Multiple)", bulk.serve),
+            ("metadata_changes", "GET", r"/RetrieveMetadataChanges\((?P<arguments>.*)\)", metadata_changes.serve),
             ("total_count", "GET", r"/RetrieveTotalRecordCount\(EntityNames=(?P<names>.*)\)", queries.total_counts),
             (
                 "metadata",

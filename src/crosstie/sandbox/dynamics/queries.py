@@ -15,6 +15,7 @@ from crosstie.sandbox.dynamics.odata.scope import collection
 from crosstie.sandbox.dynamics.odata.syntax import Options
 from crosstie.sandbox.dynamics.org import Call, Org
 from crosstie.sandbox.dynamics.preferences import MAX_PAGE_SIZE, TOTAL, TOTAL_EXCEEDED, Preferences, read_preferences
+from crosstie.sandbox.dynamics.sql_query import select
 from crosstie.sandbox.dynamics.tables import TABLES, Table, table_of_set
 from crosstie.sandbox.fragments import quoted
 from crosstie.sandbox.http import Response
@@ -33,9 +34,10 @@ class Queries:
         table = _table(call)
         check_length(call)
         query = call.request.query
-        for name in ("fetchXml", "sql"):
-            if name in query:
-                raise ApiError(501, "0x80060888", f"Queries by {name} are not implemented.")
+        if "fetchXml" in query:
+            raise ApiError(501, "0x80060888", "Queries by FetchXML are not implemented.")
+        if "sql" in query:
+            return select(self._org, call, table)
         for name in ("savedQuery", "userQuery"):
             if name in query:
                 raise ApiError(404, "0x80040217", f"{name} With Id = {query[name]} Does Not Exist")
