@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urljoin
 
@@ -130,6 +131,14 @@ class Answer:
         return self
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unwritten:
+    """A write whose call failed as a whole. `proved`: it was not executed; else nobody knows."""
+
+    error: ConnectorError
+    proved: bool
+
+
 def http_date(text: str | None) -> datetime | None:
     """An HTTP date as aware UTC, or None."""
     if not text:
@@ -240,6 +249,8 @@ class HttpSession:
                 max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=60.0
             ),
             headers={"User-Agent": "crosstie", "Accept-Encoding": "gzip"},
+            # None is kept: a cookie binds all calls to one of the CRM's servers, and its share of the allowance.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             transport=transport,
         )
 

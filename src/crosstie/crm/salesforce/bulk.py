@@ -133,7 +133,7 @@ class BulkReader:
                 if too_long or attempt == _CREATE_ATTEMPTS - 1:
                     raise
                 lost = lost or error.code != NOT_SENT
-                self._session.count_retry(error.message)
+                self._session.meter.count_retry(error.message)
                 time.sleep((error.retry_after or self._patience.first).total_seconds())
             else:
                 return job, self._orphans(job.id, begun) if lost else ""
@@ -304,7 +304,7 @@ class PageRows(Iterator["pa.RecordBatch"]):
                 failures = 1 if self._given_bytes > before else failures + 1
                 if failures >= self._session.http.retries.attempts:
                     raise
-                self._session.count_retry(error.message)
+                self._session.meter.count_retry(error.message)
             finally:
                 self._stream.close()
             time.sleep(self._session.http.retries.first_wait.total_seconds() * 2 ** (failures - 1))
@@ -326,7 +326,7 @@ class PageRows(Iterator["pa.RecordBatch"]):
                 if header:
                     self._refuse_twin(batch)
                     header = False
-                self._session.count_rows(batch.num_rows)
+                self._session.meter.count_rows(batch.num_rows)
                 yield self._in_asked_order(batch)
         if self._reader.rows != self._announced:
             raise UnavailableError(

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from crosstie.crm.http import REPORT, Answer
+from crosstie.crm.http import REPORT, Answer, Unwritten
 from crosstie.crm.salesforce.answers import Answers
 from crosstie.crm.salesforce.ids import complete_id
 from crosstie.crm.salesforce.packing import ASSIGNED, COLLECTION_ROWS
-from crosstie.crm.salesforce.session import Session, Unwritten
+from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.shipment import Shipment
 from crosstie.crm.writing import Effect, Operation, Outcome, RemoteWrite
 from crosstie.errors import ConnectorError, ProtocolError

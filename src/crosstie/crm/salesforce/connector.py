@@ -99,7 +99,7 @@ class SalesforceConnector:
     @property
     def usage(self) -> Usage:
         """Calls and rows of this connector, and the org's meter as last answered."""
-        return self._session.usage
+        return self._session.meter.usage
 
     def permitted_by(self, permit: Callable[[], None]) -> None:
         """Asks `permit` before every request from now on."""

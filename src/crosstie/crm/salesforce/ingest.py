@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from crosstie.crm.http import REPORT, Answer
+from crosstie.crm.http import REPORT, Answer, Unwritten
 from crosstie.crm.salesforce.answers import Answers
 from crosstie.crm.salesforce.bulk import NOT_IN_BULK, Patience
 from crosstie.crm.salesforce.collections import KeyPrefixes
 from crosstie.crm.salesforce.ingest_results import IngestResults, job_failure
 from crosstie.crm.salesforce.packing import ASSIGNED
-from crosstie.crm.salesforce.session import Session, Unwritten
+from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.shipment import Shipment
 from crosstie.crm.salesforce.soql import is_id
 from crosstie.crm.writing import Operation, Outcome, RemoteWrite
@@ -192,7 +192,7 @@ class IngestWriter:
                 too_long = error.retry_after is not None and error.retry_after > self._session.http.retries.budget
                 if too_long or attempt == _CREATE_ATTEMPTS - 1:
                     raise
-                self._session.count_retry(error.message)
+                self._session.meter.count_retry(error.message)
                 time.sleep((error.retry_after or self._patience.first).total_seconds())
         raise AssertionError("the last attempt gives a job or an error")
 

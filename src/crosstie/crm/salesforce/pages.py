@@ -134,14 +134,16 @@ class PageReader:
         except RequestError as error:
             if error.code != LOCATOR_GONE or not walk.locator:
                 raise
-            self._session.count_retry(f"Salesforce had closed the result of “{self._what}”; asked for the rest anew.")
-            self._session.usage.reopened += 1
+            self._session.meter.count_retry(
+                f"Salesforce had closed the result of “{self._what}”; asked for the rest anew."
+            )
+            self._session.meter.usage.reopened += 1
             walk = Walk(part=walk.part, last=walk.last if not self._query.order else None)
             page = self._page(walk)
         rows = self._records.decode(page.records)
         following = self._following(walk, page, rows, self._records.ids(rows, self._id))
         batch = self._records.batch(rows, self._columns, nul_bytes=b"\\u0000" in bytes(page.records))
-        self._session.count_rows(len(rows))
+        self._session.meter.count_rows(len(rows))
         fetched = Fetched(
             batches=iter((batch,) if rows else ()),
             partitions=(

@@ -118,7 +118,7 @@ class RetrieveReader:
             if came[:15] != wanted[:15]:
                 raise self._wrong(f"gave the record {came} in the place of {wanted}", answer.request_id)
         batch = self._records.batch(rows, self._columns, nul_bytes=b"\\u0000" in answer.body)
-        self._session.count_rows(len(rows))
+        self._session.meter.count_rows(len(rows))
         return Fetched(batches=iter((batch,) if rows else ()))
 
     def _wrong(self, how: str, request_id: str) -> ProtocolError:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
-from crosstie.crm.connector import Usage
 from crosstie.crm.http import (
     ERROR_LIMIT_BYTES,
     JSON_LIMIT_BYTES,
@@ -24,9 +23,11 @@ from crosstie.crm.http import (
     Stream,
     Timeouts,
     Transport,
+    Unwritten,
     http_date,
 )
 from crosstie.crm.inflate import whole_number
+from crosstie.crm.meter import Meter
 from crosstie.crm.salesforce.auth import SignedIn, sign_in
 from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of, refuses_whole_call
 from crosstie.crm.salesforce.settings import SalesforceSettings
@@ -36,18 +37,9 @@ T = TypeVar("T", Answer, Stream)
 
 _MAX_RENEWALS = 2
 _WITHOUT_BODY = frozenset({204, 304})
-_RETRY_SENTENCES = 50
 # The per-app suffix ("; per-app-api-usage=17/250(appName=x)") may stand before or behind.
 _METER = re.compile(r"(?:^|[;,\s])api-usage=(\d+)/(\d+)")
 _NOT_RENEWABLE = ("Connected app is not attached to Agent", "This session is not valid for use with the REST API")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unwritten:
-    """A write whose call failed as a whole. `proved`: it was not executed; else nobody knows."""
-
-    error: ConnectorError
-    proved: bool
 
 
 class Session:
@@ -67,7 +59,7 @@ class Session:
     ) -> None:
         self.account = account
         self._org_id = org_id
-        self.usage = Usage()
+        self.meter = Meter()
         self._settings = settings
         self.http = HttpSession(
             settings.hosts(),
@@ -75,12 +67,11 @@ class Session:
             retries=retries,
             timeouts=timeouts,
             transport=transport,
-            on_retry=self.count_retry,
+            on_retry=self.meter.count_retry,
         )
         self._on_token = on_token
         self._signed_in = SignedIn.parse(token, settings)
         self._lock = threading.Lock()
-        self._meter_lock = threading.Lock()
         self._server_time: datetime | None = None
 
     @property
@@ -233,8 +224,7 @@ class Session:
         session = self.signed_in()
         for renewal in range(_MAX_RENEWALS + 1):
             self._within_cap(call.what)
-            with self._meter_lock:
-                self.usage.calls += 1
+            self.meter.count_calls(1)
             result = send(replace(call, headers={**call.headers, "Authorization": f"Bearer {session.access_token}"}))
             self._read_meters(result)
             if result.status != 401:
@@ -244,7 +234,7 @@ class Session:
             if any(text in error.message for text in _NOT_RENEWABLE):
                 raise error
             if renewal < _MAX_RENEWALS:
-                self.count_retry(f"The session had ended before “{call.what}”; signed in again.")
+                self.meter.count_retry(f"The session had ended before “{call.what}”; signed in again.")
                 moved_from = session.instance_url
                 session = self._renewed(session)
                 call = replace(call, url=session.instance_url + call.url.removeprefix(moved_from))
@@ -259,28 +249,16 @@ class Session:
         meter = _METER.search(result.headers.get("sforce-limit-info", ""))
         used, limit = (whole_number(meter.group(1)), whole_number(meter.group(2))) if meter else (None, None)
         if used is not None and limit is not None:
-            self.usage.org_used, self.usage.org_limit = used, limit
+            self.meter.usage.org_used, self.meter.usage.org_limit = used, limit
         date = http_date(result.headers.get("date"))
         if date:
             self._server_time = date
 
-    def count_rows(self, rows: int) -> None:
-        """Adds to the meter of rows read."""
-        with self._meter_lock:
-            self.usage.rows += rows
-
-    def count_retry(self, why: str) -> None:
-        """Adds to what was sent again; beyond 50 different sentences they are counted together."""
-        with self._meter_lock:
-            retries = self.usage.retries
-            known = why if why in retries or len(retries) < _RETRY_SENTENCES else "Other answers failed."
-            retries[known] = retries.get(known, 0) + 1
-
     def _within_cap(self, what: str) -> None:
-        cap = self._settings.daily_calls
-        if cap and self.usage.org_used >= cap:
+        cap, used = self._settings.daily_calls, self.meter.usage.org_used
+        if cap and used >= cap:
             raise UnavailableError(
-                f"“{what}” was not sent: this org has used {self.usage.org_used:,} API calls in the last 24 hours, "
+                f"“{what}” was not sent: this org has used {used:,} API calls in the last 24 hours, "
                 f"and account {self.account} is capped at {cap:,}.",
                 hint=f"Run it again later, or raise the cap: crosstie account edit {self.account} --daily-calls N.",
                 code=QUOTA,
