@@ -13,7 +13,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?", re.AS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosts:
-    """Where a token may travel: `exact` are host:port, `suffixes` like `.salesforce.com` mean any such host on 443."""
+    """Where a token may travel: `exact` are host:port, `suffixes` like `.example.com` mean any such host on 443."""
 
     exact: frozenset[str]
     suffixes: tuple[str, ...] = ()
@@ -45,8 +45,9 @@ def shown_host(url: str) -> str:
     return host_and_port(url).removesuffix(":443") or "a broken address"
 
 
-def https_url(host: str) -> str:
-    """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes."""
+def https_url(host: str, *, like: str) -> str:
+    """The https origin for a host name or URL that a person gave. Raises ConfigError for http:// and other schemes,
+    showing one `like` it."""
     text = host.strip().removesuffix("/")
     if "://" not in text:
         text = f"https://{text}"
@@ -57,7 +58,5 @@ def https_url(host: str) -> str:
             hint=f"Give the host as https://{place}.",
         )
     if not _HOST.fullmatch(place) or not host_and_port(text):
-        raise ConfigError(
-            f"“{host}” is not the address of a host.", hint="Give it like https://acme.my.salesforce.com."
-        )
+        raise ConfigError(f"“{host}” is not the address of a host.", hint=f"Give it like {like}.")
     return text

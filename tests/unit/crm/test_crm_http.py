@@ -37,17 +37,17 @@ def call(url: str = HOME + "/x", method: str = "GET") -> Call:
 @pytest.mark.parametrize("host", ["http://acme.my.salesforce.com", "ftp://x", "HTTP://x"])
 def test_anything_but_https_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="https only"):
-        https_url(host)
+        https_url(host, like=HOME)
 
 
 @pytest.mark.parametrize("host", ["https://a@b.example", "https://b.example/path", "https://", "https://b:99999"])
 def test_what_is_no_host_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="not the address of a host"):
-        https_url(host)
+        https_url(host, like=HOME)
 
 
 def test_a_bare_host_name_becomes_https() -> None:
-    assert https_url(" acme.my.salesforce.com/ ") == HOME
+    assert https_url(" acme.my.salesforce.com/ ", like=HOME) == HOME
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ NEWEST_VERSION = "68.0"
 LAST_SOAP_LOGIN_VERSION = "64.0"
 """SOAP login() is absent from 65.0 on (Salesforce SOAP API guide, login)."""
 
+_LIKE = "https://acme.my.salesforce.com"
 _VERSION = re.compile(r"\d{2}\.0")
 _NAMED_HOSTS = {"production": "https://login.salesforce.com", "test": "https://test.salesforce.com"}
 
@@ -146,12 +147,12 @@ class SalesforceSettings(BaseModel):
         word = value.strip().lower()
         if word == "sandbox":
             raise ValueError("“sandbox” is not the address of a host; a Salesforce sandbox org signs in at test")
-        return word if word in _NAMED_HOSTS else https_url(value)
+        return word if word in _NAMED_HOSTS else https_url(value, like=_LIKE)
 
     @field_validator("allowed_hosts")
     @classmethod
     def _all_https(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(https_url(host) for host in value)
+        return tuple(https_url(host, like=_LIKE) for host in value)
 
     @field_validator("api_version")
     @classmethod

@@ -1,0 +1,1 @@
+"""Speaks to Microsoft Dynamics 365 through the Dataverse Web API."""
