@@ -160,6 +160,12 @@ class Writer(Protocol):
         """How patiently writing goes on after failures."""
         ...
 
+    @property
+    def new_id(self) -> Callable[[], str] | None:
+        """Makes the remote id of a record that is to be made, another one each time, where the CRM lets us choose it:
+        the plan keeps it, so that a lost INSERT is found by it. None where the CRM gives records ids of its own."""
+        ...
+
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """How to send so many rows. No call. Raises RequestError for what the CRM cannot do."""
         ...
@@ -204,8 +210,9 @@ class Writer(Protocol):
 
 
 def outgoing(write: RemoteWrite) -> pa.Schema:
-    """The columns of a shipment's batches: `row` (our number of it), `remote_id` (UPDATE, DELETE), `key` (UPSERT), then
-    one text per field, as the wire has it: null leaves the field alone, the empty text clears it."""
+    """The columns of a shipment's batches: `row` (our number of it), `remote_id` (UPDATE, DELETE, and INSERT where we
+    choose it), `key` (UPSERT), then one text per field, as the wire has it: null leaves the field alone, the empty text
+    clears it."""
     import pyarrow as pa
 
     named = [(ROW, pa.int64()), (REMOTE_ID, pa.string()), (KEY, pa.string())]

@@ -247,7 +247,9 @@ def record_answers(
     given = [list(one.values()) for one in answers.to_pylist()]
     transaction.execute(
         f"update crosstie.{plan.table} as p set outcome = a.outcome, effect = a.effect,"
-        " answered_id = coalesce(a.remote_id, p.remote_id), symbol = a.symbol, message = a.message, faults = a.faults,"
+        # The id that was chosen for a record that was not made leads to none.
+        f" answered_id = case when p.operation <> '{Operation.INSERT}' or a.outcome = '{Outcome.ACCEPTED}'"
+        " then coalesce(a.remote_id, p.remote_id) end, symbol = a.symbol, message = a.message, faults = a.faults,"
         f" tries = coalesce(p.tries, 0) + {int(tried)}, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
         f" else p.shipment end from ({_rows_of(transaction.dialect, _ANSWERED)}) a"
         " where p.number = a.number and p.shipment = :shipment",

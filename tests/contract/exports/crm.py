@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -73,7 +74,7 @@ class Crm:
     """The records by id. `faults` are taken one by one, by each call: None, `not sent`, `lost` (executed, the answer
     lost), `lost before` (lost, and not executed), `half lost` (executed, but for the first row no answer), `killed
     before`, `killed after`, and of a look-up `never ran`; `locked` are ids refused for now. `looked_up` are the row
-    numbers that were asked for."""
+    numbers that were asked for. `chooses_ids`: ids of new records are ours, and by them they are looked up."""
 
     records: dict[str, dict[str, str | None]] = field(default_factory=dict)
     faults: list[str | None] = field(default_factory=list)
@@ -81,11 +82,13 @@ class Crm:
     rows_per_shipment: int = 3
     lanes: int = 1
     opaque: bool = False
+    chooses_ids: bool = False
     org: str = "00D1"
     calls: list[tuple[str, int]] = field(default_factory=list)
     looked_up: list[int] = field(default_factory=list)
     reads: int = 0
     stamp: datetime | None = None
+    _ids: Iterator[int] = field(default_factory=itertools.count)
     _executed: dict[str, pa.RecordBatch] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -98,6 +101,10 @@ class Crm:
     @property
     def pauses(self) -> Pauses:
         return Pauses(first=timedelta(0), longest=timedelta(0), total=timedelta(seconds=1))
+
+    @property
+    def new_id(self) -> Callable[[], str] | None:
+        return (lambda: f"ours-{next(self._ids)}") if self.chooses_ids else None
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         return Packing(
@@ -145,6 +152,8 @@ class Crm:
                 return self._failed(given, Outcome.DOUBT)
             if self.opaque:
                 return Sent(answers=answered([(row["row"], Outcome.DOUBT, None, None, None, None) for row in given]))
+            if write.operation is Operation.INSERT and self.chooses_ids:
+                return Sent(answers=answered([self._by_its_id(row["row"], row["remote_id"]) for row in given]))
             known = self._executed.get(token)
             wanted = {row["row"] for row in given}
             if known is None:
@@ -187,7 +196,7 @@ class Crm:
         effect = Effect.UPDATED
         match write.operation:
             case Operation.INSERT:
-                record_id, effect = self.insert(values), Effect.CREATED
+                record_id, effect = self.insert(values, record_id), Effect.CREATED
             case Operation.UPSERT:
                 record_id = self.by_key(write.key, row["key"])
                 if record_id is None:
@@ -202,9 +211,15 @@ class Crm:
                 self.records[record_id].update(values)
         return (number, Outcome.ACCEPTED, effect, record_id, None, None)
 
-    def insert(self, values: dict[str, str | None]) -> str:
+    def _by_its_id(self, number: int, record_id: str) -> tuple[Any, ...]:
+        if record_id in self.records:
+            return (number, Outcome.ACCEPTED, Effect.CREATED, record_id)
+        return (number, Outcome.RETRY)
+
+    def insert(self, values: dict[str, str | None], chosen: str | None = None) -> str:
         """A record of its own."""
-        record_id = f"003{len(self.records):012d}AAA"
+        record_id = chosen or f"003{len(self.records):012d}AAA"
+        assert record_id not in self.records, "one record is made once"
         self.records[record_id] = dict(values)
         return record_id
 

@@ -35,6 +35,23 @@ def test_rows_without_id_are_created_and_updated_from_then_on(world: Exports) ->
     ]
 
 
+@pytest.mark.parametrize("fault", ["killed before", "killed after"])
+def test_the_plan_keeps_the_ids_of_records_that_are_to_be_made(world: Exports, fault: str) -> None:
+    world.crm.chooses_ids = True
+    world.crm.faults = [fault]
+    people = world.people((1, None, "Abe", "a@x"), (2, None, "bad", None))
+    with pytest.raises(Killed):
+        world.run(export(), people)
+    chosen = world.plan_rows("operation", "remote_id", "answered_id")
+    assert chosen == [("insert", "ours-0", None), ("insert", "ours-1", None)]
+    ended = world.run(export(), people)
+    assert ended.counts == {"created": 1, "updated": 0, "unchanged": 0, "rejected": 1}
+    assert world.read(ended.tables["ok"], "id", "remoteId") == [(1, "ours-0")]
+    assert (list(world.crm.records), world.ties()) == (["ours-0"], [("ours-0", "1")])
+    assert [one.remote_id for one in ended.rejects] == [""], "no record has the id that was chosen for it"
+    assert world.plan_rows("remote_id", "answered_id") == [("ours-0", "ours-0"), ("ours-1", None)]
+
+
 def test_an_export_without_change_makes_no_call(world: Exports) -> None:
     people = [(1, None, "Abe", "a@x"), (2, None, "  Ono ", None)]
     world.run(export(), world.people(*people))

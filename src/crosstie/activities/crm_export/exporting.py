@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from crosstie.activities.crm_export import CrmExport
+    from crosstie.crm.connector import Connector
 
 
 def export_records(activity: CrmExport, context: Context) -> Done | Waiting:
@@ -31,7 +32,7 @@ def export_records(activity: CrmExport, context: Context) -> Done | Waiting:
     with shipping(context, activity.account, activity.object) as found:
         if isinstance(found, Waiting):
             return found
-        planning = _Planning(activity, context, found.remote, found.connector.org_id())
+        planning = _Planning(activity, context, found.remote, found.connector)
         plan = planning.plan()
         if context.planning:
             return preview(found, plan)
@@ -42,14 +43,15 @@ def export_records(activity: CrmExport, context: Context) -> Done | Waiting:
 class _Planning:
     """Fixes the plan of an export: which rows there are, and what each of them says."""
 
-    def __init__(self, activity: CrmExport, context: Context, remote: RemoteObject, org: str) -> None:
+    def __init__(self, activity: CrmExport, context: Context, remote: RemoteObject, connector: Connector) -> None:
         self.activity = activity
         self.context = context
         self.remote = remote
         self.mapping: Mapping = read_mapping(activity, remote, Shape.of(context.input), context.site)
         if self.mapping.mistakes:
             raise MappingError(f"{context.activity}: " + "; ".join(told for _, told in self.mapping.mistakes))
-        self.lineage = Lineage(account=activity.account, org=org, object=remote.name, remote_id="")
+        self.new_id = connector.new_id
+        self.lineage = Lineage(account=activity.account, org=connector.org_id(), object=remote.name, remote_id="")
         self.ties: TieTable | None = None
         if tied_table(context):
             kept = [Agreement(field=one.wire, column=one.column(one.wire)) for one in self.mapping.fields]
@@ -93,6 +95,7 @@ class _Planning:
             lane=mapping.lane,
             zone=context.zone,
             complete_id=kind_of(context.site.account_kind(self.activity.account)).id_completer(),
+            new_id=self.new_id,
         )
         sql, params, columns = self._query(plan)
         for batch in context.db.read(sql, params, columns, batch_rows=BATCH_ROWS):

@@ -39,7 +39,8 @@ class Renderer:
     """Renders batches whose columns are source_key, given (the key's value), tied (the remote id it is tied to),
     tied_key (the external id that was agreed on), perhaps changed_at, then the local values and the agreed ones, a pair
     for each field.
-    `complete_id` makes a remote id as the CRM answers it of one as people have it, None of what is none."""
+    `complete_id` makes a remote id as the CRM answers it of one as people have it, None of what is none; `new_id` one
+    for a record that is to be made, where the CRM lets us choose it."""
 
     activity: CrmExport
     fields: Sequence[MappedField]
@@ -48,6 +49,7 @@ class Renderer:
     lane: int | None
     zone: ZoneInfo
     complete_id: Callable[[str], str | None]
+    new_id: Callable[[], str] | None
     cut: Cut = field(default_factory=Cut)
 
     def render(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -84,7 +86,7 @@ class Renderer:
             "number": pa.array(range(first, first + count), pa.int64()),
             "source_key": batch.column("source_key"),
             "operation": operation,
-            "remote_id": remote_id,
+            "remote_id": self._chosen(operation, remote_id),
             "key": key,
             "lane": batch_lane(wires, values, self.lane, count),
             "content_bytes": _sizes(wires, count),
@@ -168,6 +170,15 @@ class Renderer:
             return operation, known, nothing, []
         told = "the row has no remote id, and “insert: never” creates no record for it"
         return operation, known, nothing, [(pc.is_null(known), ("NO_REMOTE_ID", told))]
+
+    def _chosen(self, operation: pa.Array, remote_id: pa.Array) -> pa.Array:
+        """The remote ids, with those that new records are going to have where the CRM lets us choose them. They are
+        kept before anything is sent, and by them a record is known of which the answer is lost."""
+        if self.new_id is None:
+            return remote_id
+        made = pc.equal(operation, Operation.INSERT.value)
+        ids = [self.new_id() for _ in range(pc.sum(made).as_py() or 0)]
+        return pc.replace_with_mask(remote_id, made, pa.array(ids, pa.string()))
 
     def _unchanged(self, operation: pa.Array, tied: pa.Array, wires: Sequence[pa.Array]) -> pa.Array:
         """Rows whose record exists and has everything that they say."""

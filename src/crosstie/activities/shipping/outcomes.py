@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from crosstie.crm.writing import Outcome
+from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.database import Transaction
 from crosstie.db.statements import quote_identifier
 from crosstie.model import Column, ColumnType, WorkTable
@@ -69,7 +69,9 @@ def rejects(context: Context, plan: Plan) -> Iterator[Reject]:
         Column(name=name, type=ColumnType.TEXT)
         for name in ("source_key", "remote_id", "key", "symbol", "message", "faults", *texts)
     )
-    listed = ", ".join(quote_identifier(one.name) for one in columns)
+    # The id that was chosen for a record that was not made leads to none.
+    chosen = f"case when operation <> '{Operation.INSERT}' then remote_id end as remote_id"
+    listed = ", ".join(chosen if one.name == "remote_id" else quote_identifier(one.name) for one in columns)
     sql = (
         f"select {listed} from crosstie.{plan.table} where outcome = '{Outcome.REJECTED}' and told is null"
         " order by number"

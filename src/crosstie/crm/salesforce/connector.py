@@ -336,6 +336,11 @@ class SalesforceConnector:
         """How patiently writing goes on after failures."""
         return self._pauses
 
+    @property
+    def new_id(self) -> None:
+        """Salesforce gives records ids of its own."""
+        return None
+
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """How to send so many rows; no call."""
         return self._writer.packing(write, rows)
