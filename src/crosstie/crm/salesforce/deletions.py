@@ -6,7 +6,7 @@ ends included, gives at most 600,000 ids, and reaches back as far as the org say
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import msgspec
 
 from crosstie.crm.connector import Comparison, Group, Operator, RemoteQuery, Road
 from crosstie.crm.http import REPORT, Answer
+from crosstie.crm.lookup import Read
 from crosstie.crm.salesforce.ids import complete_id
 from crosstie.crm.salesforce.replication import (
     BAD_DATE,
@@ -42,8 +43,6 @@ _MERGED = "MasterRecordId"
 _STAMP = "SystemModstamp"
 _MERGEABLE = frozenset({"account", "contact", "lead", "case"})
 _TOO_MANY = "EXCEEDED_ID_LIMIT"
-
-Read = Callable[[RemoteQuery], Iterator["pa.RecordBatch"]]
 
 
 class _Deleted(msgspec.Struct, rename="camel"):

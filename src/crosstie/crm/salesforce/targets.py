@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crosstie.crm.comparing import same_value
+from crosstie.crm.salesforce.ids import complete_id
 from crosstie.crm.salesforce.soql import readable_field, select
 from crosstie.crm.writing import Operation, RemoteWrite
 from crosstie.errors import MappingError, RequestError
@@ -31,6 +33,15 @@ class Target:
     def header(self) -> str:
         """The name of its column in the CSV of a bulk job."""
         return f"{self.parent_type}:{self.path}" if self.parent_type else self.path
+
+    def holds(self, mine: str | None, theirs: str | None) -> bool:
+        """Whether a record with the second text holds what was sent in the first; what is encrypted is read back as
+        asterisks, and always does."""
+        if mine is None or self.field.wire_type == "encryptedstring":
+            return True
+        if self.parent_key:
+            return mine.strip().casefold() == (theirs or "").strip().casefold()
+        return same_value(self.field, mine, theirs, complete_id)
 
 
 def targets(write: RemoteWrite) -> tuple[Target, ...]:

@@ -13,7 +13,7 @@ from crosstie.crm.salesforce.bulk import NOT_IN_BULK, Patience
 from crosstie.crm.salesforce.collections import CollectionWriter, KeyPrefixes
 from crosstie.crm.salesforce.deletions import Deletions
 from crosstie.crm.salesforce.ingest import IngestWriter
-from crosstie.crm.salesforce.lookup import Lookup, equal
+from crosstie.crm.salesforce.lookup import Lookup
 from crosstie.crm.salesforce.packing import Lanes, packing
 from crosstie.crm.salesforce.session import Session
 from crosstie.crm.salesforce.shipment import Shipment
@@ -97,7 +97,7 @@ class SalesforceWriter:
     def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
         """See `Writer.comparer`."""
         fields = targets(write)
-        return lambda place, mine, theirs: equal(fields[place], mine, theirs)
+        return lambda place, mine, theirs: fields[place].holds(mine, theirs)
 
     def _road(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> WriteRoad:
         return self.packing(write, sum(batch.num_rows for batch in rows)).road
