@@ -1,0 +1,202 @@
+"""The writing side of the connector: which road a shipment takes, and how its answers are found when they are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from crosstie.crm.connector import RemoteQuery, Road
+from crosstie.crm.dynamics.answers import Answers, failed
+from crosstie.crm.dynamics.batches import BatchWriter
+from crosstie.crm.dynamics.binding import BoundTable, Tables
+from crosstie.crm.dynamics.bulk import BulkWriter
+from crosstie.crm.dynamics.faults import NO_SUCH_KEY
+from crosstie.crm.dynamics.ids import complete_id
+from crosstie.crm.dynamics.keyed import ids_by_key
+from crosstie.crm.dynamics.keys import fits_url
+from crosstie.crm.dynamics.packing import packing
+from crosstie.crm.dynamics.session import Session
+from crosstie.crm.dynamics.shipment import Shipment
+from crosstie.crm.dynamics.targets import targets
+from crosstie.crm.lookup import Read, RecordLookup
+from crosstie.crm.writing import Effect, Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
+from crosstie.errors import ConnectorError, RequestError, UnavailableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FINISHED_AFTER = timedelta(minutes=3)
+"""How long the service may go on with a request whose answer is lost: it stops what takes longer than two minutes."""
+
+
+class DynamicsWriter:
+    """Writes to one environment. Thread-safe. `read` runs a query, `now` is the service's clock."""
+
+    def __init__(
+        self,
+        session: Session,
+        read: Read,
+        now: Callable[[], datetime],
+        *,
+        lanes: int = 0,
+        finished_after: timedelta = FINISHED_AFTER,
+    ) -> None:
+        self._session = session
+        self._read = read
+        self._now = now
+        self._lanes = lanes
+        self._finished_after = finished_after
+        self._tables = Tables(session)
+        self._batches = BatchWriter(session, self._headers)
+        self._bulk = BulkWriter(session, self._headers, self._batches)
+        self._records = RecordLookup(read=read, stamps=("modifiedon",), created="createdon", complete_id=complete_id)
+
+    def packing(self, write: RemoteWrite, rows: int) -> Packing:
+        """See `packing.packing`. As many lanes as the service has recommended last."""
+        return packing(write, rows, self._lanes or self._session.parallel)
+
+    def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> Sent:
+        """Sends one shipment by the road of `write`."""
+        shipment = Shipment(write, rows)
+        try:
+            table = self._tables.table(write.object.name)
+            by_id = self._found_by_key(shipment, table)
+            records = self._records_of(shipment, table, by_id)
+        except ConnectorError as error:
+            return failed(shipment, Outcome.RETRY, error)
+        if write.road is WriteRoad.BULK:
+            answers, failure = self._bulk.send(shipment, table, records)
+        else:
+            answers, failure = self._batches.send(shipment, table, records, by_id)
+        return answers.sent(self._settle_taken(shipment, answers) or failure)
+
+    def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, left_at: datetime) -> Sent:
+        """What became of a shipment, by reading its records back."""
+        shipment = Shipment(write, rows)
+        answers = Answers(shipment)
+        try:
+            if write.operation is Operation.UPDATE:
+                self._records.updated(answers, shipment, left_at)
+            elif write.operation is Operation.UPSERT:
+                self._records.upserted(answers, shipment, left_at)
+            elif shipment.open:
+                there = self._there(shipment, shipment.open)
+                if write.operation is Operation.INSERT:
+                    return answers.sent(self._inserted(shipment, answers, there, left_at))
+                for place in shipment.open:
+                    if shipment.remote_ids[place] in there:
+                        answers.set(place, Outcome.RETRY, message="The record was not deleted.")
+                    else:
+                        answers.accept(place, Effect.DELETED)
+        except ConnectorError as error:
+            return failed(shipment, Outcome.DOUBT, error)
+        return answers.sent()
+
+    def _inserted(
+        self, shipment: Shipment, answers: Answers, there: set[str], left_at: datetime
+    ) -> UnavailableError | None:
+        """A record that bears the key of the plan is ours. One that is not there was not made, once the service must
+        have finished; until then nobody knows."""
+        waits = left_at + self._finished_after - self._now()
+        unfinished = UnavailableError(
+            f"The service may still be at work on {shipment.write.object.name} records whose answers were lost.",
+            hint="They are looked up again.",
+        )
+        failure = None
+        for place in shipment.open:
+            if shipment.remote_ids[place] in there:
+                answers.accept(place, Effect.CREATED)
+            elif waits > timedelta(0):
+                failure = unfinished
+                answers.set(place, Outcome.DOUBT, message=unfinished.message)
+            else:
+                answers.set(place, Outcome.RETRY, message="The record was not made.")
+        return failure
+
+    def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+        """See `Writer.current`."""
+        return self._records.current(Shipment(write, rows))
+
+    def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
+        """See `Writer.comparer`."""
+        fields = targets(write)
+        return lambda place, mine, theirs: fields[place].holds(mine, theirs)
+
+    def _headers(self, write: RemoteWrite) -> tuple[tuple[str, str], ...]:
+        """What each request of a write says of the environment's own rules. Without the first one Dataverse does not
+        look for duplicates."""
+        if write.operation is Operation.DELETE or write.duplicates == "allow":
+            return ()
+        return (("MSCRM.SuppressDuplicateDetection", "false"),)
+
+    def _there(self, shipment: Shipment, places: Sequence[int]) -> set[str]:
+        """The remote ids of those rows that have a record."""
+        remote = shipment.write.object
+        ids = [str(shipment.remote_ids[place]) for place in places]
+        query = RemoteQuery(object=remote, fields=(remote.key,), ids=ids, road=Road.PAGES)
+        return {complete_id(one) or one for batch in self._read(query) for one in batch.column(0).to_pylist()}
+
+    def _settle_taken(self, shipment: Shipment, answers: Answers) -> ConnectorError | None:
+        """Of inserts whose key was taken: a record with the key of the plan is ours, made by an earlier try. Without
+        one, another record has the same alternate key, and the row stays rejected."""
+        if not answers.taken:
+            return None
+        try:
+            there = self._there(shipment, answers.taken)
+        except ConnectorError as error:
+            answers.whole(answers.taken, Outcome.DOUBT, error)
+            return error
+        for place in answers.taken:
+            if shipment.remote_ids[place] in there:
+                answers.accept(place, Effect.CREATED)
+        return None
+
+    def _found_by_key(self, shipment: Shipment, table: BoundTable) -> dict[int, str]:
+        """The rows of an UPSERT whose key can't stand in a URL, with the id of their record, or ''."""
+        if shipment.key is None:
+            return {}
+        keys = {place: text.strip() for place, text in enumerate(shipment.external_ids()) if text}
+        odd = {place: keys[place] for place in shipment.open if not fits_url(keys[place])}
+        found = ids_by_key(self._session, table, shipment.key.name, odd.values()) if odd else {}
+        return {place: found.get(text, "") for place, text in odd.items()}
+
+    def _records_of(self, shipment: Shipment, table: BoundTable, by_id: dict[int, str]) -> list[dict[str, Any]]:
+        """The JSON records of the rows. Refuses those whose parent is not there."""
+        if shipment.write.operation is Operation.DELETE:
+            return []
+        parents: dict[str, BoundTable] = {}
+        found: dict[int, dict[str, str]] = {}
+        for place, target in enumerate(shipment.targets):
+            if not target.parent_type:
+                continue
+            if not table.bound_by(target.column, target.parent_type):
+                raise RequestError(
+                    f"{shipment.write.object.name}.{target.field.name} has no relationship to {target.parent_type}.",
+                    hint="It was removed since the object was collected. Collect it again.",
+                )
+            parents[target.parent_type] = self._tables.parent(target.parent_type)
+            if target.parent_key:
+                found[place] = self._parents_by_key(shipment, place, parents[target.parent_type])
+        types = {
+            place: self._tables.column_type(target.parent_type, target.parent_key)
+            for place, target in enumerate(shipment.targets)
+            if target.parent_key
+        }
+        records = shipment.records(table, parents, types, found)
+        made = [place for place, record_id in by_id.items() if not record_id]
+        if made:
+            keyed = shipment.records(table, parents, types, found, key=True)
+            for place in made:
+                records[place] = keyed[place]
+        return records
+
+    def _parents_by_key(self, shipment: Shipment, target: int, parent: BoundTable) -> dict[str, str]:
+        """The ids of parents by the values of their alternate key that can't stand in a URL."""
+        field = shipment.targets[target]
+        odd = {place: text for place, text in enumerate(shipment.texts(target)) if text and not fits_url(text)}
+        found = ids_by_key(self._session, parent, field.parent_key, odd.values()) if odd else {}
+        lost = [place for place, text in odd.items() if text not in found]
+        said = f"No {parent.name} has that {field.parent_key}; the row was not sent."
+        shipment.refuse(lost, NO_SUCH_KEY, said, field.name)
+        return found
