@@ -84,11 +84,13 @@ class RemoteWrite:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pauses:
     """How long failures of whole calls, and rows that are refused for now, are waited for: the first pause, doubled up
-    to the longest, and altogether."""
+    to the longest, and altogether. `finishing` is how long the CRM may go on with a call after its answer was lost: so
+    long an INSERT that another run sent is not made again under another id."""
 
     first: timedelta = timedelta(milliseconds=500)
     longest: timedelta = timedelta(seconds=30)
     total: timedelta = timedelta(minutes=3)
+    finishing: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,6 +84,8 @@ class Crm:
     opaque: bool = False
     chooses_ids: bool = False
     org: str = "00D1"
+    clock: datetime = NOW
+    finishing: timedelta = timedelta(0)
     calls: list[tuple[str, int]] = field(default_factory=list)
     looked_up: list[int] = field(default_factory=list)
     reads: int = 0
@@ -96,11 +98,11 @@ class Crm:
         return self.org
 
     def server_time(self) -> datetime:
-        return NOW
+        return self.clock
 
     @property
     def pauses(self) -> Pauses:
-        return Pauses(first=timedelta(0), longest=timedelta(0), total=timedelta(seconds=1))
+        return Pauses(first=timedelta(0), longest=timedelta(0), total=timedelta(seconds=1), finishing=self.finishing)
 
     @property
     def new_id(self) -> Callable[[], str] | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from crosstie.errors import ConfigError, UnavailableError
+from crosstie.workflow.activity import Waiting
 from tests.contract.exports.crm import Killed
 from tests.contract.exports.world import Exports, export
 
@@ -47,6 +50,28 @@ def test_what_was_sent_to_another_org_is_not_settled_in_this_one(world: Exports)
     world.run_number = 3
     world.run(export(), people)
     assert world.crm.looked_up == [1]
+
+
+def test_what_another_run_was_making_is_waited_for_before_it_is_made_under_another_id(world: Exports) -> None:
+    world.crm.chooses_ids = True
+    world.crm.finishing = timedelta(minutes=3)
+    world.crm.faults = ["killed before"]
+    people = world.people((1, None, "Abe"))
+    with pytest.raises(Killed):
+        world.run(export(), people)
+    world.run_number = 2
+    world.crm.clock += timedelta(minutes=2)
+    waiting = export().run(world.context(people))
+    assert isinstance(waiting, Waiting)
+    assert (waiting.reason, world.crm.looked_up) == (
+        "The CRM may still be at work on Contact records that an interrupted run has sent.",
+        [],
+    )
+    (chosen,) = world.plan_rows("remote_id")
+    world.crm.insert({"LastName": "Abe"}, chosen[0])
+    world.crm.clock += timedelta(minutes=2)
+    assert world.run(export(), people).counts["unchanged"] == 1
+    assert world.ties() == [(chosen[0], "1")]
 
 
 def test_rows_of_no_table_are_held_back_in_their_own_activity_only(world: Exports) -> None:

@@ -62,6 +62,11 @@ def shipping(context: Context, account: str, name: str) -> Iterator[Shipping | W
                 raise UnavailableError(f"The lock under which {name} records are sent was lost.", hint="Run it again.")
 
         found = Shipping(context=context, connector=context.connector(account), remote=remote, permit=permit)
+        rest = found.unfinished(account)
+        if rest > timedelta(0):
+            reason = f"The CRM may still be at work on {name} records that an interrupted run has sent."
+            yield Waiting(until=context.now() + rest, reason=reason)
+            return
         found.settle(account)
         yield found
 
@@ -91,6 +96,23 @@ class Shipping:
     permit: Callable[[], None] = lambda: None
     _sent: int = 0
     _conflicts: list[int] = field(default_factory=list)
+
+    def unfinished(self, account: str) -> timedelta:
+        """How long the CRM may still be making records for another run, whose answers are missing: what is not there
+        yet would be made twice, for this run gives it another id."""
+        finishing = self.connector.pauses.finishing
+        if self.connector.new_id is None or not finishing:
+            return timedelta(0)
+        with self.context.db.reading() as transaction:
+            found = plans.unsettled_plans(transaction, account, self.connector.org_id(), self.remote.name)
+            left = [
+                one.left_at
+                for plan in found
+                if plan.run != self.context.run
+                for one in shipments.shipments(transaction, plan, ShipmentStatus.LEAVING, ShipmentStatus.UNSURE)
+                if one.operation is Operation.INSERT and one.left_at is not None
+            ]
+        return max(left) + finishing - self.connector.server_time() if left else timedelta(0)
 
     def settle(self, account: str) -> None:
         """Finds out what became of shipments whose answers are missing, of any run: nobody else sends now. Raises

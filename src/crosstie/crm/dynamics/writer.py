@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from crosstie.crm.connector import RemoteQuery, Road
@@ -21,32 +21,25 @@ from crosstie.crm.dynamics.shipment import Shipment
 from crosstie.crm.dynamics.targets import targets
 from crosstie.crm.lookup import Read, RecordLookup
 from crosstie.crm.writing import Effect, Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
-from crosstie.errors import ConnectorError, RequestError, UnavailableError
+from crosstie.errors import ConnectorError, RequestError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FINISHED_AFTER = timedelta(minutes=3)
-"""How long the service may go on with a request whose answer is lost: it stops what takes longer than two minutes."""
-
 
 class DynamicsWriter:
-    """Writes to one environment. Thread-safe. `read` runs a query, `now` is the service's clock."""
+    """Writes to one environment. Thread-safe. `read` runs a query."""
 
     def __init__(
         self,
         session: Session,
         read: Read,
-        now: Callable[[], datetime],
         *,
         lanes: int = 0,
-        finished_after: timedelta = FINISHED_AFTER,
     ) -> None:
         self._session = session
         self._read = read
-        self._now = now
         self._lanes = lanes
-        self._finished_after = finished_after
         self._tables = Tables(session)
         self._batches = BatchWriter(session, self._headers)
         self._bulk = BulkWriter(session, self._headers, self._batches)
@@ -82,37 +75,11 @@ class DynamicsWriter:
                 self._records.upserted(answers, shipment, left_at)
             elif shipment.open:
                 there = self._there(shipment, shipment.open)
-                if write.operation is Operation.INSERT:
-                    return answers.sent(self._inserted(shipment, answers, there, left_at))
                 for place in shipment.open:
-                    if shipment.remote_ids[place] in there:
-                        answers.set(place, Outcome.RETRY, message="The record was not deleted.")
-                    else:
-                        answers.accept(place, Effect.DELETED)
+                    _look(answers, place, write.operation, there=shipment.remote_ids[place] in there)
         except ConnectorError as error:
             return failed(shipment, Outcome.DOUBT, error)
         return answers.sent()
-
-    def _inserted(
-        self, shipment: Shipment, answers: Answers, there: set[str], left_at: datetime
-    ) -> UnavailableError | None:
-        """A record that bears the key of the plan is ours. One that is not there was not made, once the service must
-        have finished; until then nobody knows."""
-        waits = left_at + self._finished_after - self._now()
-        unfinished = UnavailableError(
-            f"The service may still be at work on {shipment.write.object.name} records whose answers were lost.",
-            hint="They are looked up again.",
-        )
-        failure = None
-        for place in shipment.open:
-            if shipment.remote_ids[place] in there:
-                answers.accept(place, Effect.CREATED)
-            elif waits > timedelta(0):
-                failure = unfinished
-                answers.set(place, Outcome.DOUBT, message=unfinished.message)
-            else:
-                answers.set(place, Outcome.RETRY, message="The record was not made.")
-        return failure
 
     def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
         """See `Writer.current`."""
@@ -200,3 +167,16 @@ class DynamicsWriter:
         said = f"No {parent.name} has that {field.parent_key}; the row was not sent."
         shipment.refuse(lost, NO_SUCH_KEY, said, field.name)
         return found
+
+
+def _look(answers: Answers, place: int, operation: Operation, *, there: bool) -> None:
+    """A record that bears the key of the plan is ours. What is not there was not made, or is made yet: to make it again
+    under the same key does no harm. A record that is not there any more is what a delete wants."""
+    if operation is Operation.INSERT and there:
+        answers.accept(place, Effect.CREATED)
+    elif operation is Operation.DELETE and not there:
+        answers.accept(place, Effect.DELETED)
+    else:
+        answers.set(
+            place, Outcome.RETRY, message="The record was not deleted." if there else "The record is not there."
+        )
