@@ -38,7 +38,7 @@ class CrmDelete(Activity):
     object: str = Field(description="the remote object; it has to be collected")
     ids: str = Field(description="an expression over the inbound columns that gives the remote id")
     batches: Literal["auto", "on", "off"] = Field(
-        "auto", description="by bulk jobs (on), by calls of up to 200 rows (off), or what costs fewer calls"
+        "auto", description="by the CRM's bulk interface (on), by calls of up to 200 rows (off), or what serves better"
     )
     hard: bool = Field(False, description="for good, past the recycle bin; needs a permission, and bulk jobs")
 

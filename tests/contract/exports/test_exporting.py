@@ -206,6 +206,21 @@ def test_a_parent_is_named_by_its_external_id(world: Exports) -> None:
     assert world.plan_rows("lane") == [("acme",), ("acme",)]
 
 
+@pytest.mark.parametrize(
+    ("line", "wire"),
+    [
+        ({"parent": "Account"}, "Account:Customer"),
+        ({"parent": "Account", "by": "ERP_Id__c"}, "Account:Customer.ERP_Id__c"),
+    ],
+)
+def test_a_parent_of_which_its_id_does_not_say_what_it_is_is_named(
+    world: Exports, line: dict[str, str], wire: str
+) -> None:
+    world.run(export(map={"Customer": {"from": "company", **line}}), world.people((1, None, "Abe", None, None, "acme")))
+    assert list(world.crm.records.values()) == [{wire: "acme"}]
+    assert world.plan_rows("lane") == [("acme",)]
+
+
 @pytest.mark.parametrize("fault", ["not sent", "lost", "lost before"])
 def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(world: Exports, fault: str) -> None:
     world.crm.faults = [None, fault, None]
@@ -300,6 +315,10 @@ def test_while_another_run_sends_the_same_object_it_waits(world: Exports) -> Non
         ({"key": {"Email": "email"}}, "a record of Contact is not found by “Email”."),
         ({"key": {"Id": "id"}}, "“id” is integer; a key is text. Convert it: cast(id as text)"),
         ({"map": {"LastName": {"from": "name", "parent": "Account", "by": "ERP_Id__c"}}}, "LastName is no reference"),
+        (
+            {"map": {"Customer": "company"}},
+            "refers to Account, Contact, and an id does not tell which",
+        ),
         ({"assignment": "active"}, "Contact has no assignment rules: Lead and Case have"),
         ({"key": {"Ext__c": "code"}, "insert": "always"}, "leave “insert” out"),
     ],

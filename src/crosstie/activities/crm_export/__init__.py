@@ -28,7 +28,9 @@ class MapLine(BaseModel):
     too_long: Literal["reject", "cut"] = Field(
         "reject", description="a text longer than the field rejects its row, or is cut with a warning"
     )
-    parent: str = Field("", description="of a reference: the object whose record is named by its external id")
+    parent: str = Field(
+        "", description="of a reference: the object whose record it is, where an id does not say it, or with “by”"
+    )
     by: str = Field("", description="the external id field of the parent that holds the value")
     on_conflict: OnConflict | None = Field(None, description="as for the activity, for this field")
 
@@ -59,7 +61,7 @@ class CrmExport(Activity):
         " one; or reject them",
     )
     batches: Literal["auto", "on", "off"] = Field(
-        "auto", description="by bulk jobs (on), by calls of up to 200 rows (off), or what costs fewer calls"
+        "auto", description="by the CRM's bulk interface (on), by calls of up to 200 rows (off), or what serves better"
     )
     on_conflict: OnConflict = Field(
         "local",

@@ -177,12 +177,18 @@ def _read_line(
         )
         return None
     wire, target = known.name, known
-    if line.parent or line.by:
+    if _says_no_parent(known) and not line.by:
+        if line.parent not in known.reference_to:
+            told = f"{known.name} refers to {', '.join(known.reference_to)}, and an id does not tell which: say it"
+            phrases.refuse((*place, "parent"), told)
+            return None
+        wire = f"{line.parent}:{known.name}"
+    elif line.parent or line.by:
         parent = _read_parent(phrases, activity, remote, site, known, line)
         if parent is None:
             return None
         kind = f"{line.parent}:" if len(known.reference_to) > 1 else ""
-        wire, target = f"{kind}{known.relationship}.{parent.name}", parent
+        wire, target = f"{kind}{known.relationship or known.name}.{parent.name}", parent
     try:
         wanted = local_column(target, line.conversion, known.name)
     except MappingError as error:
@@ -212,6 +218,12 @@ def _read_line(
         scale=scale,
         on_conflict=line.on_conflict or activity.on_conflict,
     )
+
+
+def _says_no_parent(field: RemoteField) -> bool:
+    """Whether a reference to one of several objects has a relationship to each of them, and none of its own: then its
+    object has to be named."""
+    return len(field.reference_to) > 1 and not field.relationship
 
 
 def _is_written(value: Expression, target: RemoteField, mode: str) -> bool:
