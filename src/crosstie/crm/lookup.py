@@ -56,18 +56,21 @@ class Record(NamedTuple):
     stamp: datetime | None
     created: datetime | None
     key: str
+    version: str | None
     texts: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordLookup:
     """Reads records back. `read` runs a query; `stamps` are the fields that say when a record moved last, the best
-    first, `created` the one that says since when it is there."""
+    first, `created` the one that says since when it is there, `version` what a conditional write takes, where there is
+    such a thing."""
 
     read: Read
     stamps: tuple[str, ...]
     created: str
     complete_id: CompleteId
+    version: str = ""
 
     def updated(self, answers: RowAnswers, sought: Sought, left_at: datetime) -> None:
         """What became of the rows of an UPDATE."""
@@ -97,7 +100,7 @@ class RecordLookup:
         found = [(place, records[0]) for place, records in self.found(sought) if len(records) == 1]
         schema = current_columns(sought.write)
         rows = [
-            (sought.rows[place], record.id, record.stamp, *(text or "" for text in record.texts))
+            (sought.rows[place], record.id, record.stamp, record.version, *(text or "" for text in record.texts))
             for place, record in found
         ]
         columns = zip(*rows, strict=True) if rows else [()] * len(schema)
@@ -125,12 +128,14 @@ class RecordLookup:
 
     def _records(self, query: RemoteQuery) -> Iterator[Record]:
         for batch in self.read(query):
-            for record_id, stamp, created, key, *texts in zip(*(one.to_pylist() for one in batch.columns), strict=True):
+            columns = (one.to_pylist() for one in batch.columns)
+            for record_id, stamp, created, key, version, *texts in zip(*columns, strict=True):
                 yield Record(
                     id=self.complete_id(record_id) or record_id,
                     stamp=instant_of(stamp),
                     created=instant_of(created),
                     key=key or "",
+                    version=version if self.version else None,
                     texts=tuple(texts),
                 )
 
@@ -143,7 +148,7 @@ class RecordLookup:
         remote = sought.write.object
         created = self.created if remote.field(self.created) is not None else remote.key
         key = sought.key.name if sought.key is not None else remote.key
-        fields = (remote.key, self.stamp(remote), created, key, *sought.paths())
+        fields = (remote.key, self.stamp(remote), created, key, self.version or remote.key, *sought.paths())
         return RemoteQuery(object=remote, fields=fields, road=Road.PAGES)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from crosstie.crm.writing import KEY, REMOTE_ID, ROW, RemoteWrite, outgoing
+from crosstie.crm.writing import KEY, REMOTE_ID, ROW, VERSION, RemoteWrite, outgoing
 from crosstie.model import FieldType, RemoteField
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Refusal:
 
 class Outgoing:
     """The columns of a shipment: `rows` are our numbers, `ids` and `keys` what the rows go by, `columns` the texts of
-    the fields of the write. `refused` has the places of rows that are not sent."""
+    the fields of the write, `versions` those of the records where the write is conditional. `refused` has the places of
+    rows that are not sent."""
 
     def __init__(self, write: RemoteWrite, batches: Sequence[pa.RecordBatch]) -> None:
         import pyarrow as pa
@@ -72,6 +73,9 @@ class Outgoing:
         self.keys: Any = _whole(table.column(KEY))
         self.rows: list[int] = table.column(ROW).to_pylist()
         self.ids: list[str | None] = table.column(REMOTE_ID).to_pylist()
+        self.versions: list[str | None] = (
+            table.column(VERSION).to_pylist() if write.conditional else [None] * len(self.rows)
+        )
         self.refused: dict[int, Refusal] = {}
 
     @property

@@ -69,7 +69,8 @@ class RemoteWrite:
     batches' columns. `key` is the external id field of an UPSERT.
 
     `assignment`: `off`, `active` (the org's active rule), or a rule's id. `duplicates`: whether the org's duplicate
-    rules may reject a row, or are told to allow it. `hard`: a DELETE past the recycle bin."""
+    rules may reject a row, or are told to allow it. `hard`: a DELETE past the recycle bin. `conditional`: rows may
+    carry the version of their record as it was read; one that has moved since is refused for now."""
 
     object: RemoteObject
     operation: Operation
@@ -79,6 +80,7 @@ class RemoteWrite:
     assignment: str = "off"
     duplicates: Literal["reject", "allow"] = "reject"
     hard: bool = False
+    conditional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +154,7 @@ ROW = "row"
 REMOTE_ID = "remote_id"
 KEY = "key"
 STAMP = "stamp"
+VERSION = "version"
 
 
 class Writer(Protocol):
@@ -214,19 +217,26 @@ class Writer(Protocol):
 def outgoing(write: RemoteWrite) -> pa.Schema:
     """The columns of a shipment's batches: `row` (our number of it), `remote_id` (UPDATE, DELETE, and INSERT where we
     choose it), `key` (UPSERT), then one text per field, as the wire has it: null leaves the field alone, the empty text
-    clears it."""
+    clears it; at last, where the write is conditional, `version`, null where the row has none."""
     import pyarrow as pa
 
     named = [(ROW, pa.int64()), (REMOTE_ID, pa.string()), (KEY, pa.string())]
-    return pa.schema([*named, *((f"f_{place}", pa.string()) for place in range(len(write.fields)))])
+    versions = [(VERSION, pa.string())] if write.conditional else []
+    return pa.schema([*named, *((f"f_{place}", pa.string()) for place in range(len(write.fields))), *versions])
 
 
 def current_columns(write: RemoteWrite) -> pa.Schema:
     """The columns of records as they are now: `row` (our number), `remote_id`, `stamp` (when it was changed last, UTC;
-    null where the object has no stamp), then one text per field, empty where the field is."""
+    null where the object has no stamp), `version` (what a conditional write takes, null where the CRM has none), then
+    one text per field, empty where the field is."""
     import pyarrow as pa
 
-    named = [(ROW, pa.int64()), (REMOTE_ID, pa.string()), (STAMP, pa.timestamp("us", "UTC"))]
+    named = [
+        (ROW, pa.int64()),
+        (REMOTE_ID, pa.string()),
+        (STAMP, pa.timestamp("us", "UTC")),
+        (VERSION, pa.string()),
+    ]
     return pa.schema([*named, *((f"f_{place}", pa.string()) for place in range(len(write.fields)))])
 
 

@@ -75,7 +75,8 @@ class Crm:
     """The records by id. `faults` are taken one by one, by each call: None, `not sent`, `lost` (executed, the answer
     lost), `lost before` (lost, and not executed), `half lost` (executed, but for the first row no answer), `killed
     before`, `killed after`, and of a look-up `never ran`; `locked` are ids refused for now. `looked_up` are the row
-    numbers that were asked for. `chooses_ids`: ids of new records are ours, and by them they are looked up."""
+    numbers that were asked for. `chooses_ids`: ids of new records are ours, and by them they are looked up.
+    `versioned`: records have a version, which is what they say; `meanwhile` happens between a look and the write."""
 
     records: dict[str, dict[str, str | None]] = field(default_factory=dict)
     faults: list[str | None] = field(default_factory=list)
@@ -84,6 +85,8 @@ class Crm:
     lanes: int = 1
     opaque: bool = False
     chooses_ids: bool = False
+    versioned: bool = False
+    meanwhile: Callable[[], None] | None = None
     org: str = "00D1"
     clock: datetime = NOW
     finishing: timedelta = timedelta(0)
@@ -126,6 +129,9 @@ class Crm:
             fault = self.faults.pop(0) if self.faults else None
             given = [row for batch in rows for row in batch.to_pylist()]
             self.calls.append((write.operation.value, len(given)))
+            if self.meanwhile is not None:
+                self.meanwhile()
+                self.meanwhile = None
             if fault == "killed before":
                 raise Killed
             if fault == "not sent":
@@ -174,7 +180,10 @@ class Crm:
             wanted = row["remote_id"] if write.operation is Operation.UPDATE else self.by_key(write.key, row["key"])
             record = self.records.get(wanted or "")
             if record is not None:
-                found.append((row["row"], wanted, self.stamp, *(record.get(name) or "" for name in write.fields)))
+                version = str(record) if self.versioned else None
+                found.append(
+                    (row["row"], wanted, self.stamp, version, *(record.get(name) or "" for name in write.fields))
+                )
         schema = current_columns(write)
         columns = list(zip(*found, strict=True)) if found else [()] * len(schema)
         arrays = [pa.array(list(values), one.type) for values, one in zip(columns, schema, strict=True)]
@@ -194,6 +203,8 @@ class Crm:
         if record_id in self.locked and self.locked[record_id] > 0:
             self.locked[record_id] -= 1
             return (number, Outcome.RETRY, None, record_id, LOCKED, "unable to obtain exclusive access")
+        if write.conditional and row["version"] not in (None, str(self.records.get(record_id))):
+            return (number, Outcome.RETRY, None, record_id, "MOVED_SINCE", "the version is another")
         if values.get("LastName") == "bad":
             return (number, Outcome.REJECTED, None, record_id, "CUSTOM", "bad is refused", "LastName")
         effect = Effect.UPDATED

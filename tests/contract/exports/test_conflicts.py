@@ -39,6 +39,15 @@ def test_the_policy_decides(world: Exports, policy: str, mail: str, calls: int) 
         assert "1 records keep the CRM's value in a field that both sides have changed." in ended.log.texts("info")
 
 
+def test_what_moves_between_the_look_and_the_write_is_looked_at_anew(world: Exports) -> None:
+    (record,) = agreed(world, (1, None, "Abe", "a@x"))
+    world.crm.versioned = True
+    world.crm.meanwhile = lambda: world.crm.records[record].update(Email="theirs@x")
+    ended = world.run(export(on_conflict="crm"), world.people((1, None, "Ono", "ours@x")))
+    assert world.crm.records[record] == {"LastName": "Ono", "Email": "theirs@x"}
+    assert (ended.counts["updated"], world.crm.calls, world.crm.reads) == (1, [("update", 1)] * 2, 2)
+
+
 @pytest.mark.parametrize(("ahead", "mail"), [(1, "ours@x"), (-1, "theirs@x"), (0, "theirs@x"), (None, "theirs@x")])
 def test_the_newest_value_stands(world: Exports, ahead: int | None, mail: str) -> None:
     (record,) = agreed(world, (1, None, "Abe", "a@x"))

@@ -1,18 +1,18 @@
 """Records are read again just before they are written: what moved meanwhile is not overwritten unseen.
 
-Between that read and the write somebody may still change a record: Salesforce takes conditions with single records only
-(REST API guide, “Conditional Requests”), which would cost a call for each. That gap is one call wide.
+Between that read and the write somebody may still change a record. Where the CRM says a version of each record, the
+write is refused then, and the row is looked at anew; elsewhere that gap is one call wide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from crosstie.crm.connector import Connector
-from crosstie.crm.writing import RemoteWrite
+from crosstie.crm.writing import VERSION, RemoteWrite
 from crosstie.sync.plans import Plan
 from crosstie.sync.shipments import Withdrawn
 
@@ -57,6 +57,22 @@ def look(
             elif record is not None:
                 _as_agreed(found, plan, row, record, same)
     return found
+
+
+def conditional(
+    write: RemoteWrite, rows: Sequence[pa.RecordBatch], found: Findings
+) -> tuple[RemoteWrite, Sequence[pa.RecordBatch]]:
+    """The rows with the versions of their records as they were read, where the CRM has such a thing."""
+    import pyarrow as pa
+
+    versions = {row: one[VERSION] for row, one in found.current.items() if one is not None and one[VERSION]}
+    if not versions:
+        return write, rows
+    named = [[versions.get(row) for row in batch.column(0).to_pylist()] for batch in rows]
+    carrying = [
+        batch.append_column(VERSION, pa.array(one, pa.string())) for batch, one in zip(rows, named, strict=True)
+    ]
+    return replace(write, conditional=True), carrying
 
 
 def _as_shown(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from crosstie.activities.shipping.guarding import Findings, look
+from crosstie.activities.shipping.guarding import Findings, conditional, look
 from crosstie.activities.shipping.planning import BATCH_ROWS
 from crosstie.crm.connector import Connector
 from crosstie.crm.writing import Operation, Outcome, Packing, RemoteWrite, Sent, WriteRoad
@@ -263,7 +263,8 @@ class Shipping:
             with self.context.step(f"remote job of shipment {shipment.number}") as transaction:
                 shipments.keep_token(transaction, shipment, token)
 
-        return self.connector.send(write, self._rows(plan, shipment), keep)
+        write, rows = conditional(write, self._rows(plan, shipment), found)
+        return self.connector.send(write, rows, keep)
 
     def _rows(self, plan: Plan, shipment: Shipment) -> Sequence[pa.RecordBatch]:
         sql, columns = shipments.rows_sql(plan)

@@ -18,6 +18,10 @@ from crosstie.model import RemoteObject
 TAKEN = DUPLICATE_KEY | {"0x80073002"}
 """A primary or an alternate key that another record has; the last one as the database itself says it."""
 
+UNVERSIONED = frozenset({"0x80060883", "0x8006088d"})
+"""The table compares no versions (optimistic concurrency is off)."""
+
+_LOOKED_AT_ANEW = UNVERSIONED | {CHANGED_SINCE}
 _COLUMNS = (
     re.compile(r"The length of the '(\w+)' attribute of the '\w+' entity exceeded"),
     re.compile(r"of '(\w+)' on record of type '\w+' is outside the valid range"),
@@ -33,6 +37,8 @@ class Answers(RowAnswers):
     def __init__(self, shipment: Shipment) -> None:
         super().__init__(shipment.rows, shipment.remote_ids, shipment.refused)
         self._write = shipment.write
+        self.unversioned = False
+        """Whether the table turned out to compare no versions."""
         self.taken: list[int] = []
         """Places of inserts whose key was taken: by an earlier try of ours, or by another's record."""
 
@@ -43,7 +49,8 @@ class Answers(RowAnswers):
             return
         if self._write.operation is Operation.INSERT and code in TAKEN:
             self.taken.append(place)
-        again = code in THROTTLED or code in CUT_SHORT or code == CHANGED_SINCE
+        self.unversioned = self.unversioned or code in UNVERSIONED
+        again = code in THROTTLED or code in CUT_SHORT or code in _LOOKED_AT_ANEW
         fields = named_fields(message, self._write.object)
         self.set(place, Outcome.RETRY if again else Outcome.REJECTED, code, message, ",".join(fields))
 

@@ -29,7 +29,6 @@ from crosstie.errors import AuthError, ConnectorError, ProtocolError, Unavailabl
 
 _EFFECTS = {Operation.INSERT: Effect.CREATED, Operation.UPDATE: Effect.UPDATED, Operation.DELETE: Effect.DELETED}
 _JSON = ("Content-Type", "application/json; type=entry")
-_ANY = ("If-Match", "*")
 _WITH_RECORD = ("Prefer", "return=representation")
 _ENTITY_ID = re.compile(r"\(([0-9a-fA-F-]{36})\)$")
 _NOT_THERE = ("undeclared property", "could not find a property")
@@ -186,7 +185,8 @@ class _Requests:
             yield from (begun + encode(records[place]) for place in places)
         elif operation is Operation.UPDATE:
             for place in places:
-                begun = self._begin(f"PATCH {self._set}({self._shipment.remote_ids[place]})", _JSON, _ANY)
+                record = f"{self._set}({self._shipment.remote_ids[place]})"
+                begun = self._begin(f"PATCH {record}", _JSON, self._condition(place))
                 yield begun + encode(records[place])
         elif operation is Operation.DELETE:
             yield from (self._begin(f"DELETE {self._set}({self._shipment.remote_ids[place]})") for place in places)
@@ -201,12 +201,18 @@ class _Requests:
         for place in places:
             if place not in by_id:
                 named = key_form(column_of(key), key.wire_type, str(keys[place]).strip())
-                begun = self._begin(f"PATCH {self._set}({named}){only}", _JSON, _WITH_RECORD)
+                held = (self._condition(place),) if self._shipment.versions[place] else ()
+                begun = self._begin(f"PATCH {self._set}({named}){only}", _JSON, *held, _WITH_RECORD)
             elif by_id[place]:
-                begun = self._begin(f"PATCH {self._set}({by_id[place]}){only}", _JSON, _ANY, _WITH_RECORD)
+                held = (self._condition(place),)
+                begun = self._begin(f"PATCH {self._set}({by_id[place]}){only}", _JSON, *held, _WITH_RECORD)
             else:
                 begun = self._begin(f"POST {self._set}{only}", _JSON, _WITH_RECORD)
             yield begun + encode(records[place])
+
+    def _condition(self, place: int) -> tuple[str, str]:
+        """That the record is there, and, where its version is known, has not moved since."""
+        return ("If-Match", self._shipment.versions[place] or "*")
 
     def _begin(self, line: str, *more: tuple[str, str]) -> bytes:
         return self._body.begin(line, (*more, *self._headers))

@@ -34,7 +34,8 @@ _FORMS = {**FORMS, FieldType.ID: _GUID, FieldType.REFERENCE: _GUID, FieldType.SE
 
 class Shipment:
     """The rows of one shipment, looked through. `refused` has the places of rows that are not sent, `open` those of all
-    others; `remote_ids` are the primary keys, of inserts those that the plan chose."""
+    others; `remote_ids` are the primary keys, of inserts those that the plan chose, `versions` the ETags that records
+    must still have."""
 
     def __init__(self, write: RemoteWrite, batches: Sequence[pa.RecordBatch]) -> None:
         self.write = write
@@ -54,6 +55,7 @@ class Shipment:
         for target, texts in zip(self.targets, self._given.columns, strict=True):
             form = None if target.parent_key else _form(target.field)
             self._given.check(texts, form, target.name, WRONG_VALUE)
+        self.versions = self._given.versions
         self.open: list[int] = self._given.open
 
     @property

@@ -40,10 +40,13 @@ class DynamicsWriter:
         self._session = session
         self._read = read
         self._lanes = lanes
+        self._unversioned: set[str] = set()
         self._tables = Tables(session)
         self._batches = BatchWriter(session, self._headers)
         self._bulk = BulkWriter(session, self._headers, self._batches)
-        self._records = RecordLookup(read=read, stamps=("modifiedon",), created="createdon", complete_id=complete_id)
+        self._records = RecordLookup(
+            read=read, stamps=("modifiedon",), created="createdon", complete_id=complete_id, version="@odata.etag"
+        )
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
         """See `packing.packing`. As many lanes as the service has recommended last."""
@@ -52,6 +55,8 @@ class DynamicsWriter:
     def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> Sent:
         """Sends one shipment by the road of `write`."""
         shipment = Shipment(write, rows)
+        if write.object.name in self._unversioned:
+            shipment.versions = [None] * len(shipment.rows)
         try:
             table = self._tables.table(write.object.name)
             by_id = self._found_by_key(shipment, table)
@@ -62,6 +67,8 @@ class DynamicsWriter:
             answers, failure = self._bulk.send(shipment, table, records)
         else:
             answers, failure = self._batches.send(shipment, table, records, by_id)
+        if answers.unversioned:
+            self._unversioned.add(write.object.name)
         return answers.sent(self._settle_taken(shipment, answers) or failure)
 
     def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, left_at: datetime) -> Sent:

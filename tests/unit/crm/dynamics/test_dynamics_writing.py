@@ -131,11 +131,13 @@ def written(record_id: str) -> str:
     return f"204 No Content\r\nOData-EntityId: https://x/api/data/v9.2/contacts({record_id})\r\n\r\n"
 
 
-def batch(write: RemoteWrite, *rows: tuple[str | None, ...], keys: Sequence[str] = ()) -> list[pa.RecordBatch]:
+def batch(
+    write: RemoteWrite, *rows: tuple[str | None, ...], keys: Sequence[str] = (), versions: Sequence[str | None] = ()
+) -> list[pa.RecordBatch]:
     """Rows of texts, numbered from 0; of an UPSERT with these keys, else with IDS."""
     nothing = [None] * len(rows)
     own = [range(len(rows)), nothing if keys else IDS[: len(rows)], keys or nothing]
-    columns = [*own, *(zip(*rows, strict=True) if write.fields else ())]
+    columns = [*own, *(zip(*rows, strict=True) if write.fields else ()), *([versions] if versions else [])]
     arrays = [pa.array(list(one), field.type) for one, field in zip(columns, outgoing(write), strict=True)]
     return [pa.RecordBatch.from_arrays(arrays, schema=outgoing(write))]
 
@@ -198,6 +200,20 @@ def test_an_update_names_what_changed_only_and_clears_with_null() -> None:
     assert first == begun + '\r\n\r\n{"lastname":"A"}'
     cleared = {"creditlimit": None, "new_tags": None, "parentcustomerid_account@odata.bind": None}
     assert json.loads(second.partition("\r\n\r\n")[2]) == cleared
+
+
+def test_what_moved_since_it_was_read_is_not_overwritten() -> None:
+    service = Service(refused(412, "0x80060882"), written(IDS[1]))
+    write = replace(UPDATE, conditional=True)
+    rows = batch(write, ("A",), ("B",), versions=['W/"7"', None])
+    writer = service.writer
+    assert outcomes(writer.send(write, rows)) == [("retry", None, "0x80060882"), ("accepted", "updated", None)]
+    service.said = [refused(400, "0x80060883"), written(IDS[1])]
+    assert outcomes(writer.send(write, rows))[0] == ("retry", None, "0x80060883")
+    service.said = [written(IDS[0]), written(IDS[1])]
+    writer.send(write, rows)
+    conditions = [[one.partition("If-Match: ")[2].partition("\r\n")[0] for one in came] for came in service.batches]
+    assert conditions == [['W/"7"', "*"], ['W/"7"', "*"], ["*", "*"]], "a table without versions is not asked again"
 
 
 def test_an_upsert_goes_by_its_key_and_learns_the_id() -> None:
