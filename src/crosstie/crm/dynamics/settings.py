@@ -35,6 +35,15 @@ class Flow(StrEnum):
     PASSWORD = "password"  # noqa: S105 - the name of a flow
 
 
+class Bypass(StrEnum):
+    """Which of the customer's own plug-ins and workflows writes go past, as the service calls them."""
+
+    NONE = "none"
+    SYNC = "CustomSync"
+    ASYNC = "CustomAsync"
+    ALL = "CustomSync,CustomAsync"
+
+
 _NEEDED: dict[Flow, tuple[str, ...]] = {
     Flow.CLIENT_SECRET: ("client_secret",),
     Flow.CERTIFICATE: (),
@@ -141,6 +150,20 @@ class DynamicsSettings(BaseModel):
         default="9.2",
         title="API version",
         description="The version of the Web API, like 9.2.",
+        json_schema_extra=_for(advanced=True),
+    )
+    bypass: Bypass = Field(
+        default=Bypass.NONE,
+        title="Bypass custom logic",
+        description="Writes go past plug-ins and workflows that were made for this environment; the account's user needs "
+        "the privilege prvBypassCustomBusinessLogic.",
+        json_schema_extra=_for(advanced=True),
+    )
+    skip_flows: bool = Field(
+        default=False,
+        title="Skip flows",
+        description="Writes start no Power Automate flows; the account's user has to be a system administrator, or have "
+        "the privilege prvBypassCustomBusinessLogic.",
         json_schema_extra=_for(advanced=True),
     )
     ca_file: str = Field(

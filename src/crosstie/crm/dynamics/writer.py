@@ -17,6 +17,7 @@ from crosstie.crm.dynamics.keyed import ids_by_key
 from crosstie.crm.dynamics.keys import fits_url
 from crosstie.crm.dynamics.packing import packing
 from crosstie.crm.dynamics.session import Session
+from crosstie.crm.dynamics.settings import Bypass
 from crosstie.crm.dynamics.shipment import Shipment
 from crosstie.crm.dynamics.targets import targets
 from crosstie.crm.lookup import Read, RecordLookup
@@ -98,11 +99,16 @@ class DynamicsWriter:
         return lambda place, mine, theirs: fields[place].holds(mine, theirs)
 
     def _headers(self, write: RemoteWrite) -> tuple[tuple[str, str], ...]:
-        """What each request of a write says of the environment's own rules. Without the first one Dataverse does not
-        look for duplicates."""
-        if write.operation is Operation.DELETE or write.duplicates == "allow":
-            return ()
-        return (("MSCRM.SuppressDuplicateDetection", "false"),)
+        """What each request of a write says of the environment's own rules and logic. Without the first one Dataverse
+        does not look for duplicates. Source: Dataverse guide, "Optional parameters"."""
+        said = []
+        if write.operation is not Operation.DELETE and write.duplicates == "reject":
+            said.append(("MSCRM.SuppressDuplicateDetection", "false"))
+        if self._session.settings.bypass is not Bypass.NONE:
+            said.append(("MSCRM.BypassBusinessLogicExecution", str(self._session.settings.bypass)))
+        if self._session.settings.skip_flows:
+            said.append(("MSCRM.SuppressCallbackRegistrationExpanderJob", "true"))
+        return tuple(said)
 
     def _there(self, shipment: Shipment, places: Sequence[int]) -> set[str]:
         """The remote ids of those rows that have a record."""

@@ -86,6 +86,7 @@ class Service(Environment):
         self.said = list(said)
         self.held = list(held)
         self.batches: list[list[str]] = []
+        self.settings: dict[str, Any] = {}
         self.answers[NAMES] = always(200, names_of("contact", "contacts", BOUND))
         for parent in ("account", "systemuser"):
             path = f"EntityDefinitions(LogicalName='{parent}'){SELECTED}"
@@ -103,7 +104,7 @@ class Service(Environment):
 
     @property
     def writer(self) -> DynamicsWriter:
-        return DynamicsWriter(self.session(), self._read)
+        return DynamicsWriter(self.session(**self.settings), self._read)
 
     def _read(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         there = [one for one in self.held if one in (query.ids or ())]
@@ -200,6 +201,16 @@ def test_an_update_names_what_changed_only_and_clears_with_null() -> None:
     assert first == begun + '\r\n\r\n{"lastname":"A"}'
     cleared = {"creditlimit": None, "new_tags": None, "parentcustomerid_account@odata.bind": None}
     assert json.loads(second.partition("\r\n\r\n")[2]) == cleared
+
+
+def test_the_customers_own_logic_is_passed_by_only_when_the_account_says_so() -> None:
+    service = Service(written(IDS[0]))
+    service.settings = {"bypass": "CustomSync,CustomAsync", "skip_flows": True}
+    service.writer.send(DELETE, batch(DELETE, ()))
+    assert service.batches[0][0].split("\r\n")[1:3] == [
+        "MSCRM.BypassBusinessLogicExecution: CustomSync,CustomAsync",
+        "MSCRM.SuppressCallbackRegistrationExpanderJob: true",
+    ]
 
 
 def test_what_moved_since_it_was_read_is_not_overwritten() -> None:
