@@ -155,8 +155,8 @@ class DynamicsSettings(BaseModel):
     bypass: Bypass = Field(
         default=Bypass.NONE,
         title="Bypass custom logic",
-        description="Writes go past plug-ins and workflows that were made for this environment; the account's user needs "
-        "the privilege prvBypassCustomBusinessLogic.",
+        description="Writes go past plug-ins and workflows that were made for this environment; the account's user "
+        "needs the privilege prvBypassCustomBusinessLogic.",
         json_schema_extra=_for(advanced=True),
     )
     skip_flows: bool = Field(
