@@ -162,8 +162,8 @@ class DynamicsSettings(BaseModel):
     skip_flows: bool = Field(
         default=False,
         title="Skip flows",
-        description="Writes start no Power Automate flows; the account's user has to be a system administrator, or have "
-        "the privilege prvBypassCustomBusinessLogic.",
+        description="Writes start no Power Automate flows; the account's user has to be a system administrator, or "
+        "have the privilege prvBypassCustomBusinessLogic.",
         json_schema_extra=_for(advanced=True),
     )
     ca_file: str = Field(
