@@ -60,7 +60,13 @@ CONTACT = RemoteObject(
         remote_field("Since__c", FieldType.DATE),
         remote_field("Ext__c", FieldType.TEXT, length=20, external_id=True),
         remote_field("AccountId", FieldType.REFERENCE, length=18, reference_to=("Account",), relationship="Account"),
-        remote_field("Customer", FieldType.REFERENCE, length=36, reference_to=("Account", "Contact")),
+        remote_field(
+            "Customer",
+            FieldType.REFERENCE,
+            length=36,
+            reference_to=("Account", "Contact"),
+            relationship="Customer",
+        ),
         remote_field("Name", FieldType.TEXT, calculated=True, createable=False, updateable=False),
     ),
 )

@@ -188,7 +188,7 @@ def _read_line(
         if parent is None:
             return None
         kind = f"{line.parent}:" if len(known.reference_to) > 1 else ""
-        wire, target = f"{kind}{known.relationship or known.name}.{parent.name}", parent
+        wire, target = f"{kind}{known.relationship}.{parent.name}", parent
     try:
         wanted = local_column(target, line.conversion, known.name)
     except MappingError as error:
@@ -221,9 +221,9 @@ def _read_line(
 
 
 def _says_no_parent(field: RemoteField) -> bool:
-    """Whether a reference to one of several objects has a relationship to each of them, and none of its own: then its
-    object has to be named."""
-    return len(field.reference_to) > 1 and not field.relationship
+    """Whether a reference to one of several objects has no relationship but under its own name: then what it leads to
+    has to be said."""
+    return len(field.reference_to) > 1 and field.relationship in {"", field.name}
 
 
 def _is_written(value: Expression, target: RemoteField, mode: str) -> bool:

@@ -35,7 +35,7 @@ class Target:
     @property
     def path(self) -> str:
         """How the value is read back."""
-        return f"{self.field.name}.{self.parent_key}" if self.parent_key else self.field.name
+        return self.name if self.parent_key else self.field.name
 
     def holds(self, mine: str | None, theirs: str | None) -> bool:
         """Whether a record with the second text holds what was sent in the first."""
