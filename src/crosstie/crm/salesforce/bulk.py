@@ -14,9 +14,9 @@ from crosstie.crm.connector import Fetched, Partition, RemoteQuery
 from crosstie.crm.csv import CsvReader, records
 from crosstie.crm.http import NOT_SENT, Answer, Stream
 from crosstie.crm.inflate import whole_number
+from crosstie.crm.pages_seen import PagesSeen
 from crosstie.crm.salesforce import soql
 from crosstie.crm.salesforce.literals import wire_instant
-from crosstie.crm.salesforce.pages import PagesSeen
 from crosstie.crm.salesforce.session import Session
 from crosstie.errors import ConnectorError, ProtocolError, RequestError, UnavailableError
 

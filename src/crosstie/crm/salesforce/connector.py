@@ -22,12 +22,13 @@ from crosstie.crm.connector import (
     Usage,
 )
 from crosstie.crm.http import REPORT, Answer, Retries, Timeouts, Transport
+from crosstie.crm.pages_seen import PagesSeen
 from crosstie.crm.salesforce import describe, soql
 from crosstie.crm.salesforce.bulk import NOT_IN_BULK, PAGE_ROWS, BulkReader, Patience
 from crosstie.crm.salesforce.check import check_account
 from crosstie.crm.salesforce.faults import QUERY_TIMEOUT
 from crosstie.crm.salesforce.packing import Lanes
-from crosstie.crm.salesforce.pages import PageReader, PagesSeen
+from crosstie.crm.salesforce.pages import PageReader
 from crosstie.crm.salesforce.replication import safe_end
 from crosstie.crm.salesforce.retrieve import RETRIEVE, RetrieveReader, is_retrieved, road_for_ids
 from crosstie.crm.salesforce.session import Session

@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 
 from crosstie.crm.connector import Fetched, Partition, RemoteQuery
+from crosstie.crm.pages_seen import PagesSeen
 from crosstie.crm.salesforce import soql
 from crosstie.crm.salesforce.faults import LOCATOR_GONE
 from crosstie.crm.salesforce.records import RecordReader
@@ -69,18 +70,6 @@ class Walk:
             first=payload["first"],
             last=Keyset(stamp=last[0], id=last[1]) if last else None,
         )
-
-
-class PagesSeen:
-    """Which locator's page begins with which record, for the life of a connector: a page that is served twice under
-    two locators would otherwise hide the one whose place it took."""
-
-    def __init__(self) -> None:
-        self._locators: dict[tuple[str, str], str] = {}
-
-    def is_new(self, chain: str, first_id: str, locator: str) -> bool:
-        """Whether no other locator of the job, or chain of pages, gave a page that begins with that record."""
-        return self._locators.setdefault((chain, first_id), locator) == locator
 
 
 class PageReader:

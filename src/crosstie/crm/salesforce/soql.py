@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote_plus
 
-from crosstie.crm.connector import Comparison, Condition, Group, Operator, RemoteQuery, Value
+from crosstie.crm.conditions import long_list, several, without
+from crosstie.crm.connector import Comparison, Condition, Operator, RemoteQuery
 from crosstie.crm.salesforce.literals import (
     LITERAL_CHARACTERS,
     TEXTS,
@@ -138,7 +139,7 @@ def _comparison(remote: RemoteObject, comparison: Comparison) -> str:
     if operator in {Operator.EMPTY, Operator.NOT_EMPTY}:
         return f"{field.name} {'=' if operator is Operator.EMPTY else '!='} null"
     if operator in {Operator.ONE_OF, Operator.INCLUDES}:
-        values = _several(value)
+        values = several(value)
         if not values:
             return never(remote)
         word = "IN" if operator is Operator.ONE_OF else "INCLUDES"
@@ -153,12 +154,6 @@ def _comparison(remote: RemoteObject, comparison: Comparison) -> str:
             f"The filter on {field.name} has no value to compare with.", hint="Ask for “empty” or “not empty” instead."
         )
     return f"{field.name} {_SIGNS[operator]} {literal(field, value)}"
-
-
-def _several(value: Value) -> tuple[Value, ...]:
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        return (value,)
-    return tuple(value)
 
 
 def _window(remote: RemoteObject, window: IndexRange) -> str:
@@ -183,32 +178,9 @@ def checked_id(value: str) -> str:
     return value
 
 
-def _long_list(query: RemoteQuery) -> Comparison | None:
-    """The longest ONE_OF that every row must fulfil: a query can be cut by it into several."""
-    lists = [one for one in _conjuncts(query.condition) if one.operator is Operator.ONE_OF]
-    return max(lists, key=lambda one: len(_several(one.value)), default=None)
-
-
 def _list_values(query: RemoteQuery, comparison: Comparison) -> tuple[str, ...]:
     field = readable_field(query.object, comparison.field)
-    return tuple(dict.fromkeys(literal(field, one) for one in _several(comparison.value)))
-
-
-def _conjuncts(condition: Condition | None) -> Iterator[Comparison]:
-    if isinstance(condition, Comparison):
-        yield condition
-    elif isinstance(condition, Group) and (condition.all or len(condition.items) == 1):
-        for item in condition.items:
-            yield from _conjuncts(item)
-
-
-def _without(condition: Condition | None, left_out: Comparison) -> Condition | None:
-    if condition is None or condition is left_out:
-        return None
-    if isinstance(condition, Comparison):
-        return condition
-    kept = tuple(one for item in condition.items if (one := _without(item, left_out)) is not None)
-    return Group(all=condition.all, items=kept) if kept else None
+    return tuple(dict.fromkeys(literal(field, one) for one in several(comparison.value)))
 
 
 def _part_of(query: RemoteQuery, part: Part) -> tuple[Condition | None, str]:
@@ -217,12 +189,12 @@ def _part_of(query: RemoteQuery, part: Part) -> tuple[Condition | None, str]:
         ids = query.ids if part.end < 0 else query.ids[part.start : part.end]
         chosen = tuple(dict.fromkeys(f"'{checked_id(one)}'" for one in ids))
         return query.condition, f"{query.object.key} IN ({','.join(chosen)})" if chosen else never(query.object)
-    comparison = _long_list(query) if part.end >= 0 else None
+    comparison = long_list(query.condition) if part.end >= 0 else None
     if comparison is None:
         return query.condition, ""
     values = _list_values(query, comparison)[part.start : part.end]
     name = readable_field(query.object, comparison.field).name
-    return _without(query.condition, comparison), f"{name} IN ({','.join(values)})"
+    return without(query.condition, comparison), f"{name} IN ({','.join(values)})"
 
 
 def render(
@@ -326,10 +298,10 @@ def parts(query: RemoteQuery, columns: Sequence[str] | None, order: Sequence[str
     if query.ids is None:
         if fits_uri(query, columns, order):
             return (WHOLE,)
-        comparison = _long_list(query)
+        comparison = long_list(query.condition)
     elif not query.ids:
         return ()
-    shell = replace(query, ids=None, condition=_without(query.condition, comparison) if comparison else query.condition)
+    shell = replace(query, ids=None, condition=without(query.condition, comparison) if comparison else query.condition)
     room = (
         URI_BYTES
         - HEADER_BYTES
