@@ -118,7 +118,8 @@ class WorkTable:
 
 
 class FieldType(StrEnum):
-    """What a remote field holds; the wire text of each is what `crm` delivers and `schema.conversions` parses."""
+    """What a remote field holds; the wire text of each is what `crm` delivers and `schema.conversions` parses.
+    WALL_CLOCK is a date and time that means the same hour in every zone, whatever offset the wire writes behind it."""
 
     ID = "id"
     REFERENCE = "reference"
@@ -131,6 +132,7 @@ class FieldType(StrEnum):
     BOOLEAN = "boolean"
     DATE = "date"
     DATETIME = "datetime"
+    WALL_CLOCK = "wall_clock"
     TIME = "time"
     BINARY = "binary"
     COMPOUND = "compound"
@@ -179,7 +181,8 @@ class RemoteField:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteObject:
     """A CRM table as described. `index_fields` are those fit for an automatic index, in the documented order;
-    `safe_index` is the one we recommend. `fingerprint` changes when the description does."""
+    `safe_index` is the one we recommend. `fingerprint` changes when the description does. `collection` is what the CRM
+    calls the set of its records, where that is not the object's name."""
 
     name: str
     label: str
@@ -195,6 +198,7 @@ class RemoteObject:
     deletable: bool = True
     tracks_deletions: bool = False
     fingerprint: str = ""
+    collection: str = ""
 
     def field(self, name: str) -> RemoteField | None:
         """The field with that API name, without regard to case."""

@@ -45,7 +45,7 @@ def canonical(field: RemoteField, text: str, complete_id: CompleteId) -> object:
         return complete_id(text) or text
     if kind is FieldType.BOOLEAN:
         return text.lower() in {"true", "1"}
-    if kind is FieldType.DATETIME:
+    if kind in {FieldType.DATETIME, FieldType.WALL_CLOCK}:
         instant = instant_of(text)
         return instant.replace(microsecond=0) if instant else text
     if kind is FieldType.TIME:

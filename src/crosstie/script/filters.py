@@ -19,7 +19,7 @@ from crosstie.script.engine import check_syntax, unknown_name
 Path = tuple[str | int, ...]
 
 _NUMBERS = (FieldType.INTEGER, FieldType.DECIMAL, FieldType.FLOAT)
-_DATES = (FieldType.DATE, FieldType.DATETIME)
+_DATES = (FieldType.DATE, FieldType.DATETIME, FieldType.WALL_CLOCK)
 _KEYS = (FieldType.ID, FieldType.REFERENCE)
 _TEXTS = (FieldType.TEXT, FieldType.ENUMERATION, FieldType.OTHER)
 _ANY = tuple(FieldType)
@@ -320,11 +320,13 @@ _HINTS = {
 
 
 def _fitted(value: object, type: FieldType) -> object:
-    """The value as the field needs it, or None. A date is the UTC date of the instant, as JavaScript reads it."""
+    """The value as the field needs it, or None. A date is the UTC date of the instant, as JavaScript reads it; what a
+    wall clock shows is the instant in UTC."""
     if isinstance(value, bool):
         return value if type is FieldType.BOOLEAN else None
     if isinstance(value, datetime):
-        return value if type is FieldType.DATETIME else value.date() if type is FieldType.DATE else None
+        whole = type in (FieldType.DATETIME, FieldType.WALL_CLOCK)
+        return value if whole else value.date() if type is FieldType.DATE else None
     if isinstance(value, int):
         return value if type in _NUMBERS else None
     if isinstance(value, float):

@@ -124,6 +124,8 @@ class Converter:
                 return reading.read_wall_clock(array)
             case ColumnType.DATE if self.field.type is FieldType.DATETIME:
                 return reading.read_local_date(array, self.account_zone, self.zone)
+            case ColumnType.DATE if self.field.type is FieldType.WALL_CLOCK:
+                return reading.read_date_of_wall_clock(array)
             case ColumnType.DATE:
                 return reading.read_date(array)
         return reading.read_text(array, self.column.length)
@@ -137,15 +139,19 @@ class Converter:
         if self.field.type is FieldType.DATE or self.mode == DATE_ONLY:
             local = to_wall(pc.cast(array, INSTANT), self.zone) if array.type.tz else array
             return self._write_date(pc.cast(local, pa.date32()))
+        if self.field.type is FieldType.WALL_CLOCK and array.type.tz:
+            return writing.write_wall_clock(to_wall(pc.cast(array, INSTANT), self.zone))
         if array.type.tz:
             return writing.write_instant(array)
-        if self.mode == WITHOUT_TIME_OFFSET:
+        if self.mode == WITHOUT_TIME_OFFSET or self.field.type is FieldType.WALL_CLOCK:
             return writing.write_wall_clock(array)
         return writing.write_zoned_wall_clock(array, self.account_zone)
 
     def _write_date(self, array: pa.Array) -> pa.Array:
         if self.field.type is FieldType.DATETIME and self.mode in (DEFAULT, DATE_ONLY):
             return writing.write_midnight(array, self.zone)
-        if self.field.type is FieldType.DATETIME and self.mode == WITHOUT_TIME_OFFSET:
+        if self.field.type is FieldType.WALL_CLOCK or (
+            self.field.type is FieldType.DATETIME and self.mode == WITHOUT_TIME_OFFSET
+        ):
             return writing.write_wall_clock(array)
         return writing.write_plain(array)

@@ -24,6 +24,7 @@ _DEFAULT_TYPES = {
     FieldType.BOOLEAN: ColumnType.BOOLEAN,
     FieldType.DATE: ColumnType.DATE,
     FieldType.DATETIME: ColumnType.INSTANT,
+    FieldType.WALL_CLOCK: ColumnType.WALL_CLOCK,
     FieldType.TIME: ColumnType.TIME,
 }
 _LIMITED = (FieldType.ID, FieldType.REFERENCE, FieldType.TEXT, FieldType.ENUMERATION, FieldType.OTHER)
@@ -42,10 +43,12 @@ def local_type(field: RemoteField, mode: str) -> ColumnType:
             hint="Leave it out, or take what the CRM writes there (mostly an address) with conversion copy_paste.",
         )
     if mode == DATE_ONLY:
-        return _moment_type(field, mode, {FieldType.DATETIME: ColumnType.DATE, FieldType.DATE: ColumnType.DATE})
+        moments = (FieldType.DATETIME, FieldType.WALL_CLOCK, FieldType.DATE)
+        return _moment_type(field, mode, dict.fromkeys(moments, ColumnType.DATE))
     if mode == WITHOUT_TIME_OFFSET:
         allowed = {
             FieldType.DATETIME: ColumnType.WALL_CLOCK,
+            FieldType.WALL_CLOCK: ColumnType.WALL_CLOCK,
             FieldType.DATE: ColumnType.DATE,
             FieldType.TIME: ColumnType.TIME,
         }

@@ -198,3 +198,9 @@ def read_local_date(array: pa.Array, account_zone: ZoneInfo, zone: ZoneInfo) -> 
     instants = read_instant(array, account_zone)
     values = pc.cast(to_wall(instants.values, zone), pa.date32())
     return Read(values, bad_where_lost(array, values), instants.repeated, instants.skipped)
+
+
+def read_date_of_wall_clock(array: pa.Array) -> Read:
+    """The date of a wall-clock time."""
+    read = read_wall_clock(array)
+    return Read(pc.cast(read.values, pa.date32()), read.bad)
