@@ -75,6 +75,17 @@ CONNECTORS: dict[str, Kind] = {
         complete_id="crosstie.crm.salesforce.ids:complete_id",
         tells_deletions="crosstie.crm.salesforce.deletions:tells_deletions",
     ),
+    "dynamics": Kind(
+        label="Microsoft Dynamics 365",
+        settings="crosstie.crm.dynamics.settings:DynamicsSettings",
+        connector="crosstie.crm.dynamics.connector:DynamicsConnector",
+        reject_columns=("errorCode", "errorMessage"),
+        page_rows=5_000,
+        bulk_page_rows=5_000,
+        bulk_calls=0,
+        complete_id="crosstie.crm.dynamics.ids:complete_id",
+        tells_deletions="crosstie.crm.dynamics.deletions:tells_deletions",
+    ),
 }
 
 

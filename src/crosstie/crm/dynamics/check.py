@@ -1,0 +1,90 @@
+"""Proving an account: who we are, where, which role is missing, what this user can no longer see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from crosstie.crm.connector import Check, Finding
+from crosstie.crm.dynamics.session import Session
+from crosstie.crm.dynamics.settings import Flow
+from crosstie.errors import AuthError, MappingError
+from crosstie.model import RemoteObject
+
+_ROLE = "Give the user a security role: Power Platform admin center → Environments → … → Settings → Application users."
+
+
+class _Org(msgspec.Struct):
+    name: str | None = None
+
+
+class _User(msgspec.Struct):
+    full_name: str | None = msgspec.field(name="fullname", default=None)
+    name: str | None = msgspec.field(name="domainname", default=None)
+
+
+def check_account(session: Session, objects: Sequence[RemoteObject], describe: Callable[[str], RemoteObject]) -> Check:
+    """All findings. Raises AuthError when signing in is refused: then there is nothing else to find. Dataverse gives
+    every instant in UTC, whatever the user's zone is."""
+    signed_in = session.signed_in()
+    findings: list[Finding] = []
+    org = _read(session, f"organizations({signed_in.org_id})?$select=name", "org", _Org, findings)
+    user = _read(session, f"systemusers({signed_in.user_id})?$select=fullname,domainname", "user", _User, findings)
+    name = (user.full_name or user.name if user else None) or signed_in.user_id
+    flow = str(session.settings.flow).replace("_", " ")
+    shown = [
+        Finding(
+            ok=True,
+            text=f"signed in to {session.settings.host} as {name} ({flow}), API {session.settings.api_version}",
+        ),
+        Finding(ok=True, text=f"org {signed_in.org_id} “{(org.name if org else None) or ''}”, instants in UTC"),
+    ]
+    if session.settings.flow is Flow.PASSWORD:
+        findings.append(
+            Finding(
+                ok=False,
+                warning=True,
+                text="the account signs in by password, which Microsoft is giving up.",
+                hint="Change it to client_secret or certificate with an application user: "
+                f"crosstie account edit {session.account} --flow client_secret.",
+            )
+        )
+    for known in objects:
+        findings.extend(_vanished(known, describe))
+    org_name = (org.name if org else None) or ""
+    return Check(findings=(*shown, *findings), org_id=signed_in.org_id, org_name=org_name, time_zone="UTC")
+
+
+def _read(session: Session, path: str, what: str, kind: Any, findings: list[Finding]) -> Any:
+    """A record of the environment's own; when this user may not read it, that is a finding."""
+    try:
+        return session.get(path, f"read the {what}").decoded(kind, f"does not describe the {what}")
+    except AuthError as error:
+        findings.append(Finding(ok=False, text=error.message, hint=_ROLE))
+        return None
+
+
+def _vanished(known: RemoteObject, describe: Callable[[str], RemoteObject]) -> list[Finding]:
+    try:
+        now = describe(known.name)
+    except MappingError:
+        return [
+            Finding(
+                ok=False,
+                text=f"{known.name}: this user can't see the object, or it was removed.",
+                hint=f"{_ROLE} Or take it out of the imports.",
+            )
+        ]
+    visible = {field.name for field in now.fields}
+    return [
+        Finding(
+            ok=False,
+            warning=True,
+            text=f"{known.name}.{field.name}: this user can't see the field. Imports that ask for it are refused.",
+            hint="It was removed, or column security hides it. Or take it out of the import.",
+        )
+        for field in known.fields
+        if field.name not in visible
+    ]
