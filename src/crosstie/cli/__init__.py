@@ -37,8 +37,8 @@ _HELP = """Keeps a marketing database and its CRM in step.
 \b
 Begin with:
   crosstie init                       a project in this folder
-  crosstie account add salesforce     how to reach a CRM
-  crosstie collect salesforce         choose the objects to work with
+  crosstie account add KIND           how to reach a CRM, by the kind that it is of
+  crosstie collect KIND               choose the objects to work with
   crosstie run contacts.yaml          the first import
 
 \b

@@ -56,7 +56,7 @@ def _secret_options(command: Any) -> Any:
 
 @account.command("add", cls=_WithSettings)
 @click.argument("name")
-@click.option("--kind", help="The kind of CRM. By default NAME if it is one, else salesforce.")
+@click.option("--kind", help="The kind of CRM. By default NAME if it is one.")
 @_secret_options
 @json_option
 @pass_session
@@ -76,7 +76,9 @@ def add(
     for the field password), or from standard input; never as an argument, which everybody on the machine can read."""
     from crosstie.crm import CONNECTORS, kind_of
 
-    chosen = kind or (name if name in CONNECTORS else "salesforce")
+    chosen = kind or name
+    if kind is None and name not in CONNECTORS:
+        raise click.UsageError(f"Say of which kind the CRM is: --kind {' or --kind '.join(CONNECTORS)}.")
     fields: Mapping[str, FieldInfo] = kind_of(chosen).settings_model().model_fields
     with session.app() as app:
         app.accounts.refuse_existing(name)
@@ -149,7 +151,7 @@ def list_(session: Session, as_json: bool) -> None:
             (one.name, one.kind, one.host, f"{one.org_id} {one.org_name}".strip(), text(one.checked_at) or "never")
             for one in found
         ],
-        empty="There is no external account yet. Begin with: crosstie account add salesforce",
+        empty="There is no external account yet. Begin with: crosstie account add NAME --kind KIND",
     )
 
 
@@ -196,26 +198,34 @@ def remove(session: Session, name: str, yes: bool, as_json: bool) -> None:
 def _setting_options() -> list[click.Parameter]:
     from crosstie.crm import CONNECTORS
 
-    options: dict[str, click.Parameter] = {}
+    settings: dict[str, dict[str, FieldInfo]] = {}
     for kind in CONNECTORS.values():
         for name, field in kind.settings_model().model_fields.items():
             if not _extra(field).get("secret"):
-                options.setdefault(name, _setting_option(name, field))
-    return list(options.values())
+                settings.setdefault(name, {})[kind.label] = field
+    return [_setting_option(name, fields) for name, fields in settings.items()]
 
 
-def _setting_option(name: str, field: FieldInfo) -> click.Option:
-    kind = field.annotation
-    choices = [str(one.value) for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
-    several = isinstance(field.default, tuple)
+def _setting_option(name: str, fields: Mapping[str, FieldInfo]) -> click.Option:
+    """The option of a setting, which kinds of CRM may share: `fields` by their labels."""
+    choices = dict.fromkeys(choice for field in fields.values() for choice in _choices(field))
+    several = any(isinstance(field.default, tuple) for field in fields.values())
+    said = {label: field.description or "" for label, field in fields.items()}
+    alike = len(set(said.values())) == 1
+    told = " ".join(dict.fromkeys(text if alike else f"{label}: {text}" for label, text in said.items()))
     return click.Option(
         [f"--{name.replace('_', '-')}", f"{_PREFIX}{name}"],
-        type=click.Choice(choices) if choices else str,
+        type=click.Choice(list(choices)) if choices else str,
         multiple=several,
         default=None,
         metavar=None if choices else "TEXT",
-        help=(field.description or "") + (" Can be repeated." if several else ""),
+        help=told + (" Can be repeated." if several else ""),
     )
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    kind = field.annotation
+    return [str(one.value) for one in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
 
 
 def _extra(field: FieldInfo) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from crosstie.cli.output import emit_json, json_option
 from crosstie.cli.session import Session, pass_session
+from crosstie.crm import CONNECTORS
 
 
 @click.command()
@@ -45,7 +46,7 @@ def init(session: Session, folder: Path | None, database: str | None, as_json: b
         click.echo("Everything was there already; nothing changed.")
     click.echo(f"Project {made.project}, database {made.database}.")
     click.echo(f"Keep {made.key_file} safe and apart from backups of the database: it opens the sealed secrets.")
-    click.echo("Next: crosstie account add salesforce")
+    click.echo(f"Next: crosstie account add {' | '.join(CONNECTORS)}")
 
 
 @click.command()

@@ -20,7 +20,7 @@ PIECE_BYTES = 1024 * 1024
 _HINT = "Nothing of this page was used. Run it again; if it stays so, report it."
 _EMPTY_LINES_BYTES = 64 * 1024
 RECORD_LIMIT_BYTES = 16 * 1024 * 1024
-"""Salesforce allows 400,000 characters a record; larger means that quotes are out of step or somebody is hostile."""
+"""CRMs allow 400,000 characters a record; larger means that quotes are out of step or somebody is hostile."""
 
 
 def records(chunks: Iterable[bytes], *, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
@@ -80,7 +80,7 @@ def _last_end(data: bytes, outside: bool) -> int:
 class CsvReader:
     """Reads the CSV of one answer: checks the header, gives batches of string columns under the asked names.
 
-    `""` and nothing are null; NUL bytes are dropped (heroku/salesforce-bulk#35); invalid UTF-8 is refused with the
+    `""` and nothing are null; NUL bytes are dropped (they come from old imports); invalid UTF-8 is refused with the
     column's name. `rows` counts the records given so far.
     """
 

@@ -23,7 +23,7 @@ from crosstie.schema.conversions.columns import (
 )
 from crosstie.schema.conversions.zones import to_instants, to_wall
 
-# A decimal has at most 18 digits before the point (Salesforce's own most) and 20 after it, which fill 38 digits.
+# A decimal has at most 18 digits before the point (the most that a CRM has) and 20 after it, which fill 38 digits.
 MOST_DECIMALS = 20
 _TOO_BIG = 10**18
 _DAY_OF_TIMES = "1970-01-01T"
