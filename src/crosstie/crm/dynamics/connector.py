@@ -62,6 +62,7 @@ class DynamicsConnector:
         timeouts: Timeouts | None = None,
         pauses: Pauses | None = None,
         lanes: int = 0,
+        page_rows: int = PAGE_ROWS,
         transport: Transport | None = None,
     ) -> None:
         self._pauses = pauses or Pauses(finishing=FINISHING)
@@ -76,6 +77,7 @@ class DynamicsConnector:
             transport=transport,
         )
         self._pages_seen = PagesSeen()
+        self._page_rows = page_rows
         self._tables = Tables(self._session)
         self._writer = DynamicsWriter(self._session, self._rows, lanes=lanes)
         self._deletions = Deletions(self._session, self._rows, self.server_time)
@@ -186,7 +188,14 @@ class DynamicsConnector:
         return self._paged(query).fetch(partition)
 
     def _paged(self, query: RemoteQuery) -> PageReader:
-        return PageReader(self._session, query, self._set_name(query.object), self._navigation(query), self._pages_seen)
+        return PageReader(
+            self._session,
+            query,
+            self._set_name(query.object),
+            self._navigation(query),
+            self._pages_seen,
+            page_rows=self._page_rows,
+        )
 
     def _set_name(self, remote: RemoteObject) -> str:
         return remote.collection or self._tables.parent(remote.name).entity_set

@@ -75,7 +75,14 @@ class PageReader:
     """Reads one query by pages, ordered by the key unless the query asks for an order."""
 
     def __init__(
-        self, session: Session, query: RemoteQuery, set_name: str, navigation: Navigation, pages: PagesSeen
+        self,
+        session: Session,
+        query: RemoteQuery,
+        set_name: str,
+        navigation: Navigation,
+        pages: PagesSeen,
+        *,
+        page_rows: int = PAGE_ROWS,
     ) -> None:
         self._session = session
         self._query = query
@@ -84,7 +91,7 @@ class PageReader:
         self._columns = columns_of(query, navigation)
         self._what = f"query {query.object.name}"
         self._rows = RowReader(self._columns, query.object.key, self._what)
-        self._prefer = f"odata.maxpagesize={PAGE_ROWS}"
+        self._prefer = f"odata.maxpagesize={page_rows}"
         if any(_is_annotation(one) for one in self._columns):
             self._prefer += f',odata.include-annotations="{TYPE_ANNOTATION}"'
 

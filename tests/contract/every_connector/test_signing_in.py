@@ -1,0 +1,72 @@
+"""Signing in by every way, proving an account, and never being led to another org."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosstie.errors import AuthError, UnavailableError
+from tests.contract.every_connector.worlds import World
+
+
+def test_every_way_signs_in_and_proves_the_account(world: World) -> None:
+    found = set()
+    for flow in world.roles.flows:
+        connector = world.open(flow)
+        check = connector.check()
+        assert check.passed, check.findings
+        assert check.org_id == connector.org_id()
+        assert check.org_name == "Acme"
+        assert flow.replace("_", " ") in check.findings[0].text
+        found.add(check.org_id)
+    assert len(found) == 1
+
+
+def test_a_kept_session_is_used_and_renewed_when_it_has_ended(world: World) -> None:
+    kept: list[str] = []
+    world.open(on_token=kept.append).org_id()
+    world.sandbox.counters(reset=True)
+    again = world.open(token=kept[-1], on_token=kept.append)
+    again.objects()
+    assert world.sandbox.counters()["requests"] == {world.roles.objects: 1}
+    assert again.usage.calls == 1
+    world.sandbox.control("expire_sessions")
+    again.objects()
+    assert len(kept) == 2
+    assert kept[0] != kept[1]
+
+
+def test_another_org_behind_the_account_is_refused_before_any_call(world: World) -> None:
+    connector = world.open(org_id="another")
+    world.sandbox.counters(reset=True)
+    with pytest.raises(AuthError, match="belongs to the org another"):
+        connector.objects()
+    assert set(world.sandbox.counters()["requests"]) <= world.roles.sign_in
+
+
+def test_a_session_is_not_renewed_in_another_org(world: World) -> None:
+    kept: list[str] = []
+    connector = world.open(on_token=kept.append)
+    first = connector.org_id()
+    world.sandbox.switches(**world.roles.other_org)
+    world.sandbox.control("expire_sessions")
+    for one in (connector, world.open(token=kept[-1])):
+        with pytest.raises(AuthError, match=f"belongs to the org {first}, but signing in leads to"):
+            one.objects()
+
+
+def test_wrong_credentials_are_one_clear_error_that_shows_none(world: World) -> None:
+    world.sandbox.counters(reset=True)
+    with pytest.raises(AuthError, match="refused to sign in account sandbox") as caught:
+        world.open(changed={world.roles.secret: "w0rdless"}).check()
+    assert caught.value.code
+    assert caught.value.hint
+    assert "w0rdless" not in str(caught.value)
+    assert set(world.sandbox.counters()["requests"]) <= world.roles.sign_in
+
+
+def test_a_host_that_is_not_trusted_or_not_there_says_so(world: World) -> None:
+    with pytest.raises(AuthError, match="is not trusted") as caught:
+        world.open(changed={"ca_file": ""}).org_id()
+    assert "ca_file" in caught.value.hint
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        world.open(changed=dict.fromkeys({*world.roles.links} - {"tenant"}, "https://127.0.0.1:9")).org_id()

@@ -1,0 +1,196 @@
+"""What differs between the kinds of CRM, as data: the names of objects and fields by their roles, and how a connector
+is opened. What is tested is written once, against the roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from crosstie.crm import kind_of
+from crosstie.crm.connector import Connector, Partition, RemoteQuery, Road
+from crosstie.crm.http import Retries
+from tests.sandboxes import Sandbox
+
+RECORDS = 700
+PAGE_ROWS = 300
+QUICK = Retries(
+    attempts=4,
+    budget=timedelta(seconds=20),
+    first_wait=timedelta(milliseconds=5),
+    longest_wait=timedelta(milliseconds=50),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """The names of one kind. `flows` are its ways to sign in, the first the usual one; `secret` is the setting of that
+    one that a wrong text spoils; `links` maps settings to what sandbox.json calls them; `everything` is the object with
+    every type of field; `choices` are two values of the multi-select `interests`; `path` leads to the name of the firm;
+    `refused` can't be read; `pages` and `more` are the requests of first and further pages; `quiet` switches make pages
+    small."""
+
+    flows: tuple[str, ...]
+    secret: str
+    links: Mapping[str, str]
+    everything: str
+    contact: str
+    key: str
+    last_name: str
+    email: str
+    score: str
+    flag: str
+    birthday: str
+    stamp: str
+    interests: str
+    choices: tuple[str, str]
+    path: str
+    refused: tuple[str, ...]
+    unknown_object: str
+    pages: str = "query"
+    more: str = "query_more"
+    objects: str = "metadata"
+    sign_in: frozenset[str] = frozenset({"token"})
+    small_pages: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    other_org: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields by which tests judge, the remote id first."""
+        judged = (self.last_name, self.email, self.interests, self.score, self.flag, self.birthday, self.stamp)
+        return (self.key, *judged)
+
+
+ROLES: Mapping[str, Roles] = {
+    "salesforce": Roles(
+        flows=("client_credentials", "jwt_bearer", "password", "refresh_token", "soap"),
+        secret="client_secret",
+        links={"host": "login_url"},
+        everything="Gadget__c",
+        contact="Contact",
+        key="Id",
+        last_name="LastName",
+        email="Email",
+        score="Score__c",
+        flag="IsEmailBounced",
+        birthday="Birthdate",
+        stamp="SystemModstamp",
+        interests="Interests__c",
+        choices=("Música", "Sports, indoor"),
+        path="Account.Name",
+        refused=("Nickname", "MailingAddress", "Boss.Name"),
+        unknown_object="Contract__c",
+        objects="describe_global",
+        sign_in=frozenset({"token", "versions"}),
+        small_pages={"query_page_rows": PAGE_ROWS},
+        other_org={"org_id": "00D5g00000OTHERAA0"},
+    ),
+    "dynamics": Roles(
+        flows=("client_secret", "certificate", "password"),
+        secret="client_secret",
+        links={"host": "url", "authority": "authority", "tenant": "tenant"},
+        everything="new_everything",
+        contact="contact",
+        key="contactid",
+        last_name="lastname",
+        email="emailaddress1",
+        score="new_score",
+        flag="donotemail",
+        birthday="birthdate",
+        stamp="modifiedon",
+        interests="new_interests",
+        choices=("100000001", "100000003"),
+        path="account:parentcustomerid.name",
+        refused=("nickname2", "entityimage", "boss.name"),
+        unknown_object="contract2",
+        sign_in=frozenset({"openid_configuration", "token", "who_am_i"}),
+        options={"page_rows": PAGE_ROWS},
+        other_org={"organization_id": "00000000-0000-4000-8000-000000000001"},
+    ),
+}
+
+
+@dataclass(slots=True)
+class World:
+    """One sandbox with the names of its kind; opens connectors, and closes them all at the end of a test."""
+
+    kind: str
+    sandbox: Sandbox
+    opened: list[Connector] = field(default_factory=list)
+
+    @property
+    def roles(self) -> Roles:
+        """The names."""
+        return ROLES[self.kind]
+
+    def settings(self, flow: str, changed: Mapping[str, Any]) -> Any:
+        """The account's settings for a way to sign in, the usual one unless told."""
+        model = kind_of(self.kind).settings_model()
+        chosen = flow or self.roles.flows[0]
+        given = {name: value for name, value in self.sandbox.sign_in(chosen).items() if name in model.model_fields}
+        known = {name: self.sandbox.told[said] for name, said in self.roles.links.items()}
+        return model.model_validate({**known, "ca_file": str(self.sandbox.ca_file), **given, "flow": chosen, **changed})
+
+    def open(
+        self,
+        flow: str = "",
+        *,
+        token: str = "",
+        org_id: str = "",
+        on_token: Callable[[str], None] = lambda token: None,
+        changed: Mapping[str, Any] | None = None,
+    ) -> Connector:
+        """A connector of its own, impatient enough for tests, whose pages are small; `changed` are settings."""
+        from importlib import import_module
+
+        module, _, name = kind_of(self.kind).connector.partition(":")
+        connector: Connector = getattr(import_module(module), name)(
+            self.settings(flow, changed or {}),
+            account="sandbox",
+            org_id=org_id,
+            token=token,
+            on_token=on_token,
+            retries=QUICK,
+            **self.roles.options,
+        )
+        self.opened.append(connector)
+        return connector
+
+    def insert(self, names: Sequence[str]) -> list[str]:
+        """Contacts of these last names, made by another user."""
+        return self.sandbox.insert(self.roles.contact, [{self.roles.last_name: name} for name in names])
+
+    def set_stamp(self, ids: Sequence[str], stamp: str | None) -> None:
+        """Gives contacts that stamp, in wire form."""
+        self.sandbox.control("set_stamp", object=self.roles.contact, ids=list(ids), values={self.roles.stamp: stamp})
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Deletes contacts as another user."""
+        self.sandbox.control("delete", object=self.roles.contact, ids=list(ids))
+
+    def fault(self, kind: str, fault: Mapping[str, Any], *, times: int | None = 1) -> dict[str, Any]:
+        """A rule of the fault plan for requests of that kind."""
+        return {"match": {"kind": kind}, "fault": dict(fault), "times": times}
+
+
+def read(
+    connector: Connector, query: RemoteQuery, *, between: Callable[[Partition], None] = lambda partition: None
+) -> list[tuple[str | None, ...]]:
+    """Reads a query to its end by query pages; `between` runs before each partition but the first ones."""
+    rows: list[tuple[str | None, ...]] = []
+    opened = connector.open(query, lambda token: None)
+    assert opened.road is Road.PAGES
+    todo, done = list(opened.partitions), 0
+    while todo:
+        partition = todo.pop(0)
+        if done:
+            between(partition)
+        done += 1
+        fetched = connector.fetch(query, partition)
+        todo.extend(fetched.partitions)
+        for batch in fetched.batches:
+            assert batch.schema.names == list(query.fields)
+            rows.extend(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    return rows
