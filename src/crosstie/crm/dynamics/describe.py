@@ -1,22 +1,25 @@
-"""EntityDefinitions as RemoteObject and RemoteField (Dataverse Web API guide, "Query table definitions").
+"""Definitions of tables as RemoteObject and RemoteField (Dataverse developer guide, "Query schema definitions").
 
-What only some classes of columns have (lengths, choices, targets) takes a request for each class that a table has.
+RetrieveMetadataChanges gives one table with its columns, their choices and its keys in one small answer; by
+EntityDefinitions it would take a request for each class of columns.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from crosstie.crm.connector import ObjectName
 from crosstie.crm.dynamics.session import Session
 from crosstie.crm.http import REPORT
-from crosstie.errors import MappingError, ProtocolError, RequestError
+from crosstie.errors import MappingError, ProtocolError
 from crosstie.model import EnumerationValue, FieldType, RemoteField, RemoteObject
 
 INDEX_FIELD = "modifiedon"
@@ -53,17 +56,6 @@ _CHOICES = frozenset({"Picklist", "State", "Status", "MultiSelectPicklist"})
 _REFERENCES = frozenset({"Lookup", "Owner", "Customer"})
 _WITH_COMPANIONS = frozenset({"File", "Image"})
 _UNFILTERED = frozenset({"File", "Image", "PartyList"})
-_CASTS: Mapping[str, str] = {
-    "String": "$select=LogicalName,MaxLength",
-    "Memo": "$select=LogicalName,MaxLength",
-    "Decimal": "$select=LogicalName,Precision",
-    "DateTime": "$select=LogicalName,DateTimeBehavior",
-    "Lookup": "$select=LogicalName,Targets",
-    **dict.fromkeys(_CHOICES, "$select=LogicalName&$expand=OptionSet($select=Options)"),
-}
-"""The request for what a class of columns has beside the common properties."""
-
-_CLASS = {"Owner": "Lookup", "Customer": "Lookup"}
 
 
 class _Localized(msgspec.Struct):
@@ -103,6 +95,11 @@ class _Attribute(msgspec.Struct, rename="pascal"):
     is_custom_attribute: bool = False
     required_level: _Value | None = None
     display_name: _Label = msgspec.field(default_factory=_Label)
+    max_length: int | None = None
+    precision: int | None = None
+    date_time_behavior: _Value | None = None
+    targets: tuple[str, ...] | None = None
+    option_set: _OptionSet | None = None
 
     @property
     def kind(self) -> str:
@@ -111,17 +108,6 @@ class _Attribute(msgspec.Struct, rename="pascal"):
             return self.attribute_type or ""
         named = str(self.attribute_type_name.value) if self.attribute_type_name else ""
         return named.removesuffix("Type") or "Virtual"
-
-
-class _More(msgspec.Struct, rename="pascal"):
-    """What a cast tells of a column."""
-
-    logical_name: str
-    max_length: int | None = None
-    precision: int | None = None
-    date_time_behavior: _Value | None = None
-    targets: tuple[str, ...] = ()
-    option_set: _OptionSet | None = None
 
 
 class _Key(msgspec.Struct, rename="pascal"):
@@ -145,23 +131,40 @@ class _Tables(msgspec.Struct):
     value: tuple[_Table, ...]
 
 
-class _Mores(msgspec.Struct):
-    value: tuple[_More, ...]
+class _Definitions(msgspec.Struct, rename="pascal"):
+    entity_metadata: tuple[_Table, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Described:
-    """A table with what the casts told."""
-
-    table: _Table
-    more: Mapping[str, _More] = field(default_factory=dict)
-
-
-_TABLE = "LogicalName,EntitySetName,DisplayName,DisplayCollectionName,IsCustomEntity,PrimaryIdAttribute"
-_ATTRIBUTE = (
-    "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead,"
-    "IsValidODataAttribute,IsCustomAttribute,RequiredLevel,DisplayName"
+_TABLE = (
+    "LogicalName",
+    "EntitySetName",
+    "DisplayName",
+    "DisplayCollectionName",
+    "IsCustomEntity",
+    "IsAuditEnabled",
+    "PrimaryIdAttribute",
+    "Attributes",
+    "Keys",
 )
+_ATTRIBUTE = (
+    "LogicalName",
+    "AttributeType",
+    "AttributeTypeName",
+    "AttributeOf",
+    "IsValidForCreate",
+    "IsValidForUpdate",
+    "IsValidForRead",
+    "IsValidODataAttribute",
+    "IsCustomAttribute",
+    "RequiredLevel",
+    "DisplayName",
+    "MaxLength",
+    "Precision",
+    "DateTimeBehavior",
+    "Targets",
+    "OptionSet",
+)
+_KEY = ("KeyAttributes", "EntityKeyIndexStatus")
 
 
 def object_names(session: Session) -> tuple[ObjectName, ...]:
@@ -182,13 +185,8 @@ def object_names(session: Session) -> tuple[ObjectName, ...]:
 
 
 def describe(session: Session, name: str, known: RemoteObject | None) -> RemoteObject:
-    """The description of a table. Raises MappingError when there is none of that name."""
-    table = _table(session, name)
-    kinds = {_CLASS.get(one.kind, one.kind) for one in table.attributes}
-    more: dict[str, _More] = {}
-    for kind in sorted(kinds & set(_CASTS)):
-        more.update(_more(session, table.logical_name, kind))
-    found = _remote_object(_Described(table=table, more=more))
+    """The description of a table, in one call. Raises MappingError when there is none of that name."""
+    found = _remote_object(_table(session, name))
     return known if known is not None and known.fingerprint == found.fingerprint else found
 
 
@@ -196,41 +194,37 @@ def _table(session: Session, name: str) -> _Table:
     wanted = name.lower()
     if not _NAME.fullmatch(wanted):
         raise _unknown(name)
-    path = (
-        f"EntityDefinitions(LogicalName='{wanted}')?$select={_TABLE},IsAuditEnabled"
-        f"&$expand=Attributes($select={_ATTRIBUTE}),Keys($select=KeyAttributes,EntityKeyIndexStatus)"
-    )
-    try:
-        answer = session.get(path, f"describe {name}")
-    except RequestError as error:
-        if error.code not in {"HTTP 404", "0x80060888", "0x80040217"}:
-            raise
-        raise _unknown(name, error) from error
-    table: _Table = answer.decoded(_Table, "is not the description expected")
-    if table.logical_name != wanted or not table.entity_set_name or not table.primary_id_attribute:
+    query = quote(json.dumps(_query(wanted), separators=(",", ":")), safe="")
+    answer = session.get(f"RetrieveMetadataChanges(Query=@p1)?@p1={query}", f"describe {name}")
+    found: _Definitions = answer.decoded(_Definitions, "is not the description expected")
+    if not found.entity_metadata:
+        raise _unknown(name)
+    table, *others = found.entity_metadata
+    if others or table.logical_name != wanted or not table.entity_set_name or not table.primary_id_attribute:
         raise ProtocolError(f"The description of {name} is of another table, or has no key.", hint=REPORT)
     return table
 
 
-def _unknown(name: str, error: RequestError | None = None) -> MappingError:
+def _query(name: str) -> dict[str, Any]:
+    """An EntityQueryExpression for one table."""
+    value = {"Value": name, "Type": "System.String"}
+    condition = {"PropertyName": "LogicalName", "ConditionOperator": "Equals", "Value": value}
+    return {
+        "Criteria": {"FilterOperator": "And", "Conditions": [condition]},
+        "Properties": {"AllProperties": False, "PropertyNames": _TABLE},
+        "AttributeQuery": {"Properties": {"AllProperties": False, "PropertyNames": _ATTRIBUTE}},
+        "KeyQuery": {"Properties": {"AllProperties": False, "PropertyNames": _KEY}},
+    }
+
+
+def _unknown(name: str) -> MappingError:
     return MappingError(
         f"The org has no object “{name}”, or this user can't see it.",
         hint="Look at the list: crosstie objects ACCOUNT. A table's name is its logical name, like contact.",
-        code=error.code if error else "",
-        request_id=error.request_id if error else "",
     )
 
 
-def _more(session: Session, table: str, kind: str) -> dict[str, _More]:
-    cast = f"Microsoft.Dynamics.CRM.{kind}AttributeMetadata"
-    path = f"EntityDefinitions(LogicalName='{table}')/Attributes/{cast}?{_CASTS[kind]}"
-    answer = session.get(path, f"describe {table}")
-    found: _Mores = answer.decoded(_Mores, "is not a list of columns")
-    return {one.logical_name: one for one in found.value}
-
-
-def _remote_object(described: _Described) -> RemoteObject:
-    table = described.table
+def _remote_object(table: _Table) -> RemoteObject:
     key = str(table.primary_id_attribute)
     parents = {one.logical_name: one.kind for one in table.attributes}
     companions = {
@@ -241,7 +235,7 @@ def _remote_object(described: _Described) -> RemoteObject:
     for one in sorted(table.attributes, key=lambda one: (one.logical_name != key, one.logical_name)):
         if not _shown(one, parents):
             continue
-        field = _field(one, described.more.get(one.logical_name), key=key, alone=alone)
+        field = _field(one, key=key, alone=alone)
         fields.append(field)
         if len(field.reference_to) > 1:
             fields.append(_type_field(field, companions.get(field.name) or f"{field.name}type"))
@@ -279,8 +273,8 @@ def _shown(one: _Attribute, parents: Mapping[str, str]) -> bool:
     return not one.attribute_of or parents.get(one.attribute_of) in _WITH_COMPANIONS
 
 
-def _field(one: _Attribute, more: _More | None, *, key: str, alone: Iterable[str]) -> RemoteField:
-    kind = _type(one, more)
+def _field(one: _Attribute, *, key: str, alone: Iterable[str]) -> RemoteField:
+    kind = _type(one)
     name = one.logical_name
     refers = one.kind in _REFERENCES
     level = one.required_level.value if one.required_level else ""
@@ -290,8 +284,8 @@ def _field(one: _Attribute, more: _More | None, *, key: str, alone: Iterable[str
         label=one.display_name.words(name),
         type=FieldType.ID if name == key else kind,
         wire_type=one.kind,
-        length=ID_LENGTH if refers else long.get(one.kind, 0) or (more.max_length or 0 if more else 0),
-        scale=_scale(one.kind, more),
+        length=ID_LENGTH if refers else long.get(one.kind, 0) or one.max_length or 0,
+        scale=_scale(one),
         nullable=name != key and level != "SystemRequired",
         createable=one.is_valid_for_create and one.kind not in _UNFILTERED,
         updateable=one.is_valid_for_update and one.kind not in _UNFILTERED and name != key,
@@ -301,22 +295,22 @@ def _field(one: _Attribute, more: _More | None, *, key: str, alone: Iterable[str
         unique=name in alone or name == key,
         custom=one.is_custom_attribute,
         restricted=one.kind in _CHOICES,
-        reference_to=more.targets if more and refers else (),
+        reference_to=one.targets or () if refers else (),
         relationship=name if refers else "",
-        values=_values(more.option_set) if more and more.option_set else (),
+        values=_values(one.option_set) if one.option_set and one.kind in _CHOICES else (),
     )
 
 
-def _type(one: _Attribute, more: _More | None) -> FieldType:
-    if one.kind == "DateTime" and more is not None and more.date_time_behavior is not None:
-        return _BEHAVIORS.get(str(more.date_time_behavior.value), FieldType.DATETIME)
+def _type(one: _Attribute) -> FieldType:
+    if one.kind == "DateTime" and one.date_time_behavior is not None:
+        return _BEHAVIORS.get(str(one.date_time_behavior.value), FieldType.DATETIME)
     return _TYPES[one.kind]
 
 
-def _scale(kind: str, more: _More | None) -> int:
-    if kind == "Money":
+def _scale(one: _Attribute) -> int:
+    if one.kind == "Money":
         return _MONEY_SCALE
-    return (more.precision or 0) if more and kind == "Decimal" else 0
+    return (one.precision or 0) if one.kind == "Decimal" else 0
 
 
 def _values(options: _OptionSet) -> tuple[EnumerationValue, ...]:
