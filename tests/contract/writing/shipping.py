@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from crosstie.crm.connector import Connector
-from crosstie.crm.writing import KEY, REMOTE_ID, ROW, Outcome, RemoteWrite, Sent, answer_columns, outgoing
+from crosstie.crm.writing import KEY, REMOTE_ID, ROW, VERSION, Outcome, RemoteWrite, Sent, answer_columns, outgoing
 from crosstie.errors import ConnectorError
 
 Row = dict[str, str | None]
@@ -48,9 +48,10 @@ class Answered:
 def batches(write: RemoteWrite, rows: Sequence[Row], numbers: Iterable[int] | None = None) -> list[pa.RecordBatch]:
     """The rows as a shipment's batches, in two pieces; numbered from 0 unless told otherwise."""
     schema = outgoing(write)
+    named = (REMOTE_ID, KEY, *write.fields, *([VERSION] if write.conditional else []))
     columns = [
         pa.array(list(range(len(rows)) if numbers is None else numbers), pa.int64()),
-        *(pa.array([row.get(name) for row in rows], pa.string()) for name in (REMOTE_ID, KEY, *write.fields)),
+        *(pa.array([row.get(name) for row in rows], pa.string()) for name in named),
     ]
     whole = pa.RecordBatch.from_arrays(columns, schema=schema)
     middle = len(rows) // 2

@@ -1,0 +1,192 @@
+"""What writing does, whatever the kind of CRM: every operation, by every road that it can take, and lost answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from crosstie.crm.writing import Certainty, Operation, Outcome, WriteRoad
+from tests.contract.writing import orgs
+from tests.contract.writing.orgs import Org
+from tests.contract.writing.shipping import Answered, Row, batches, find, send
+
+ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
+LOST: tuple[dict[str, Any], ...] = (
+    {"type": "drop_before"},
+    {"type": "drop_after"},
+    {"type": "status", "status": 503, "after_work": True},
+    {"type": "truncate", "bytes": 40},
+)
+
+
+@pytest.fixture(scope="module", params=[orgs.salesforce, orgs.dynamics], ids=lambda opened: opened.__name__)
+def opened(request: pytest.FixtureRequest) -> Iterator[Org]:
+    with request.param() as org:
+        yield org
+
+
+@pytest.fixture
+def org(opened: Org) -> Iterator[Org]:
+    """An org in which what was written before is older than the guard of clocks; afterwards it behaves again."""
+    opened.sandbox.advance(timedelta(minutes=5))
+    yield opened
+    opened.sandbox.faults([])
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_records_are_made_changed_and_deleted(org: Org, road: WriteRoad) -> None:
+    mark = f"Made {road}"
+    insert = org.write(Operation.INSERT, "name", "score", "tags", road=road)
+    tags = ";".join(org.role.tags)
+    given: list[dict[str, str | None]] = [{"name": f"{mark} {n}", "score": f"{n}.50", "tags": tags} for n in range(3)]
+    made = send(org.connector, insert, org.rows(insert, given))
+    assert {(one.outcome, one.effect) for one in made.rows.values()} == {("accepted", "created")}, made
+    ids = [str(made.rows[row].remote_id) for row in range(3)]
+    assert [(one["id"], one["score"], set(one["tags"].split(";"))) for one in org.people(mark)] == [
+        (record_id, n + 0.5, set(org.role.tags)) for n, record_id in enumerate(ids)
+    ]
+
+    update = org.write(Operation.UPDATE, "name", "score", "tags", road=road)
+    changes = [{"score": "7"}, {"score": "", "tags": ""}]
+    rows: list[Row] = [{"remote_id": one, **row} for one, row in zip(ids, org.rows(update, changes), strict=False)]
+    changed = send(org.connector, update, rows)
+    assert {(one.outcome, one.effect) for one in changed.rows.values()} == {("accepted", "updated")}, changed
+    found = [(one["score"], one["tags"] is None) for one in org.people(mark)]
+    assert found == [(7, False), (None, True), (2.5, False)]
+
+    delete = org.write(Operation.DELETE)
+    away = send(org.connector, delete, [{"remote_id": one} for one in (*ids[:2], "rubbish")])
+    assert [(away.rows[row].outcome, away.rows[row].effect) for row in range(3)] == [
+        ("accepted", "deleted"),
+        ("accepted", "deleted"),
+        ("rejected", None),
+    ]
+    assert send(org.connector, delete, [{"remote_id": ids[0]}]).rows[0].effect == "gone"
+    assert [one["id"] for one in org.people(mark)] == ids[2:]
+
+
+def test_an_upsert_makes_and_changes_by_its_key_and_finds_parents(org: Org) -> None:
+    company = org.make_company("P-1")
+    write = org.write(Operation.UPSERT, "name", "company")
+    rows = [
+        {"key": "U-1", "name": "Upsert 1", "company": "P-1"},
+        {"key": "U-2", "name": "Upsert 2", "company": "nobody"},
+    ]
+    first = send(org.connector, write, org.rows(write, [*rows, {"key": None, "name": "Upsert 3"}]))
+    assert [(first.rows[row].outcome, first.rows[row].effect) for row in range(3)] == [
+        ("accepted", "created"),
+        ("rejected", None),
+        ("rejected", None),
+    ]
+    again = send(
+        org.connector, write, org.rows(write, [{"key": "u-1", "company": ""}, {"key": "U-2", "name": "Upsert 2"}])
+    )
+    assert [again.rows[row].effect for row in range(2)] == ["updated", "created"]
+    assert again.rows[0].remote_id == first.rows[0].remote_id
+    assert [(one["name"], one["key"], one["company"]) for one in org.people("Upsert")] == [
+        ("Upsert 1", "U-1", None),
+        ("Upsert 2", "U-2", None),
+    ]
+    send(org.connector, write, org.rows(write, rows[:1]))
+    assert org.people("Upsert 1")[0]["company"] == company
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_refused_row_says_why_and_takes_no_other_with_it(org: Org, road: WriteRoad) -> None:
+    known = org.insert([{"name": f"Refused {road} {n}"} for n in range(3)])
+    write = org.write(Operation.UPDATE, "name", "score", road=road)
+    given = [{"name": "x" * 200}, {"score": "12,5"}, {"name": f"Refused {road} taken"}, {"score": "1"}]
+    ids = [*known, known[0][:-6] + "f0f0f0" if "-" in known[0] else f"{known[0][:6]}000000000"]
+    rows = [{"remote_id": one, **row} for one, row in zip(ids, org.rows(write, given), strict=True)]
+    found = send(org.connector, write, rows).rows
+    names = org.role.fields
+    assert [(found[row].outcome, found[row].fields) for row in range(3)] == [
+        ("rejected", names["name"]),
+        ("rejected", names["score"]),
+        ("accepted", None),
+    ]
+    assert (found[0].symbol, found[3].outcome, found[3].symbol) == (org.role.too_long, "rejected", org.role.not_there)
+    names_now = {one["name"] for one in org.people(f"Refused {road}")}
+    assert names_now == {f"Refused {road} 0", f"Refused {road} 1", f"Refused {road} taken"}
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: fault["type"])
+@pytest.mark.parametrize("operation", Operation)
+def test_a_lost_answer_is_found_and_no_row_is_executed_twice(
+    org: Org, operation: Operation, fault: dict[str, Any]
+) -> None:
+    mark = f"Lost {operation} {fault['type']}"
+    write = org.write(operation, *(() if operation is Operation.DELETE else ("name", "score")))
+    rows = org.rows(write, [{"name": f"{mark} new", "score": str(n)} for n in range(3)])
+    if operation is Operation.UPSERT:
+        rows = [{**row, "key": f"{mark} {n}"} for n, row in enumerate(rows)]
+    elif operation is not Operation.INSERT:
+        ids = org.insert([{"name": f"{mark} old", "score": n} for n in range(3)])
+        rows = [{**row, "remote_id": one} for one, row in zip(ids, rows, strict=True)]
+        org.sandbox.advance(timedelta(minutes=5))
+    left_at = org.sandbox.now()
+    assert org.connector.packing(write, 3).certainty is not Certainty.OPAQUE
+    org.fails(operation, fault)
+    known = send(org.connector, write, rows)
+    assert Outcome.ACCEPTED not in known.outcomes() or known.failure is None
+    for _ in range(4):
+        _holds(org, operation, mark, known)
+        if known.where(Outcome.DOUBT):
+            kept = known.kept
+            known = find(org.connector, write, rows, kept[-1] if kept else "", left_at)
+            known.kept = kept
+            continue
+        again = known.where(Outcome.RETRY)
+        if not again:
+            break
+        sent = send(org.connector, write, [rows[row] for row in again], numbers=again)
+        known = Answered(rows={**known.rows, **sent.rows}, failure=sent.failure, kept=sent.kept)
+    assert known.outcomes() == {Outcome.ACCEPTED}
+    _holds(org, operation, mark, known)
+    assert len(org.people(f"{mark} new")) == (0 if operation is Operation.DELETE else 3)
+
+
+def _holds(org: Org, operation: Operation, mark: str, known: Answered) -> None:
+    """Every word is true of the org."""
+    away = operation is Operation.DELETE
+    there = [int(one["score"]) for one in org.people(f"{mark} {'old' if away else 'new'}")]
+    assert len(set(there)) == len(there)
+    for row, one in known.rows.items():
+        if one.outcome == Outcome.ACCEPTED:
+            assert (row in there) is not away, one
+        elif one.outcome != Outcome.DOUBT:
+            assert (row in there) is away, one
+
+
+def test_records_are_read_as_they_are_before_they_are_written(org: Org) -> None:
+    tags = ";".join(org.role.tags)
+    write = org.write(Operation.UPDATE, "name", "score", "tags")
+    made = org.write(Operation.INSERT, "name", "score", "tags")
+    first = send(org.connector, made, org.rows(made, [{"name": "Current 1", "score": "1.5", "tags": tags}])).rows[0]
+    by_key = org.write(Operation.UPSERT, "name")
+    key = send(org.connector, by_key, org.rows(by_key, [{"key": "C-1", "name": "Current 2"}]))
+    found = org.connector.current(write, batches(write, [{"remote_id": first.remote_id}])).to_pylist()
+    same = org.connector.comparer(write)
+    ((row,)) = found
+    assert (row["row"], row["remote_id"]) == (0, first.remote_id)
+    assert org.sandbox.now() - row["stamp"] < timedelta(minutes=1)
+    turned = ";".join(reversed(org.role.tags))
+    for texts, expected in ((("Current 1", "1.50", tags), [True] * 3), (("No 2", "1.6", turned), [False, False, True])):
+        assert [same(place, mine, row[f"f_{place}"]) for place, mine in enumerate(texts)] == expected
+    keyed = org.connector.current(by_key, batches(by_key, [{"key": "c-1"}, {"key": "nobody"}])).to_pylist()
+    assert [(one["row"], one["remote_id"], one["f_0"]) for one in keyed] == [(0, key.rows[0].remote_id, "Current 2")]
+
+
+def test_a_record_that_moved_between_look_and_write_is_not_overwritten_where_it_has_a_version(org: Org) -> None:
+    (known,) = org.insert([{"name": "Version", "score": 1}])
+    write = org.write(Operation.UPDATE, "name")
+    (row,) = org.connector.current(write, batches(write, [{"remote_id": known}])).to_pylist()
+    conditional = org.write(Operation.UPDATE, "name", conditional=row["version"] is not None)
+    org.sandbox.control("update", object=org.role.person, id=known, values={org.role.columns["score"]: 2})
+    given: Row = {"remote_id": known, org.role.fields["name"]: "Version 2", "version": row["version"]}
+    sent = send(org.connector, conditional, [given]).rows[0]
+    assert sent.outcome == ("accepted" if row["version"] is None else "retry")
+    assert len(org.people("Version 2")) == (1 if row["version"] is None else 0)
