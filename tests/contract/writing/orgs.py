@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from crosstie.crm.dynamics.connector import DynamicsConnector
-
 from crosstie.crm.connector import Connector
+from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.crm.dynamics.settings import DynamicsSettings
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.settings import SalesforceSettings
