@@ -23,7 +23,8 @@ from tests.sandboxes import Client, Sandbox, WebApi, Witness, running_sandbox
 class Role:
     """How a kind calls things. `fields` are the fields of a person by role, as a write names them: name, key, score and
     tags are its own, company is its parent by an external id. `columns` are the same as records are read back, company
-    as its id. `carriers`: the requests of the sandbox's counters that carry rows, by operation."""
+    as its id. `everything` is an object with a field of each type. `carriers`: the requests of the sandbox's counters
+    that carry rows, by operation."""
 
     person: str
     company: str
@@ -33,6 +34,7 @@ class Role:
     columns: Mapping[str, str]
     tags: tuple[str, str]
     carriers: Mapping[Operation, str]
+    everything: str
     too_long: str
     not_there: str
 
@@ -108,6 +110,7 @@ SALESFORCE = Role(
         Operation.UPSERT: "collection_upsert",
         Operation.DELETE: "collection_delete",
     },
+    everything="Gadget__c",
     too_long="STRING_TOO_LONG",
     not_there="INVALID_CROSS_REFERENCE_KEY",
 )
@@ -132,6 +135,7 @@ DYNAMICS = Role(
     },
     tags=("100000000", "100000003"),
     carriers=dict.fromkeys(Operation, "batch"),
+    everything="new_everything",
     too_long="0x80044331",
     not_there="0x80040217",
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from crosstie.crm.writing import Certainty, Operation, Outcome, WriteRoad
+from crosstie.crm.writing import Certainty, Operation, Outcome, RemoteWrite, WriteRoad
+from crosstie.model import FieldType, RemoteField
 from tests.contract.writing import orgs
 from tests.contract.writing.orgs import Org
 from tests.contract.writing.shipping import Answered, Row, batches, find, send
@@ -178,6 +180,59 @@ def test_records_are_read_as_they_are_before_they_are_written(org: Org) -> None:
         assert [same(place, mine, row[f"f_{place}"]) for place, mine in enumerate(texts)] == expected
     keyed = org.connector.current(by_key, batches(by_key, [{"key": "c-1"}, {"key": "nobody"}])).to_pylist()
     assert [(one["row"], one["remote_id"], one["f_0"]) for one in keyed] == [(0, key.rows[0].remote_id, "Current 2")]
+
+
+TEXTS = {
+    FieldType.TEXT: "🚲 Zoë „Ω“ 李 \"quoted\", 'single'; %_[x]",
+    FieldType.INTEGER: "-7",
+    FieldType.DECIMAL: "12.50",
+    FieldType.FLOAT: "0.5",
+    FieldType.BOOLEAN: "true",
+    FieldType.DATE: "2024-02-29",
+    FieldType.DATETIME: "2026-01-01T23:30:00.123Z",
+    FieldType.WALL_CLOCK: "2026-07-01T08:00:00.000Z",
+    FieldType.TIME: "14:30:00.000Z",
+}
+SPECIAL = {"email": "a@b.example", "Email": "a@b.example", "phone": "+49 1", "url": "https://x.example/"}
+
+
+def sample(field: RemoteField) -> str | None:
+    """A value that the field can hold; None for what a test of types has no value for."""
+    if field.type in {FieldType.ENUMERATION, FieldType.SET}:
+        names = [one.name for one in field.values if one.active]
+        return ";".join(names[:2]) if field.type is FieldType.SET else next(iter(names), None)
+    if field.wire_type == "Uniqueidentifier":
+        return "0123abcd-0000-4000-8000-000000000001"
+    if field.type is FieldType.TEXT and field.wire_type not in SPECIAL:
+        return TEXTS[field.type][: field.length - 1 if field.length else None]  # its first character may count twice
+    return SPECIAL.get(field.wire_type) or TEXTS.get(field.type)
+
+
+def test_every_type_of_field_holds_what_was_written_and_can_be_cleared(org: Org) -> None:
+    remote = org.connector.describe(org.role.everything)
+    fields = {one.name: text for one in remote.fields if one.createable and one.updateable and (text := sample(one))}
+    kinds = {one.type for one in remote.fields if one.name in fields}
+    assert kinds > {FieldType.TEXT, FieldType.ENUMERATION, FieldType.SET, FieldType.DECIMAL, FieldType.DATETIME}
+    write = RemoteWrite(object=remote, operation=Operation.INSERT, fields=tuple(fields))
+    row: Row = dict(fields)
+    if org.connector.new_id is not None:
+        row["remote_id"] = org.connector.new_id()
+    (made,) = send(org.connector, write, [row]).rows.values()
+    assert made.outcome == Outcome.ACCEPTED, made
+    update = replace(write, operation=Operation.UPDATE)
+    same = org.connector.comparer(update)
+    (held,) = org.connector.current(update, batches(update, [{"remote_id": made.remote_id}])).to_pylist()
+    assert [name for nth, name in enumerate(fields) if not same(nth, fields[name], held[f"f_{nth}"])] == []
+    optional = [name for name in fields if (one := remote.field(name)) and one.nullable and not one.restricted]
+    clear = replace(update, fields=tuple(optional))
+    cleared: Row = {"remote_id": made.remote_id, **dict.fromkeys(optional, "")}
+    for name in optional:
+        if (found := remote.field(name)) is not None and found.type is FieldType.BOOLEAN:
+            cleared[name] = None
+    (sent,) = send(org.connector, clear, [cleared]).rows.values()
+    assert sent.outcome == Outcome.ACCEPTED, sent
+    (left,) = org.connector.current(clear, batches(clear, [{"remote_id": made.remote_id}])).to_pylist()
+    assert [name for nth, name in enumerate(optional) if cleared[name] == "" and left[f"f_{nth}"]] == []
 
 
 def test_a_record_that_moved_between_look_and_write_is_not_overwritten_where_it_has_a_version(org: Org) -> None:

@@ -29,7 +29,13 @@ _GUID = Form(
 )
 _CHOICE = Form(pattern=r"^-?[0-9]{1,10}$", otherwise="no number of a choice")
 _CHOICE_SET = Form(pattern=r"^-?[0-9]{1,10}(\s*;\s*-?[0-9]{1,10})*$", otherwise="no list of numbers of choices")
-_FORMS = {**FORMS, FieldType.ID: _GUID, FieldType.REFERENCE: _GUID, FieldType.SET: _CHOICE_SET}
+_FORMS = {
+    **FORMS,
+    FieldType.ID: _GUID,
+    FieldType.REFERENCE: _GUID,
+    FieldType.SET: _CHOICE_SET,
+    FieldType.WALL_CLOCK: FORMS[FieldType.DATETIME],
+}
 
 
 class Shipment:
@@ -147,7 +153,7 @@ def _values(field: RemoteField, texts: Any) -> list[Any]:
     found = json_values(field, texts)
     if field.type is FieldType.SET:
         return [",".join(part.strip() for part in one.split(";")) if isinstance(one, str) else one for one in found]
-    if field.type is FieldType.DATETIME:
+    if field.type in {FieldType.DATETIME, FieldType.WALL_CLOCK}:
         return _without_fractions(texts)
     if field.type is FieldType.ID or field.wire_type == "Uniqueidentifier":
         return [complete_id(one) if isinstance(one, str) else one for one in found]
