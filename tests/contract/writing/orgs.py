@@ -4,7 +4,7 @@ own. Tests name roles, and never ask which kind it is."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ from tests.sandboxes import Client, Sandbox, WebApi, Witness, running_sandbox
 class Role:
     """How a kind calls things. `fields` are the fields of a person by role, as a write names them: name, key, score and
     tags are its own, company is its parent by an external id. `columns` are the same as records are read back, company
-    as its id. `everything` is an object with a field of each type. `carriers`: the requests of the sandbox's counters
-    that carry rows, by operation."""
+    as its id, and `plain` as a definition names them. `everything` is an object with a field of each type. `carriers`:
+    the requests of the sandbox's counters that carry rows, by operation."""
 
     person: str
     company: str
@@ -32,6 +32,7 @@ class Role:
     company_key: str
     fields: Mapping[str, str]
     columns: Mapping[str, str]
+    plain: Mapping[str, str]
     tags: tuple[str, str]
     carriers: Mapping[Operation, str]
     everything: str
@@ -41,9 +42,11 @@ class Role:
 
 @dataclass(slots=True, kw_only=True)
 class Org:
-    """An org with a connector that is signed in. `people` reads the records of people whose name begins so."""
+    """An org with a connector, and the settings of an account that leads to it. `people` reads the records of people
+    whose name begins so."""
 
     sandbox: Sandbox
+    settings: Mapping[str, str]
     connector: Connector
     role: Role
     people: Callable[[str], list[dict[str, Any]]]
@@ -69,7 +72,7 @@ class Org:
         return [{**row, "remote_id": chooses()} for row in named] if chooses is not None else named
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        """People whom another has made."""
+        """People whom another has made; their ids."""
         return self.sandbox.insert(
             self.role.person, [{self.role.columns[role]: value for role, value in row.items()} for row in rows]
         )
@@ -103,6 +106,7 @@ SALESFORCE = Role(
         "tags": "Interests__c",
         "company": "AccountId",
     },
+    plain={"name": "LastName", "score": "Score__c", "company": "AccountId"},
     tags=("Art", "Wine"),
     carriers={
         Operation.INSERT: "ingest_upload",
@@ -133,6 +137,7 @@ DYNAMICS = Role(
         "tags": "new_interests",
         "company": "_parentcustomerid_value",
     },
+    plain={"name": "lastname", "score": "new_score", "company": "parentcustomerid"},
     tags=("100000000", "100000003"),
     carriers=dict.fromkeys(Operation, "batch"),
     everything="new_everything",
@@ -146,27 +151,24 @@ def salesforce() -> Iterator[Org]:
     """An org of Salesforce."""
     with running_sandbox(records=20) as sandbox:
         known = sandbox.sign_in("client_credentials")
-        settings = SalesforceSettings.model_validate(
-            {
-                "flow": "client_credentials",
-                "host": sandbox.salesforce["login_url"],
-                "ca_file": str(sandbox.ca_file),
-                "client_id": known["client_id"],
-                "client_secret": known["client_secret"],
-            }
-        )
-        connector = SalesforceConnector(settings, account="sandbox", patience=SOON, retries=QUICK)
+        settings = {
+            "flow": "client_credentials",
+            "host": sandbox.told["login_url"],
+            "ca_file": str(sandbox.ca_file),
+            "client_id": known["client_id"],
+            "client_secret": known["client_secret"],
+        }
+        model = SalesforceSettings.model_validate(settings)
+        connector = SalesforceConnector(model, account="sandbox", patience=SOON, retries=QUICK)
         client = Witness(sandbox)
-        try:
+        with closing(connector), closing(client):
             yield Org(
                 sandbox=sandbox,
+                settings=settings,
                 connector=connector,
                 role=SALESFORCE,
                 people=lambda name: _by_soql(client, name),
             )
-        finally:
-            client.close()
-            connector.close()
 
 
 def _by_soql(client: Client, name: str) -> list[dict[str, Any]]:
@@ -180,24 +182,25 @@ def dynamics() -> Iterator[Org]:
     """An org of Dynamics."""
     with running_sandbox(records=20, kind="dynamics") as sandbox:
         known = sandbox.sign_in("client_secret")
-        settings = DynamicsSettings.model_validate(
-            {
-                "flow": "client_secret",
-                "host": sandbox.told["url"],
-                "authority": sandbox.told["authority"],
-                "tenant": sandbox.told["tenant"],
-                "ca_file": str(sandbox.ca_file),
-                "client_id": known["client_id"],
-                "client_secret": known["client_secret"],
-            }
-        )
-        connector = DynamicsConnector(settings, account="sandbox", retries=QUICK)
+        settings = {
+            "flow": "client_secret",
+            "host": sandbox.told["url"],
+            "authority": sandbox.told["authority"],
+            "tenant": sandbox.told["tenant"],
+            "ca_file": str(sandbox.ca_file),
+            "client_id": known["client_id"],
+            "client_secret": known["client_secret"],
+        }
+        connector = DynamicsConnector(DynamicsSettings.model_validate(settings), account="sandbox", retries=QUICK)
         api = WebApi(sandbox)
-        try:
-            yield Org(sandbox=sandbox, connector=connector, role=DYNAMICS, people=lambda name: _by_filter(api, name))
-        finally:
-            api.close()
-            connector.close()
+        with closing(connector), closing(api):
+            yield Org(
+                sandbox=sandbox,
+                settings=settings,
+                connector=connector,
+                role=DYNAMICS,
+                people=lambda name: _by_filter(api, name),
+            )
 
 
 def _by_filter(api: WebApi, name: str) -> list[dict[str, Any]]:
@@ -206,3 +209,7 @@ def _by_filter(api: WebApi, name: str) -> list[dict[str, Any]]:
     found = api.one(path)["value"]
     people = [{"id": one["contactid"], **{role: one[column] for role, column in columns.items()}} for one in found]
     return [{**one, "tags": one["tags"] and one["tags"].replace(",", ";")} for one in people]
+
+
+KINDS = (salesforce, dynamics)
+"""What opens an org, for each kind."""

@@ -6,9 +6,11 @@ a key, encoded or not. Records with such values are found by a filter.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 _NOT_IN_URLS = frozenset("/<>*%&:\\?+")
+_PLAIN = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)
 _BARE = frozenset({"Integer", "BigInt", "Decimal", "Double", "Money", "DateTime", "Picklist", "State", "Status"})
 _LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
 
@@ -16,6 +18,11 @@ _LOOKUPS = frozenset({"Lookup", "Customer", "Owner"})
 def fits_url(text: str) -> bool:
     """Whether a value can stand in the URL of a record."""
     return _NOT_IN_URLS.isdisjoint(text)
+
+
+def fits_reference(text: str) -> bool:
+    """Whether a value can stand in a reference within a body, where it is not said who decodes it: a plain one."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def key_form(column: str, column_type: str, text: str) -> str:

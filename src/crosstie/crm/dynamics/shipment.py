@@ -103,7 +103,7 @@ class Shipment:
     ) -> list[dict[str, Any]]:
         """All rows as JSON records, by place; encode those that are open. `parents` are the tables that lookups lead
         to. By the target's place, where a parent is named by an alternate key: `types` are the column types of the
-        keys, `found` the ids of parents whose value of it can't stand in a URL. With `key` the records name the
+        keys, `found` the ids of parents whose value of it can't stand in a reference. With `key` the records name the
         alternate key of an UPSERT, as one that is created must."""
         members: list[tuple[str, list[Any]]] = []
         if self.write.operation is Operation.INSERT:

@@ -14,7 +14,7 @@ from crosstie.crm.dynamics.bulk import BulkWriter
 from crosstie.crm.dynamics.faults import NO_SUCH_KEY
 from crosstie.crm.dynamics.ids import complete_id
 from crosstie.crm.dynamics.keyed import ids_by_key
-from crosstie.crm.dynamics.keys import fits_url
+from crosstie.crm.dynamics.keys import fits_reference, fits_url
 from crosstie.crm.dynamics.packing import packing
 from crosstie.crm.dynamics.session import Session
 from crosstie.crm.dynamics.settings import Bypass
@@ -172,9 +172,9 @@ class DynamicsWriter:
         return records
 
     def _parents_by_key(self, shipment: Shipment, target: int, parent: BoundTable) -> dict[str, str]:
-        """The ids of parents by the values of their alternate key that can't stand in a URL."""
+        """The ids of parents by the values of their alternate key that can't stand in a reference."""
         field = shipment.targets[target]
-        odd = {place: text for place, text in enumerate(shipment.texts(target)) if text and not fits_url(text)}
+        odd = {place: text for place, text in enumerate(shipment.texts(target)) if text and not fits_reference(text)}
         found = ids_by_key(self._session, parent, field.parent_key, odd.values()) if odd else {}
         lost = [place for place, text in odd.items() if text not in found]
         said = f"No {parent.name} has that {field.parent_key}; the row was not sent."

@@ -272,16 +272,16 @@ def test_a_parent_is_bound_by_its_alternate_key() -> None:
     write = replace(UPDATE, fields=("account:parentcustomerid.accountnumber",))
     kind = "EntityDefinitions(LogicalName='account')/Attributes(LogicalName='accountnumber')?$select=AttributeType"
     service.answers[kind] = always(200, {"AttributeType": "String"})
-    listed = "%5B%22a%2Fb%22%2C%22x%2Fy%22%5D"
+    listed = "%5B%22a%2Fb%22%2C%22x%20y%22%5D"
     found = wanted("accounts", "accountid", "accountnumber", listed)
     held = {"value": [{"accountid": PARENT, "accountnumber": "A/B"}]}
     service.answers[found] = always(200, held)
-    sent = service.writer.send(write, batch(write, ("A'1",), ("a/b",), ("x/y",)))
+    sent = service.writer.send(write, batch(write, ("A-1",), ("a/b",), ("x y",)))
     assert outcomes(sent)[:2] == [("accepted", "updated", None)] * 2
     assert outcomes(sent)[2] == ("rejected", None, "0x80060891")
     bodies = [json.loads(one.partition("\r\n\r\n")[2]) for one in service.batches[0]]
     assert bodies == [
-        {"parentcustomerid_account@odata.bind": "/accounts(accountnumber='A%27%271')"},
+        {"parentcustomerid_account@odata.bind": "/accounts(accountnumber='A-1')"},
         {"parentcustomerid_account@odata.bind": f"/accounts({PARENT})"},
     ]
 
