@@ -30,8 +30,9 @@ _LOADS = re.compile('insert into "crosstie_w_|load of rows|slice of the loader c
 
 _STATE = re.compile("/jobs/ingest/[^/]+$")
 _ACTIVE = re.compile(b'"state":"(UploadComplete|InProgress)"')
-_WRITING = re.compile("/composite/sobjects|/jobs/ingest")
-_WRITE = re.compile("(POST|PATCH|PUT|DELETE) .*(/composite/sobjects|/jobs/ingest)")
+_ROADS = r"(/composite/sobjects|/jobs/ingest|/\$batch)"
+_WRITING = re.compile(_ROADS)
+_WRITE = re.compile(f"(POST|PATCH|PUT|DELETE) .*{_ROADS}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

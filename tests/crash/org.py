@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path as File
-from typing import Any
+from typing import Any, ClassVar
 
 from tests.crash.paths.path import OURS, RECORD, Record
-from tests.sandboxes import Client, Sandbox
+from tests.sandboxes import Client, Sandbox, WebApi
 
-_ID = re.compile(r"\b003[0-9A-Za-z]{15}\b")
+_ID = re.compile(r"\b(?:003[0-9A-Za-z]{15}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
 
-class Org:
-    """A sandbox with its state directory. Close it."""
+class Org(ABC):
+    """A sandbox with its state directory. Close it. `objects` are those that paths are about."""
+
+    kind: ClassVar[str]
+    objects: ClassVar[tuple[str, ...]]
 
     def __init__(self, sandbox: Sandbox, state: File) -> None:
-        self._state = state / "salesforce.sqlite"
+        self.sandbox = sandbox
+        self._state = state / f"{self.kind}.sqlite"
         self._kept = state / "kept.sqlite"
-        self._client = Client(sandbox)
 
     def keep(self) -> None:
         """Keeps the state as it is now."""
@@ -32,8 +36,39 @@ class Org:
         """Sets the state back to what was kept."""
         _copy(self._kept, self._state)
 
+    @abstractmethod
+    def settings(self) -> dict[str, str]:
+        """Those of an account that leads to it."""
+
+    @abstractmethod
     def ours(self) -> dict[str, Record]:
-        """Every record of ours that there is, deleted ones among them, by id."""
+        """Every record of ours that there is, deleted ones among them where the org keeps them, by id."""
+
+    @abstractmethod
+    def contacts(self) -> int:
+        """How many contacts there are altogether."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Hangs up."""
+
+
+class Salesforce(Org):
+    """An org of Salesforce."""
+
+    kind = "salesforce"
+    objects = ("Contact",)
+
+    def __init__(self, sandbox: Sandbox, state: File) -> None:
+        super().__init__(sandbox, state)
+        self._client = Client(sandbox)
+
+    def settings(self) -> dict[str, str]:
+        """By client credentials."""
+        return {"host": self.sandbox.told["login_url"], **_signing_in(self.sandbox, "client_credentials")}
+
+    def ours(self) -> dict[str, Record]:
+        """Those of the department, the recycle bin included."""
         asked = f"SELECT Id, {', '.join(RECORD)} FROM Contact WHERE Department = '{OURS}'"
         answer = self._client.get("/queryAll", params={"q": asked})
         assert answer.status_code == 200, answer.text
@@ -42,12 +77,54 @@ class Org:
         return {one["Id"]: tuple(one[name] for name in RECORD) for one in found["records"]}
 
     def contacts(self) -> int:
-        """How many contacts there are altogether."""
+        """By a count."""
         return int(self._client.query("SELECT count() FROM Contact")["totalSize"])
 
     def close(self) -> None:
         """Hangs up."""
         self._client.close()
+
+
+class Dynamics(Org):
+    """An environment of Dynamics, which keeps nothing of what was deleted."""
+
+    kind = "dynamics"
+    objects = ("contact",)
+    _COLUMNS = ("lastname", "jobtitle", "new_externalid", "emailaddress1", "new_score")
+
+    def __init__(self, sandbox: Sandbox, state: File) -> None:
+        super().__init__(sandbox, state)
+        self._api = WebApi(sandbox)
+
+    def settings(self) -> dict[str, str]:
+        """By client secret."""
+        told = self.sandbox.told
+        where = {"host": told["url"], "authority": told["authority"], "tenant": told["tenant"]}
+        return {**where, **_signing_in(self.sandbox, "client_secret")}
+
+    def ours(self) -> dict[str, Record]:
+        """Those of the department."""
+        found = self._api.one(f"contacts?$select={','.join(self._COLUMNS)}&$filter=department eq '{OURS}'")
+        assert "@odata.nextLink" not in found, "the records of ours fill more than a page"
+        return {one["contactid"]: (*(one[name] for name in self._COLUMNS), False) for one in found["value"]}
+
+    def contacts(self) -> int:
+        """By a count."""
+        return int(self._api.get("contacts/$count").text.lstrip("\ufeff"))
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._api.close()
+
+
+ORGS: Mapping[str, type[Org]] = {one.kind: one for one in (Salesforce, Dynamics)}
+"""The kinds of org that a path may be about."""
+
+
+def _signing_in(sandbox: Sandbox, flow: str) -> dict[str, str]:
+    known = sandbox.sign_in(flow)
+    secret = {"client_id": known["client_id"], "client_secret": known["client_secret"]}
+    return {"flow": flow, "ca_file": str(sandbox.ca_file), **secret}
 
 
 def _copy(source: File, target: File) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,11 +17,11 @@ from crosstie.app.schemas import DatabaseSite
 from crosstie.app.workflows import Workflows
 from crosstie.config import Config, read_config
 from crosstie.crm.connector import Connector
+from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.crm.http import Retries
 from crosstie.crm.salesforce.bulk import Patience
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.packing import Lanes
-from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.crm.writing import Pauses
 from crosstie.db import open_database
 from crosstie.db.database import Database
@@ -53,6 +54,20 @@ class Order:
     at: str
     page_rows: int
     by_child: bool = False
+
+
+def _salesforce(settings: Any, order: Order, **given: Any) -> Connector:
+    return SalesforceConnector(
+        settings, bulk_page_rows=order.page_rows, patience=SOON, lanes=ONE_AFTER_THE_OTHER, **given
+    )
+
+
+def _dynamics(settings: Any, order: Order, **given: Any) -> Connector:
+    return DynamicsConnector(settings, lanes=1, **given)
+
+
+CONNECT: Mapping[str, Callable[..., Connector]] = {"salesforce": _salesforce, "dynamics": _dynamics}
+"""Connectors whose shipments go one after the other, by the kind of their account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +120,15 @@ def _run(order: Order, config: Config, db: Database) -> RunReport:
 
     def connect(name: str) -> Connector:
         account = store.get(name)
-        settings = account.model()
-        assert isinstance(settings, SalesforceSettings)
-        return SalesforceConnector(
-            settings,
+        return CONNECT[account.kind](
+            account.model(),
+            order,
             account=name,
             org_id=account.org_id,
             token=store.token(name),
             on_token=lambda token: store.keep_token(name, token),
-            bulk_page_rows=order.page_rows,
-            patience=SOON,
             retries=QUICK,
             pauses=PAUSES,
-            lanes=ONE_AFTER_THE_OTHER,
         )
 
     def around(watcher: Any) -> Surroundings:

@@ -19,8 +19,8 @@ from crosstie.app import App, init_project
 from crosstie.db import open_database
 from tests.crash.conductor import Conductor, Passage, Point, wait_until
 from tests.crash.forks import Forks
-from tests.crash.org import Org, doubled, named
-from tests.crash.paths import ACCOUNT, CONTACTS, Path, Setting
+from tests.crash.org import ORGS, Org, doubled, named
+from tests.crash.paths import CONTACTS, Path, Setting
 from tests.crash.process import Order
 from tests.crash.settled import Settled, Standing, settled, standing
 from tests.databases import PostgresServer
@@ -57,10 +57,14 @@ class Stage:
         self._conductor = Conductor(self._folder)
         self._stack.callback(self._conductor.close)
         self._sandbox: Sandbox = self._stack.enter_context(
-            running_sandbox(records=CONTACTS, state=self._folder / "org", around=self._conductor.around)
+            running_sandbox(
+                records=CONTACTS, state=self._folder / "org", around=self._conductor.around, kind=self.path.kind
+            )
         )
-        self._org = self._stack.enter_context(closing(Org(self._sandbox, self._folder / "org")))
-        self._sandbox.switches(query_page_rows=self.path.page_rows, bulk_in_progress_polls=1)
+        org = ORGS[self.path.kind](self._sandbox, self._folder / "org")
+        self._org: Org = self._stack.enter_context(closing(org))
+        if self.path.switches:
+            self._sandbox.switches(**self.path.switches)
         self._template = self._new_database("template")
         self._start = self._prepare()
         self._org.keep()
@@ -128,22 +132,11 @@ class Stage:
         return [] if "run" in passage.ended else [f"the run failed: {passage.ended or 'without a word'}"]
 
     def _prepare(self) -> datetime:
-        flow = self._sandbox.sign_in("client_credentials")
         init_project(self._folder)
         with App.open(self._folder, database=self._template) as app:
-            app.accounts.add(
-                ACCOUNT,
-                "salesforce",
-                {
-                    "flow": "client_credentials",
-                    "host": self._sandbox.salesforce["login_url"],
-                    "ca_file": str(self._sandbox.ca_file),
-                    "client_id": flow["client_id"],
-                    "client_secret": flow["client_secret"],
-                },
-            )
-            app.accounts.check(ACCOUNT)
-            list(app.schemas.collect(ACCOUNT, ["Contact"]))
+            app.accounts.add(self.path.kind, self.path.kind, self._org.settings())
+            app.accounts.check(self.path.kind)
+            list(app.schemas.collect(self.path.kind, self._org.objects))
         file = self._folder / "workflow.yaml"
         file.write_text(self.path.definition, encoding="utf-8")
         parts = [self._folder / f"part-{number}.yaml" for number in range(len(self.path.parts))]
@@ -162,7 +155,7 @@ class Stage:
         if not applied:
             self._apply(*parts, file)
         with App.open(self._folder, database=self._template) as app:
-            app.accounts.edit(ACCOUNT, {})  # forgets the session: signing in is a point too
+            app.accounts.edit(self.path.kind, {})  # forgets the session: signing in is a point too
         self._no_session_left(self._template)
         return start
 

@@ -14,7 +14,7 @@ INSERTS_BY: tuple[Batches, ...] = ("on", "auto")
 """By bulk jobs; the inserts by one, and the updates by calls. By calls inserts are opaque: a path of their own."""
 KEYED_BY: tuple[Batches, ...] = ("on", "off")
 
-_SET_ASIDE = """\
+SET_ASIDE = """\
   set-aside:
     type: update_data
     into: recipient
@@ -36,7 +36,7 @@ _SEND = """\
       Score__c: score
       Department: "'Ours'"
 """
-_REMEMBER = """\
+REMEMBER = """\
   remember:
     type: update_data
     into: recipient
@@ -57,8 +57,8 @@ activities:
     add: [crm_id, code, last_name, email, score]
 {_SEND}    key: {{Id: crm_id}}
     rejects: set-aside
-{_REMEMBER}    next: done
-{_SET_ASIDE}{refused("code", "errorSymbol")}  done: {{type: end}}
+{REMEMBER}    next: done
+{SET_ASIDE}{refused("code", "errorSymbol")}  done: {{type: end}}
 """
 
 CODES_AND_DELETIONS = f"""\
@@ -72,7 +72,7 @@ activities:
     add: [code, last_name, email, score]
 {_SEND.replace("score", "{from: score, on_conflict: crm}")}    key: {{ERP_Id__c: code}}
     rejects: set-aside
-{_REMEMBER}  leaving:
+{REMEMBER}  leaving:
     type: query
     from: recipient
     where: state = 'leaving'
@@ -100,7 +100,7 @@ activities:
     set: {{state: errorSymbol}}
     ties: false
     next: done
-{_SET_ASIDE}{refused("code", "errorSymbol")}  done: {{type: end}}
+{SET_ASIDE}{refused("code", "errorSymbol")}  done: {{type: end}}
 """
 
 OPAQUE = f"""\
@@ -114,7 +114,7 @@ activities:
     add: [code, last_name, email, score]
 {_SEND}    insert: always
     rejects: refused
-{_REMEMBER}    next: done
+{REMEMBER}    next: done
 {refused("code", "errorSymbol")}  done: {{type: end}}
 """
 

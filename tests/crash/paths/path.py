@@ -44,9 +44,9 @@ class Path:
     run makes a bulk query job. `page_rows`: of a page of records, by either road. `by_child`: SQLite loads by the
     loader child. `parts`: the files of workflows that it runs as its own parts. `files`: what the folder of files holds
     at the start, by name. `holds`: of an export, what the org holds of ours (`RECORD`) when it is through, each row
-    once; `opaque`: of some rows nobody can say whether they are there, and a person has to. `once`: every state that a
-    kill can leave is played once, by the points after a commit or request; `near`: of these, those within so many
-    commits of a request that writes.
+    once; `kind` is that of the org, and the name of its account; `opaque`: of some rows nobody can say whether they are
+    there, and a person has to. `once`: every state that a kill can leave is played once, by the points after a commit
+    or request; `near`: of these, those within so many commits of a request that writes.
     """
 
     name: str
@@ -62,9 +62,16 @@ class Path:
     parts: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     holds: tuple[Record, ...] = ()
+    kind: str = "salesforce"
     opaque: bool = False
     once: bool = False
     near: int = 0
+
+    @property
+    def switches(self) -> Mapping[str, object]:
+        """Those of the sandbox under which it is played."""
+        paged = {"query_page_rows": self.page_rows, "bulk_in_progress_polls": 1}
+        return paged if self.kind == "salesforce" else {}
 
     @property
     def exports(self) -> bool:
@@ -89,12 +96,12 @@ def refused(record: str, field: str = "errorField") -> str:
 
 
 _TABLES = (
-    "create table recipient (id {serial}, crm_id varchar(18) unique, first_name varchar(80), last_name varchar(80),"
+    "create table recipient (id {serial}, crm_id varchar(36) unique, first_name varchar(80), last_name varchar(80),"
     " email varchar(120), birth_date date, last_activity date, created_on date, modified_at timestamp,"
     " interests varchar(400), score numeric(18, 2), code varchar(20), state varchar(40))",
     "create index recipient_email on recipient (email)",
-    "create table refused (id {serial}, crm_id varchar(18), field varchar(80), message varchar(400))",
-    "create table written (operation varchar(10), crm_id varchar(18))",
+    "create table refused (id {serial}, crm_id varchar(36), field varchar(80), message varchar(400))",
+    "create table written (operation varchar(10), crm_id varchar(36))",
 )
 SEEN = {
     "people: refused": "select crm_id, field, message from refused",
@@ -116,14 +123,19 @@ _POSTGRESQL_TRIGGERS = (
 )
 
 
-def ready(setting: Setting) -> str:
-    """People's tables, some of whose rows are known before any import, and a record that will be refused."""
+def tables(setting: Setting) -> None:
+    """People's tables, some of whose rows are known before anything runs, and the org's clock at the start."""
     on_sqlite = setting.database.startswith("sqlite")
     serial = "integer primary key" if on_sqlite else "bigint generated always as identity primary key"
     setting.sql(*(one.format(serial=serial) for one in _TABLES))
     setting.sql("insert into recipient (last_name, email) values ('Ours', 'ours@newsletter.invalid')")
     setting.sql(*(_SQLITE_TRIGGERS if on_sqlite else _POSTGRESQL_TRIGGERS))
     setting.sandbox.control("clock", at=START.isoformat(), frozen=True)
+
+
+def ready(setting: Setting) -> str:
+    """The tables, and a record that an import will refuse."""
+    tables(setting)
     (bad,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@first.invalid"}])
     spoil(setting.sandbox, bad, datetime(2001, 1, 1, tzinfo=UTC))
     setting.sandbox.advance(timedelta(hours=1))
