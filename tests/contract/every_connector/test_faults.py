@@ -9,8 +9,9 @@ import pytest
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.errors import AuthError, ConnectorError
 from crosstie.model import RemoteObject
-from tests.contract.every_connector.worlds import RECORDS, World, read
+from tests.contract.every_connector.worlds import BELIEVED, RECORDS, World, read
 
+pytestmark = BELIEVED
 PASSING: list[dict[str, Any]] = [
     {"type": "status", "status": 503},
     {"type": "status", "status": 502, "html": True},

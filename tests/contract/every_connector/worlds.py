@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Connector, Partition, RemoteQuery, Road
 from crosstie.crm.http import Retries
@@ -110,6 +112,10 @@ ROLES: Mapping[str, Roles] = {
         other_org={"organization_id": "00000000-0000-4000-8000-000000000001"},
     ),
 }
+
+
+BELIEVED = pytest.mark.parametrize("served", [(kind, False) for kind in ROLES], indirect=True, ids=str)
+"""For tests that nothing unsure can change: one position of it is enough."""
 
 
 @dataclass(slots=True)

@@ -158,6 +158,10 @@ class World:
         self.clock.at = self.sandbox.advance(timedelta(**by))
         return self.clock.at
 
+    def connect(self) -> Connector:
+        """A connector of its own."""
+        return open_connector(self.sandbox, **self.options)
+
     def run(self, text: str, *, restart: bool = False) -> RunReport:
         """Runs a definition, or goes on with its unfinished run, as a process of its own would."""
         definition = read_definition("flow.yaml", text, CATALOGUE, self.site)
@@ -165,7 +169,7 @@ class World:
             db=self.db,
             site=self.site,
             clock=self.clock,
-            connect=lambda account: open_connector(self.sandbox, **self.options),
+            connect=lambda account: self.connect(),
             watcher=self.watcher,
             zone=ZoneInfo("UTC"),
         )

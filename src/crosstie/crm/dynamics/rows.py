@@ -41,7 +41,7 @@ class RowReader:
             annotation = "@" in column.member and column.member != ETAG
             given = msgspec.field(name=column.member, default=None) if annotation else msgspec.field(name=column.member)
             fields.append((self._members[column.member], _member_type(column), given))
-        record = msgspec.defstruct("Record", fields, kw_only=True)
+        record = msgspec.defstruct("Record", fields, kw_only=True, gc=False)
         self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=list[record])  # type: ignore[valid-type]
 
     def decode(self, records: msgspec.Raw) -> list[Any]:
