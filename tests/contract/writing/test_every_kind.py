@@ -131,7 +131,9 @@ def test_a_lost_answer_is_found_and_no_row_is_executed_twice(
     left_at = org.sandbox.now()
     assert org.connector.packing(write, 3).certainty is not Certainty.OPAQUE
     org.fails(operation, fault)
+    org.sandbox.counters(reset=True)
     known = send(org.connector, write, rows)
+    assert org.sandbox.counters()["requests"].get(org.role.carriers[operation]), "the fault was played"
     assert Outcome.ACCEPTED not in known.outcomes() or known.failure is None
     for _ in range(4):
         _holds(org, operation, mark, known)
