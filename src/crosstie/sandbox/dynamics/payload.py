@@ -75,7 +75,7 @@ def read_payload(
     payload = Payload()
     for name, value in body.items():
         if name.endswith(_BIND):
-            _bind(table, name.removesuffix(_BIND), value, payload, switches, resolve)
+            _bind(table, name.removesuffix(_BIND), value, payload, resolve)
         elif "@" not in name:
             _property(table, name, value, payload, switches, new=new)
     return payload
@@ -86,14 +86,13 @@ def _bind(
     name: str,
     value: Any,
     payload: Payload,
-    switches: Switches,
     resolve: Callable[[Table, Attribute, str | None, str], Reference],
 ) -> None:
     found = table.navigated(name)
     if found is None:
         raise undeclared(name, annotated=True)
     attribute, target = found
-    if value is None and switches.null_bind_clears:
+    if value is None:
         payload.columns |= lookup_columns(attribute, None)
         return
     if not isinstance(value, str):

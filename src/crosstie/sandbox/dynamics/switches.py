@@ -50,8 +50,6 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """The code of a value that a choice does not have."""
     date_only_time_refused: bool = True
     """A time in a DateOnly column is refused, instead of dropped."""
-    null_bind_clears: bool = True
-    """`"{nav}@odata.bind": null` clears a lookup, instead of being refused."""
     create_inactive: bool = True
     """A new row may begin in another state than the active one."""
     tracking_expired_status: int = 400
@@ -73,7 +71,6 @@ UNSURE: dict[str, object] = {
     "empty_text_null": False,
     "like_wildcards": False,
     "ne_includes_nulls": False,
-    "null_bind_clears": False,
     "picklist_code": "0x80048d19",
     "primary_key_code": "0x80060892",
     "tracking_expired_status": 410,
