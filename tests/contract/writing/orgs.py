@@ -4,7 +4,7 @@ own. Tests name roles, and never ask which kind it is."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from crosstie.crm.dynamics.settings import DynamicsSettings
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.settings import SalesforceSettings
 from crosstie.crm.writing import Operation, RemoteWrite, WriteRoad
+from crosstie.sandbox.dynamics.switches import UNSURE
 from tests.contract.connector.conftest import QUICK, SOON
 from tests.contract.writing.shipping import Row
 from tests.sandboxes import Client, Sandbox, WebApi, Witness, running_sandbox
@@ -178,9 +179,10 @@ def _by_soql(client: Client, name: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def dynamics() -> Iterator[Org]:
+def dynamics(**switches: object) -> Iterator[Org]:
     """An org of Dynamics."""
     with running_sandbox(records=20, kind="dynamics") as sandbox:
+        sandbox.switches(**switches)
         known = sandbox.sign_in("client_secret")
         settings = {
             "flow": "client_secret",
@@ -209,6 +211,11 @@ def _by_filter(api: WebApi, name: str) -> list[dict[str, Any]]:
     found = api.one(path)["value"]
     people = [{"id": one["contactid"], **{role: one[column] for role, column in columns.items()}} for one in found]
     return [{**one, "tags": one["tags"] and one["tags"].replace(",", ";")} for one in people]
+
+
+def dynamics_otherwise() -> AbstractContextManager[Org]:
+    """An org of Dynamics in which each fact that nobody is sure of is the other way round."""
+    return dynamics(**UNSURE)
 
 
 KINDS = (salesforce, dynamics)

@@ -11,7 +11,7 @@ import pytest
 
 from crosstie.crm.writing import Certainty, Operation, Outcome, RemoteWrite, WriteRoad
 from crosstie.model import FieldType, RemoteField
-from tests.contract.writing.orgs import KINDS, Org
+from tests.contract.writing.orgs import KINDS, Org, dynamics_otherwise
 from tests.contract.writing.shipping import Answered, Row, batches, find, send
 
 ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
@@ -23,7 +23,7 @@ LOST: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=(*KINDS, dynamics_otherwise), ids=lambda kind: kind.__name__)
 def opened(request: pytest.FixtureRequest) -> Iterator[Org]:
     with request.param() as org:
         yield org
