@@ -181,8 +181,9 @@ class RemoteField:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteObject:
     """A CRM table as described. `index_fields` are those fit for an automatic index, in the documented order;
-    `safe_index` is the one we recommend. `fingerprint` changes when the description does. `collection` is what the CRM
-    calls the set of its records, where that is not the object's name."""
+    `safe_index` is the one we recommend. `fingerprint` changes when the description does. `tracks_changes`: the CRM
+    tells what changed since a token of its own. `collection` is what it calls the set of its records, where that is not
+    the object's name."""
 
     name: str
     label: str
@@ -197,6 +198,7 @@ class RemoteObject:
     updateable: bool = True
     deletable: bool = True
     tracks_deletions: bool = False
+    tracks_changes: bool = False
     fingerprint: str = ""
     collection: str = ""
 

@@ -35,6 +35,7 @@ class By(StrEnum):
 
     FEED = "feed"
     RECYCLE_BIN = "recycle_bin"
+    TRACKING = "tracking"
     COMPARE = "compare"
 
 
@@ -71,7 +72,8 @@ class CrmImportDeleted(Activity):
     by: By = Field(
         By.FEED,
         description="feed: what the CRM tells as deleted, from the recycle bin where an object has no feed;"
-        " recycle_bin: what lies there; compare: what is tied here and the CRM no longer has",
+        " recycle_bin: what lies there; tracking: what the CRM's change tracking tells since the last import;"
+        " compare: what is tied here and the CRM no longer has",
     )
     brake: int = Field(
         5,
@@ -96,6 +98,8 @@ class CrmImportDeleted(Activity):
             return self
         if "brake" in self.model_fields_set:
             raise ValueError("“brake” goes with “by: compare”")
+        if self.by is By.TRACKING and self.index is None:
+            raise ValueError("“by: tracking” goes on from the last import: write “index: true”")
         if self.index is not None and dates:
             raise ValueError(f"the index says from when to when: leave out {' and '.join(dates)}, or the index")
         if self.index is None and self.start is None:
@@ -108,7 +112,14 @@ class CrmImportDeleted(Activity):
         if remote is None:
             yield found or Problem(path=("object",), message="is not collected")
             return
-        if self.by is not By.COMPARE and not kind_of(site.account_kind(self.account)).keeps_deletions(remote):
+        if self.by is By.TRACKING:
+            if not remote.tracks_changes:
+                yield Problem(
+                    path=("by",),
+                    message=f"the CRM tracks no changes of {remote.name}; switch that on there and collect the object"
+                    " again, or leave “by” out",
+                )
+        elif self.by is not By.COMPARE and not kind_of(site.account_kind(self.account)).keeps_deletions(remote):
             yield Problem(
                 path=("object",),
                 message=f"the CRM does not tell which {remote.name} records were deleted; write “by: compare”, which"
@@ -146,12 +157,12 @@ class CrmImportDeleted(Activity):
         """Reads what was deleted, and leaves it under a private name. Waits while an earlier run of the same workflow
         has the window open."""
         from crosstie.activities.crm_import_deleted.comparing import compare_keys
-        from crosstie.activities.crm_import_deleted.reading import import_deleted
+        from crosstie.activities.crm_import_deleted.reading import import_deleted, import_tracked
         from crosstie.activities.receiving.turns import wait_for_turn
 
         if self.by is By.COMPARE:
             return compare_keys(self, context)
         try:
-            return import_deleted(self, context)
+            return import_tracked(self, context) if self.by is By.TRACKING else import_deleted(self, context)
         except WindowTaken as taken:
             return wait_for_turn(self.overlap or self.default_overlap, context, taken)

@@ -80,6 +80,42 @@ def import_deleted(activity: CrmImportDeleted, context: Context) -> Done:
     return reader.done(span.window)
 
 
+def import_tracked(activity: CrmImportDeleted, context: Context) -> Done:
+    """Reads what was deleted since the last import, by the token that its window keeps. Raises as `import_deleted`."""
+    connector = context.connector(activity.account)
+    remote = collected_object(context.site, activity.account, activity.object)
+    shape = activity.shape(remote, context.site, org=connector.org_id())
+    indexing, option = _indexing(activity, context, connector, shape)
+
+    def end(start: datetime | None, now: datetime) -> datetime:
+        _token(context, indexing, option, start)  # refused before a window is opened
+        return max(start or now, now).replace(second=0, microsecond=0)
+
+    window, _ = indexing.window(option, end)
+    indexing.tell(window)
+    reader = Reader(context=context, connector=connector, remote=remote, shape=shape)
+    found = connector.deleted_since(remote, _token(context, indexing, option, window.start))
+    reader.load(found)
+    reader.loaded = reader.rows()
+    reader.leave_out_living()
+    return reader.done(window, token=found.token)
+
+
+def _token(context: Context, indexing: Indexing, option: str, start: datetime | None) -> str:
+    """The token from which a window with that start goes on; '' for the first one, which tells of nothing yet."""
+    if start is None:
+        return ""
+    with context.db.reading() as transaction:
+        last = windows.last_confirmed(transaction, option)
+    if last is None or not last.job or last.end != start or last.fingerprint != indexing.fingerprint:
+        raise ConfigError(
+            f"Option {option} holds {windows.option_text(start)} (UTC), from where change tracking of"
+            f" {indexing.object} can't go on: it goes by tokens, and has none of then.",
+            hint=f"{_ABSENT} Let the tracking begin anew: crosstie option set {option} ''",
+        )
+    return last.job
+
+
 def _dated(activity: CrmImportDeleted, context: Context, reach: DeletionReach) -> Span:
     """The span between the dates of the definition, as of the run's beginning; the same for a second attempt."""
     kept = (context.state.get(_START), context.state.get(_END))
@@ -115,6 +151,18 @@ def _indexed(
     activity: CrmImportDeleted, context: Context, connector: Connector, shape: Shape, reach: DeletionReach
 ) -> Span:
     """The window of the automatic index; the first one has all that is kept."""
+    indexing, option = _indexing(activity, context, connector, shape)
+    window, tail = indexing.window(option, _end_of(option, activity.object, reach))
+    indexing.tell(window)
+    since = window.read_from
+    if since is not None and window.start is not None:
+        since = max(since, min(window.start, reach.earliest + _EDGE))
+    ahead = window.start is not None and window.start > reach.covered  # then there is only the overlap, if that
+    return Span(start=since, end=reach.covered if ahead else window.end - TICK, window=window, tail=tail)
+
+
+def _indexing(activity: CrmImportDeleted, context: Context, connector: Connector, shape: Shape) -> tuple[Indexing, str]:
+    """What opens the window of the automatic index, and the name of its option."""
     assert activity.index is not None and shape.lineage is not None
     option = Template(activity.index.option).render(context.scope())
     told = repr((activity.account, activity.object, activity.by, [(one.name, one.type) for one in shape.columns]))
@@ -128,13 +176,7 @@ def _indexed(
         field=windows.DELETIONS,
         overlap=activity.index.overlap,
     )
-    window, tail = indexing.window(option, _end_of(option, activity.object, reach))
-    indexing.tell(window)
-    since = window.read_from
-    if since is not None and window.start is not None:
-        since = max(since, min(window.start, reach.earliest + _EDGE))
-    ahead = window.start is not None and window.start > reach.covered  # then there is only the overlap, if that
-    return Span(start=since, end=reach.covered if ahead else window.end - TICK, window=window, tail=tail)
+    return indexing, option
 
 
 def _end_of(option: str, name: str, reach: DeletionReach) -> Callable[[datetime | None, datetime], datetime]:
@@ -231,8 +273,9 @@ class Reader:
             row = transaction.row(f"select count({what}) from crosstie.{self.table}")
         return int(row[0]) if row else 0
 
-    def done(self, window: windows.Window | None = None) -> Done:
-        """What to publish: the records, the variables of an index, and the window's record in the same commit."""
+    def done(self, window: windows.Window | None = None, *, token: str = "") -> Done:
+        """What to publish: the records, the variables of an index, and the window's record in the same commit, with
+        the token from which the next window goes on."""
         context = self.context
         if not self.table:
             self.table = context.private_name()
@@ -248,6 +291,8 @@ class Reader:
 
         def record(transaction: Transaction) -> None:
             windows.record_read(transaction, window, rows=self.loaded, tail_table=self.next_tail)
+            if token:
+                windows.keep_job(transaction, window, token)
 
         return Done(tables=tables, counts=counts, vars=windows.variables(window), effect=record)
 

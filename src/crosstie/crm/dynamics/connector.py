@@ -30,6 +30,7 @@ from crosstie.crm.dynamics.ids import new_id
 from crosstie.crm.dynamics.pages import PAGE_ROWS, PageReader, ids_per_page
 from crosstie.crm.dynamics.session import Session
 from crosstie.crm.dynamics.settings import DynamicsSettings
+from crosstie.crm.dynamics.tracking import Tracking
 from crosstie.crm.dynamics.writer import DynamicsWriter
 from crosstie.crm.http import REPORT, Retries, Timeouts, Transport
 from crosstie.crm.pages_seen import PagesSeen
@@ -80,6 +81,7 @@ class DynamicsConnector:
         self._page_rows = page_rows
         self._tables = Tables(self._session)
         self._writer = DynamicsWriter(self._session, self._rows, lanes=lanes)
+        self._tracking = Tracking(self._session, self._set_name, self.server_time)
         self._deletions = Deletions(self._session, self._rows, self.server_time)
 
     @property
@@ -246,6 +248,10 @@ class DynamicsConnector:
     ) -> DeletedRecords:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._deletions.deleted(object, start, end, road)
+
+    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
+        """What was deleted since a token; see `Tracking.deleted_since`."""
+        return self._tracking.deleted_since(object, token)
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         """All rows of a query, one partition after the other."""

@@ -123,6 +123,7 @@ class _Table(msgspec.Struct, rename="pascal"):
     display_collection_name: _Label = msgspec.field(default_factory=_Label)
     is_custom_entity: bool = False
     is_audit_enabled: _Value | None = None
+    change_tracking_enabled: bool = False
     attributes: tuple[_Attribute, ...] = ()
     keys: tuple[_Key, ...] = ()
 
@@ -142,6 +143,7 @@ _TABLE = (
     "DisplayCollectionName",
     "IsCustomEntity",
     "IsAuditEnabled",
+    "ChangeTrackingEnabled",
     "PrimaryIdAttribute",
     "Attributes",
     "Keys",
@@ -254,6 +256,7 @@ def _remote_object(table: _Table) -> RemoteObject:
         createable=any(one.createable for one in fields),
         updateable=any(one.updateable for one in fields),
         tracks_deletions=bool(table.is_audit_enabled and table.is_audit_enabled.value),
+        tracks_changes=table.change_tracking_enabled,
         collection=str(table.entity_set_name),
     )
     return replace(remote, fingerprint=hashlib.sha256(msgspec.json.encode(remote)).hexdigest()[:24])

@@ -376,6 +376,12 @@ class SalesforceConnector:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._writer.deletions.deleted(object, start, end, road)
 
+    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
+        """Salesforce has no change tracking; its deletion feed goes by dates."""
+        raise RequestError(
+            f"Salesforce tracks no changes of {object.name} by tokens.", hint="Read its deletion feed (by: feed)."
+        )
+
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         """All rows of a query, one partition after the other."""
         partitions = list(self.open(query, lambda token: None).partitions)

@@ -1,0 +1,101 @@
+"""Deletions by change tracking: by tokens that move with the index, and that run out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosstie.db import open_database
+from crosstie.db.database import Database
+from crosstie.errors import DefinitionError, TaskError
+from crosstie.workflow.runner import RunReport
+from tests.contract.every_connector.test_importing import Imports, KindSite
+from tests.contract.every_connector.worlds import World
+from tests.contract.imports.world import ACCOUNT, HandClock
+
+OPTION = "LASTDELETED_gone_read"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """One database is enough for what the CRM tells."""
+    opened = open_database(f"sqlite:///{tmp_path / 'marketing.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def running(world: World, database: Database) -> Imports:
+    """A world for imports."""
+    connector = world.open()
+    objects = {name: connector.describe(name) for name in ("contact", "new_journal")}
+    clock = HandClock(world.sandbox.now())
+    return Imports(db=database, sandbox=world.sandbox, site=KindSite(objects, world.kind), clock=clock, world=world)
+
+
+def imported(running: Imports, name: str = "contact", **more: object) -> RunReport:
+    """A run of the import of deletions."""
+    read = {"type": "crm_import_deleted", "account": ACCOUNT, "object": name, "by": "tracking", "index": True, **more}
+    return running.run(json.dumps({"workflow": "gone", "activities": {"read": read}}))
+
+
+def told(running: Imports) -> set[str]:
+    """The remote ids that a run put out."""
+    return {row["contactid"] for row in running.rows(imported(running))}
+
+
+def test_what_was_deleted_is_told_once_and_costs_a_call(running: Imports, world: World) -> None:
+    ids = world.insert([f"Gone {number}" for number in range(4)])
+    assert told(running) == set()
+    world.delete(ids[:3])
+    running.advance(minutes=2)
+    world.sandbox.counters(reset=True)
+    rows = running.rows(imported(running))
+    assert {row["contactid"] for row in rows} == set(ids[:3])
+    assert all(row["deletedAt"] is None for row in rows)
+    counted = {kind: calls for kind, calls in world.sandbox.counters()["requests"].items() if calls}
+    assert counted.pop("changes") == 1
+    assert told(running) == set()
+    world.delete(ids[3:])
+    assert told(running) == {ids[3]}
+
+
+def test_a_run_that_failed_tells_the_same_again(running: Imports, world: World) -> None:
+    ids = world.insert(["Gone again"])
+    assert told(running) == set()
+    world.delete(ids)
+    world.sandbox.faults([world.fault("query", {"type": "status", "status": 400})])
+    with pytest.raises(TaskError):
+        imported(running)
+    world.sandbox.faults([])
+    assert told(running) == set(ids)
+
+
+def test_an_option_that_was_set_by_hand_is_no_token(running: Imports) -> None:
+    told(running)
+    running.set_option("2020/01/01 00:00:00", OPTION)
+    with pytest.raises(TaskError, match="has none of then") as caught:
+        imported(running)
+    assert "crosstie option set" in caught.value.hint
+    running.set_option("", OPTION)
+    assert told(running) == set()
+
+
+def test_a_token_that_has_run_out_says_how_to_go_on(running: Imports) -> None:
+    told(running)
+    before = running.option(OPTION)
+    running.advance(days=40)
+    with pytest.raises(TaskError, match="no longer has the changes") as caught:
+        imported(running)
+    assert "by: compare" in caught.value.hint
+    assert running.option(OPTION) == before
+
+
+def test_a_table_that_is_not_tracked_is_refused_by_validation(running: Imports) -> None:
+    with pytest.raises(DefinitionError, match="tracks no changes of new_journal"):
+        imported(running, "new_journal")
+    with pytest.raises(DefinitionError, match="write “index: true”"):
+        imported(running, index=False)
