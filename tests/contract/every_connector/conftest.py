@@ -43,6 +43,7 @@ def world(served: Sandbox) -> Iterator[World]:
     for connector in world.opened:
         connector.close()
     served.faults([])
+    served.hide()
     served.switches(**before)
 
 

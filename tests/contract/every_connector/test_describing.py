@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from crosstie.crm.connector import Connector
-from crosstie.errors import MappingError
+from crosstie.crm.connector import Connector, RemoteQuery, Road
+from crosstie.errors import ConnectorError, MappingError
 from crosstie.model import FieldType, RemoteObject
-from tests.contract.every_connector.worlds import World
+from tests.contract.every_connector.worlds import World, read
 
 
 def test_the_list_of_objects_names_standard_and_custom_ones(connector: Connector, world: World) -> None:
@@ -44,6 +44,22 @@ def test_what_an_import_needs_to_know(contact: RemoteObject, world: World) -> No
 
 def test_what_did_not_change_is_what_was_known(connector: Connector, contact: RemoteObject) -> None:
     assert connector.describe(contact.name.upper(), known=contact) is contact
+
+
+def test_an_object_that_this_user_may_not_see_is_named(
+    connector: Connector, contact: RemoteObject, world: World
+) -> None:
+    hidden = connector.describe(world.roles.everything)
+    world.sandbox.hide(hidden.name)
+    check = world.open().check([contact, hidden])
+    assert [finding.text for finding in check.findings if not finding.ok] == [
+        f"{hidden.name}: this user can't see the object, or it was removed."
+    ]
+    assert not check.passed
+    query = RemoteQuery(object=hidden, fields=(hidden.key,), road=Road.PAGES)
+    with pytest.raises(ConnectorError, match=f"query {hidden.name}|{hidden.name}") as caught:
+        read(connector, query)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["", "Con/tact", "../limits", "a'b"])

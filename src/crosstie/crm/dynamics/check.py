@@ -52,7 +52,7 @@ def check_account(session: Session, objects: Sequence[RemoteObject], describe: C
             )
         )
     for known in objects:
-        findings.extend(_vanished(known, describe))
+        findings.extend(_vanished(session, known, describe))
     org_name = (org.name if org else None) or ""
     return Check(findings=(*shown, *findings), org_id=signed_in.org_id, org_name=org_name, time_zone="UTC")
 
@@ -66,10 +66,13 @@ def _read(session: Session, path: str, what: str, kind: Any, findings: list[Find
         return None
 
 
-def _vanished(known: RemoteObject, describe: Callable[[str], RemoteObject]) -> list[Finding]:
+def _vanished(session: Session, known: RemoteObject, describe: Callable[[str], RemoteObject]) -> list[Finding]:
+    """What is missing of a collected object. Everybody may see what there is, so whether its records may be read is
+    asked of them; columns that are secured come back empty, and nothing tells them from empty ones."""
     try:
         now = describe(known.name)
-    except MappingError:
+        session.get(f"{now.collection}?$select={now.key}&$top=1", f"read a record of {known.name}")
+    except (MappingError, AuthError):
         return [
             Finding(
                 ok=False,
@@ -83,7 +86,7 @@ def _vanished(known: RemoteObject, describe: Callable[[str], RemoteObject]) -> l
             ok=False,
             warning=True,
             text=f"{known.name}.{field.name}: this user can't see the field. Imports that ask for it are refused.",
-            hint="It was removed, or column security hides it. Or take it out of the import.",
+            hint="It was removed. Collect the object again, or take it out of the import.",
         )
         for field in known.fields
         if field.name not in visible

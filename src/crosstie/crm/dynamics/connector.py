@@ -99,7 +99,7 @@ class DynamicsConnector:
         self._session.permitted_by(permit)
 
     def check(self, objects: Sequence[RemoteObject] = ()) -> Check:
-        """Proves the account; two calls, and the description of each of the collected objects."""
+        """Proves the account; two calls, and two for each of the collected objects."""
         return check_account(self._session, objects, self.describe)
 
     def org_id(self) -> str:

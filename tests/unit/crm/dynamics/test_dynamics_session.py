@@ -250,7 +250,12 @@ def test_errors_are_read_by_their_code_however_it_is_written() -> None:
         "gone": refused(404, "0x8006088A", "Resource not found for the segment 'Account'."),
         "deadlock": refused(500, "0x80044150"),
     }
+    property_gone = "Could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.contact'."
+    environment.answers["vanished"] = refused(400, "0x0", property_gone)
     session = environment.session()
+    with pytest.raises(RequestError, match="named 'x'") as vanished:
+        session.get("vanished", "read")
+    assert "Collect the object again" in vanished.value.hint
     with pytest.raises(AuthError) as missing:
         session.get("signed", "read")
     assert missing.value.code == "0x80040220"
