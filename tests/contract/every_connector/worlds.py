@@ -131,13 +131,17 @@ class World:
         """The names."""
         return ROLES[self.kind]
 
+    def given(self, flow: str = "") -> dict[str, Any]:
+        """The account's settings for a way to sign in as people give them, the usual one unless told."""
+        chosen = flow or self.roles.flows[0]
+        fields = kind_of(self.kind).settings_model().model_fields
+        given = {name: value for name, value in self.sandbox.sign_in(chosen).items() if name in fields}
+        known = {name: self.sandbox.told[said] for name, said in self.roles.links.items()}
+        return {**known, "ca_file": str(self.sandbox.ca_file), **given, "flow": chosen}
+
     def settings(self, flow: str, changed: Mapping[str, Any]) -> Any:
         """The account's settings for a way to sign in, the usual one unless told."""
-        model = kind_of(self.kind).settings_model()
-        chosen = flow or self.roles.flows[0]
-        given = {name: value for name, value in self.sandbox.sign_in(chosen).items() if name in model.model_fields}
-        known = {name: self.sandbox.told[said] for name, said in self.roles.links.items()}
-        return model.model_validate({**known, "ca_file": str(self.sandbox.ca_file), **given, "flow": chosen, **changed})
+        return kind_of(self.kind).settings_model().model_validate({**self.given(flow), **changed})
 
     def open(
         self,

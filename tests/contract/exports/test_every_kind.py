@@ -37,8 +37,8 @@ class Office:
 
     def send(self, map: dict[str, Any], **keys: Any) -> RunReport:
         """Exports all people, fields by role."""
-        fields = {self.org.role.plain[role]: line for role, line in map.items()}
-        given = {"type": "crm_export", "account": "crm", "object": self.org.role.person, "map": fields, **keys}
+        fields = {self.org.plain[role]: line for role, line in map.items()}
+        given = {"type": "crm_export", "account": "crm", "object": self.org.roles.contact, "map": fields, **keys}
         return self.run(given)
 
     def run(self, activity: dict[str, Any]) -> RunReport:
@@ -52,10 +52,10 @@ class Office:
     def written(self) -> int:
         """How many requests carried rows since this was asked last."""
         found = self.org.sandbox.counters(reset=True)["requests"]
-        return sum(found.get(kind, 0) for kind in set(self.org.role.carriers.values()))
+        return sum(found.get(kind, 0) for kind in set(self.org.names.carriers.values()))
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=list(KINDS.values()), ids=list(KINDS))
 def org(request: pytest.FixtureRequest) -> Iterator[Org]:
     with request.param() as opened:
         yield opened
@@ -67,7 +67,7 @@ def office(org: Org, tmp_path: Path) -> Iterator[Office]:
     init_project(tmp_path)
     with App.open(tmp_path) as app:
         app.accounts.add("crm", org.connector.kind, dict(org.settings))
-        list(app.schemas.collect("crm", [org.role.person, org.role.company]))
+        list(app.schemas.collect("crm", [org.roles.contact, org.names.company]))
         made = Office(app=app, folder=tmp_path, org=org, mark=f"P{next(_numbers)} ")
         made.sql(
             "create table person (id integer primary key, crm_id varchar(40), name varchar(200), score numeric(9, 2),"
@@ -78,7 +78,7 @@ def office(org: Org, tmp_path: Path) -> Iterator[Office]:
 
 
 def test_people_are_made_once_known_again_and_sent_only_where_they_differ(office: Office) -> None:
-    mark, role = office.mark, office.org.role
+    mark, org = office.mark, office.org
     office.sql(
         f"insert into person (id, name, score) values (1, '{mark}1', 1.5), (2, '{mark}2', null), (3, '{'x' * 190}', 3)"
     )
@@ -87,7 +87,7 @@ def test_people_are_made_once_known_again_and_sent_only_where_they_differ(office
     made = office.org.people(mark)
     assert [(one["name"], one["score"]) for one in made] == [(f"{mark}1", 1.5), (f"{mark}2", None)]
     (refused,) = office.app.rejects.list(run=first.run)
-    assert (refused.field, refused.remote_id) == (role.columns["name"], "")
+    assert (refused.field, refused.remote_id) == (org.roles.last_name, "")
     office.written()
     office.sql("delete from person where id = 3")
     assert office.send({"name": "name", "score": "score"}).counts["out"]["unchanged"] == 2
@@ -98,15 +98,15 @@ def test_people_are_made_once_known_again_and_sent_only_where_they_differ(office
 
 
 def test_people_and_their_companies_are_named_by_keys_and_deleted_by_their_ids(office: Office) -> None:
-    mark, role = office.mark, office.org.role
+    mark, org = office.mark, office.org
     company = office.org.make_company(f"{mark}c")
     office.sql(
         f"insert into person (id, name, code, company) values (1, '{mark}1', '{mark}a', '{mark}c'),"
         f" (2, '{mark}2', '{mark}b', 'nobody')"
     )
     office.org.insert([{"name": f"{mark}old", "key": f"{mark}a"}])
-    parent = {"from": "company", "parent": role.company, "by": role.company_key, "null": "clear"}
-    key = {role.fields["key"]: "code"}
+    parent = {"from": "company", "parent": org.names.company, "by": org.names.company_key, "null": "clear"}
+    key = {org.names.key: "code"}
     done = office.send({"name": "name", "company": parent}, key=key)
     assert done.counts["out"] == {"created": 0, "updated": 1, "unchanged": 0, "rejected": 1}
     office.sql("update person set company = null where id = 2")
@@ -115,19 +115,19 @@ def test_people_and_their_companies_are_named_by_keys_and_deleted_by_their_ids(o
     people = office.org.people(mark)
     assert [(one["key"], one["company"]) for one in people] == [(f"{mark}a", company), (f"{mark}b", None)]
     office.sql(*(f"update person set crm_id = '{one['id']}' where code = '{one['key']}'" for one in people))
-    delete = {"type": "crm_delete", "account": "crm", "object": role.person, "ids": "crm_id"}
+    delete = {"type": "crm_delete", "account": "crm", "object": org.roles.contact, "ids": "crm_id"}
     assert office.run(delete).counts["out"] == {"deleted": 2, "gone": 0}
     assert office.org.people(mark) == []
 
 
 def test_what_the_crm_changed_meanwhile_stays_when_that_is_the_policy(office: Office) -> None:
-    mark, role = office.mark, office.org.role
+    mark, org = office.mark, office.org
     office.sql(f"insert into person (id, name, score) values (1, '{mark}1', 1)")
     fields = {"name": "name", "score": {"from": "score", "on_conflict": "crm"}}
     office.send(fields)
     ((known),) = office.org.people(mark)
-    values = {role.columns["score"]: 9}
-    office.org.sandbox.control("update", object=role.person, id=known["id"], values=values)
+    values = {org.roles.score: 9}
+    office.org.sandbox.control("update", object=org.roles.contact, id=known["id"], values=values)
     office.sql(f"update person set score = 2, name = '{mark}2' where id = 1")
     assert office.send(fields).counts["out"]["updated"] == 1
     assert [(one["name"], one["score"]) for one in office.org.people(mark)] == [(f"{mark}2", 9)]
@@ -135,7 +135,7 @@ def test_what_the_crm_changed_meanwhile_stays_when_that_is_the_policy(office: Of
 
 @pytest.mark.parametrize("fault", [{"type": "drop_before"}, {"type": "drop_after"}], ids=lambda fault: fault["type"])
 def test_an_answer_that_is_lost_makes_nobody_twice(office: Office, fault: dict[str, Any]) -> None:
-    carriers = set(office.org.role.carriers.values())
+    carriers = set(office.org.names.carriers.values())
     office.org.sandbox.faults([{"match": {"kind": kind}, "fault": fault} for kind in sorted(carriers)])
     office.sql(*(f"insert into person (id, name, score) values ({n}, '{office.mark}{n}', {n})" for n in range(5)))
     assert office.send({"name": "name", "score": "score"}).counts["out"]["created"] == 5

@@ -11,7 +11,7 @@ import pytest
 
 from crosstie.crm.writing import Certainty, Operation, Outcome, RemoteWrite, WriteRoad
 from crosstie.model import FieldType, RemoteField
-from tests.contract.writing.orgs import KINDS, Org, dynamics_otherwise
+from tests.contract.writing.orgs import KINDS, OTHERWISE, Org
 from tests.contract.writing.shipping import Answered, Row, batches, find, send
 
 ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
@@ -23,7 +23,7 @@ LOST: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.fixture(scope="module", params=(*KINDS, dynamics_otherwise), ids=lambda kind: kind.__name__)
+@pytest.fixture(scope="module", params=[*KINDS.values(), *OTHERWISE.values()], ids=[*KINDS, *OTHERWISE])
 def opened(request: pytest.FixtureRequest) -> Iterator[Org]:
     with request.param() as org:
         yield org
@@ -41,13 +41,14 @@ def org(opened: Org) -> Iterator[Org]:
 def test_records_are_made_changed_and_deleted(org: Org, road: WriteRoad) -> None:
     mark = f"Made {road}"
     insert = org.write(Operation.INSERT, "name", "score", "tags", road=road)
-    tags = ";".join(org.role.tags)
-    given: list[dict[str, str | None]] = [{"name": f"{mark} {n}", "score": f"{n}.50", "tags": tags} for n in range(3)]
+    given: list[dict[str, str | None]] = [
+        {"name": f"{mark} {n}", "score": f"{n}.50", "tags": org.tags} for n in range(3)
+    ]
     made = send(org.connector, insert, org.rows(insert, given))
     assert {(one.outcome, one.effect) for one in made.rows.values()} == {("accepted", "created")}, made
     ids = [str(made.rows[row].remote_id) for row in range(3)]
     assert [(one["id"], one["score"], set(one["tags"].split(";"))) for one in org.people(mark)] == [
-        (record_id, n + 0.5, set(org.role.tags)) for n, record_id in enumerate(ids)
+        (record_id, n + 0.5, set(org.roles.choices)) for n, record_id in enumerate(ids)
     ]
 
     update = org.write(Operation.UPDATE, "name", "score", "tags", road=road)
@@ -103,13 +104,13 @@ def test_a_refused_row_says_why_and_takes_no_other_with_it(org: Org, road: Write
     ids = [*known, known[0][:-6] + "f0f0f0" if "-" in known[0] else f"{known[0][:6]}000000000"]
     rows = [{"remote_id": one, **row} for one, row in zip(ids, org.rows(write, given), strict=True)]
     found = send(org.connector, write, rows).rows
-    names = org.role.fields
+    names = org.fields
     assert [(found[row].outcome, found[row].fields) for row in range(3)] == [
         ("rejected", names["name"]),
         ("rejected", names["score"]),
         ("accepted", None),
     ]
-    assert (found[0].symbol, found[3].outcome, found[3].symbol) == (org.role.too_long, "rejected", org.role.not_there)
+    assert (found[0].symbol, found[3].outcome, found[3].symbol) == (org.names.too_long, "rejected", org.names.not_there)
     names_now = {one["name"] for one in org.people(f"Refused {road}")}
     assert names_now == {f"Refused {road} 0", f"Refused {road} 1", f"Refused {road} taken"}
 
@@ -133,7 +134,7 @@ def test_a_lost_answer_is_found_and_no_row_is_executed_twice(
     org.fails(operation, fault)
     org.sandbox.counters(reset=True)
     known = send(org.connector, write, rows)
-    assert org.sandbox.counters()["requests"].get(org.role.carriers[operation]), "the fault was played"
+    assert org.sandbox.counters()["requests"].get(org.names.carriers[operation]), "the fault was played"
     assert Outcome.ACCEPTED not in known.outcomes() or known.failure is None
     for _ in range(4):
         _holds(org, operation, mark, known)
@@ -165,10 +166,9 @@ def _holds(org: Org, operation: Operation, mark: str, known: Answered) -> None:
 
 
 def test_records_are_read_as_they_are_before_they_are_written(org: Org) -> None:
-    tags = ";".join(org.role.tags)
     write = org.write(Operation.UPDATE, "name", "score", "tags")
     made = org.write(Operation.INSERT, "name", "score", "tags")
-    first = send(org.connector, made, org.rows(made, [{"name": "Current 1", "score": "1.5", "tags": tags}])).rows[0]
+    first = send(org.connector, made, org.rows(made, [{"name": "Current 1", "score": "1.5", "tags": org.tags}])).rows[0]
     by_key = org.write(Operation.UPSERT, "name")
     key = send(org.connector, by_key, org.rows(by_key, [{"key": "C-1", "name": "Current 2"}]))
     found = org.connector.current(write, batches(write, [{"remote_id": first.remote_id}])).to_pylist()
@@ -176,8 +176,11 @@ def test_records_are_read_as_they_are_before_they_are_written(org: Org) -> None:
     ((row,)) = found
     assert (row["row"], row["remote_id"]) == (0, first.remote_id)
     assert org.sandbox.now() - row["stamp"] < timedelta(minutes=1)
-    turned = ";".join(reversed(org.role.tags))
-    for texts, expected in ((("Current 1", "1.50", tags), [True] * 3), (("No 2", "1.6", turned), [False, False, True])):
+    turned = ";".join(reversed(org.roles.choices))
+    for texts, expected in (
+        (("Current 1", "1.50", org.tags), [True] * 3),
+        (("No 2", "1.6", turned), [False, False, True]),
+    ):
         assert [same(place, mine, row[f"f_{place}"]) for place, mine in enumerate(texts)] == expected
     keyed = org.connector.current(by_key, batches(by_key, [{"key": "c-1"}, {"key": "nobody"}])).to_pylist()
     assert [(one["row"], one["remote_id"], one["f_0"]) for one in keyed] == [(0, key.rows[0].remote_id, "Current 2")]
@@ -210,7 +213,7 @@ def sample(field: RemoteField) -> str | None:
 
 
 def test_every_type_of_field_holds_what_was_written_and_can_be_cleared(org: Org) -> None:
-    remote = org.connector.describe(org.role.everything)
+    remote = org.connector.describe(org.roles.everything)
     fields = {one.name: text for one in remote.fields if one.createable and one.updateable and (text := sample(one))}
     kinds = {one.type for one in remote.fields if one.name in fields}
     assert kinds > {FieldType.TEXT, FieldType.ENUMERATION, FieldType.SET, FieldType.DECIMAL, FieldType.DATETIME}
@@ -241,8 +244,8 @@ def test_a_record_that_moved_between_look_and_write_is_not_overwritten_where_it_
     write = org.write(Operation.UPDATE, "name")
     (row,) = org.connector.current(write, batches(write, [{"remote_id": known}])).to_pylist()
     conditional = org.write(Operation.UPDATE, "name", conditional=row["version"] is not None)
-    org.sandbox.control("update", object=org.role.person, id=known, values={org.role.columns["score"]: 2})
-    given: Row = {"remote_id": known, org.role.fields["name"]: "Version 2", "version": row["version"]}
+    org.sandbox.control("update", object=org.roles.contact, id=known, values={org.roles.score: 2})
+    given: Row = {"remote_id": known, org.fields["name"]: "Version 2", "version": row["version"]}
     sent = send(org.connector, conditional, [given]).rows[0]
     assert sent.outcome == ("accepted" if row["version"] is None else "retry")
     assert len(org.people("Version 2")) == (1 if row["version"] is None else 0)
