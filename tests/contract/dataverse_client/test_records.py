@@ -52,6 +52,12 @@ def test_pages_filters_and_builders_find_the_same(client: DataverseClient) -> No
     assert inactive and len(active) + len(inactive) == 60
 
 
+def test_fetchxml_pages_are_followed(client: DataverseClient) -> None:
+    text = "<fetch count='25'><entity name='contact'><attribute name='fullname'/></entity></fetch>"
+    rows = list(client.query.fetchxml(text).execute())
+    assert len({row["contactid"] for row in rows}) == 60
+
+
 def test_sql_reads_what_filters_read(client: DataverseClient) -> None:
     wanted = list(client.records.list("contact", filter="statecode eq 1", select=["fullname"], orderby=["fullname"]))
     text = "SELECT c.fullname, c.annualincome FROM contact c WHERE c.statecode = 1 ORDER BY c.fullname"

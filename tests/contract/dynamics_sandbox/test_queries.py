@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -196,3 +197,36 @@ def test_counts_are_capped_nowhere_near_here(api: WebApi) -> None:
     assert total["Values"] == [number]
     api.sandbox.switches(count_mark=True)
     assert api.get("contacts/$count").content == b"\xef\xbb\xbf" + str(number).encode()
+
+
+def test_fetchxml_reads_what_filters_read(api: WebApi) -> None:
+    text = """
+        <fetch><entity name='contact'><attribute name='fullname'/><attribute name='parentcustomerid'/>
+        <order attribute='fullname'/><filter type='or'><condition attribute='numberofchildren' operator='ge' value='3'/>
+        <condition attribute='lastname' operator='like' value='%o%'/></filter>
+        <link-entity name='account' from='accountid' to='parentcustomerid' alias='firm'>
+        <attribute name='name'/></link-entity></entity></fetch>"""
+    rows = api.one("contacts", params={"fetchXml": text})["value"]
+    condition = "(numberofchildren ge 3 or contains(lastname,'o')) and parentcustomerid_account/accountid ne null"
+    query = {"$filter": condition, "$select": "fullname", "$orderby": "fullname"}
+    expected = api.one("contacts", params={**query, "$expand": "parentcustomerid_account($select=name)"})["value"]
+    found = [(row["contactid"], row["firm.name"]) for row in rows]
+    assert found == [(row["contactid"], row["parentcustomerid_account"]["name"]) for row in expected]
+    assert api.get("contacts", params={"fetchXml": text.replace("'lastname'", "'nothing'")}).status_code == 400
+
+
+def test_fetchxml_pages_by_its_cookie(api: WebApi) -> None:
+    asked = {"Prefer": f'odata.include-annotations="{CRM}fetchxmlpagingcookie,{CRM}morerecords"'}
+    seen: list[str] = []
+    cookie, number, more = "", 1, True
+    while more:
+        entity = "<entity name='contact'><attribute name='lastname'/></entity>"
+        text = f"<fetch count='50' page='{number}'{cookie}>{entity}</fetch>"
+        page = api.one("contacts", params={"fetchXml": text}, headers=asked)
+        seen += [row["contactid"] for row in page["value"]]
+        more, number = page[f"@{CRM}morerecords"], number + 1
+        outer = page.get(f"@{CRM}fetchxmlpagingcookie", "")
+        assert bool(outer) is more
+        inner = unquote(unquote(outer.partition('pagingcookie="')[2].partition('"')[0]))
+        cookie = f" paging-cookie='{escape(inner)}'"
+    assert len(seen) == len(set(seen)) == int(api.get("contacts/$count").text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from crosstie.sandbox.dynamics import change_tracking
 from crosstie.sandbox.dynamics.errors import ApiError, json_response, no_record, no_segment
+from crosstie.sandbox.dynamics.fetchxml import fetched
 from crosstie.sandbox.dynamics.odata.options import MAX_BATCH_URL, MAX_URL, Asked, read_options
 from crosstie.sandbox.dynamics.odata.paging import after, inner_cookie, next_link, outer_cookie, read_cookie
 from crosstie.sandbox.dynamics.odata.reading import MAX_COUNT, Query, Reader
@@ -35,7 +36,9 @@ class Queries:
         check_length(call)
         query = call.request.query
         if "fetchXml" in query:
-            raise ApiError(501, "0x80060888", "Queries by FetchXML are not implemented.")
+            with self._org.read() as connection:
+                reader = self._reader(connection, call, read_preferences(call.preferences))
+                return fetched(reader, table, query["fetchXml"])
         if "sql" in query:
             return select(self._org, call, table)
         for name in ("savedQuery", "userQuery"):
