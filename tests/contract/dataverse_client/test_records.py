@@ -63,6 +63,11 @@ def test_sql_reads_what_filters_read(client: DataverseClient) -> None:
     text = "SELECT c.fullname, c.annualincome FROM contact c WHERE c.statecode = 1 ORDER BY c.fullname"
     found = client.query.sql(text)
     assert sorted(row["fullname"] for row in found) == sorted(row["fullname"] for row in wanted)
+    rich = client.query.sql("SELECT annualincome FROM contact WHERE annualincome > 9000.5 ORDER BY annualincome")
+    incomes = [row["annualincome"] for row in rich]
+    assert incomes == sorted(incomes) and all(one > 9000.5 for one in incomes)
+    query = "annualincome gt 9000.5"
+    assert len(incomes) == len(list(client.records.list("contact", filter=query, select=["contactid"]))) < 60
     counted = client.query.sql("SELECT statecode, COUNT(contactid) AS many FROM contact GROUP BY statecode")
     assert {row["statecode"]: row["many"] for row in counted} == {0: 60 - len(wanted), 1: len(wanted)}
     joined = client.query.sql(
