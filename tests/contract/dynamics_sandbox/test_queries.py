@@ -151,6 +151,7 @@ def test_annotations_come_only_when_asked(api: WebApi) -> None:
         ("$search=x", 400, "$search"),
         ("$format=json", 400, "$format"),
         ("$top=x", 400, ""),
+        ("$apply=aggregate($count as n)", 501, "$apply"),
         (f"$filter=lastname eq '{'x' * 33_000}'", 414, "characters"),
     ],
 )

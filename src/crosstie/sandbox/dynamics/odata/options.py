@@ -38,6 +38,8 @@ def read_options(query: Mapping[str, str]) -> Asked:
             if name == "$skip":
                 raise QueryError("Skip Clause is not supported in CRM", code="0x80060888")
             raise QueryError(f"The query parameter {name} is not supported.", code="0x80060888")
+    if "$apply" in query:
+        raise QueryError("Aggregation by $apply is not implemented.", code="0x80060888", status=501)
     aliases = {name: value for name, value in query.items() if name.startswith("@")}
     count = query.get("$count", "false")
     if count not in ("true", "false"):
@@ -51,7 +53,6 @@ def read_options(query: Mapping[str, str]) -> Asked:
             top=parse_top(top) if top is not None else None,
             count=count == "true",
             expand=parse_expand(query["$expand"]) if query.get("$expand") else (),
-            apply=query.get("$apply"),
         ),
         skip_token=query.get("$skiptoken"),
         delta_token=query.get("$deltatoken"),

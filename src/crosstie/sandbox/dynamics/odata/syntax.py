@@ -105,7 +105,6 @@ class Options:
     top: int | None = None
     count: bool = False
     expand: tuple[Expand, ...] = ()
-    apply: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
