@@ -31,4 +31,5 @@ def api(dynamics: Sandbox, shared_api: WebApi) -> Iterator[WebApi]:
     dynamics.switches(**before)
     dynamics.control("duplicate_rules")
     dynamics.control("plugins")
+    dynamics.hide()
     dynamics.control("reset_limits")

@@ -190,6 +190,18 @@ def test_change_tracking_tells_changes_and_deletions_until_it_expires(api: WebAp
     assert api.get(again["@odata.deltaLink"]).status_code == 410
 
 
+def test_secured_columns_are_null_and_tables_without_privilege_refused(api: WebApi) -> None:
+    path = "contacts?$select=fullname,jobtitle&$filter=jobtitle ne null"
+    assert all(row["jobtitle"] for row in api.one(path)["value"])
+    api.sandbox.hide("lead", "contact.jobtitle")
+    rows = api.one(path)["value"]
+    assert rows and {row["jobtitle"] for row in rows} == {None} and all(row["fullname"] for row in rows)
+    assert api.one(f"contacts({rows[0]['contactid']})")["jobtitle"] is None
+    refused = api.get("leads?$top=1")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "0x80040220")
+    assert api.send("POST", "leads", json={"lastname": "x"}).status_code == 403
+
+
 def test_counts_are_capped_nowhere_near_here(api: WebApi) -> None:
     page = api.one("contacts?$count=true&$top=1&$select=fullname")
     number = page["@odata.count"]

@@ -51,7 +51,7 @@ def collection(org: Org, call: Call, table: Table, asked: Asked, wanted: Prefere
     _require_tracking(table)
     options = Options(select=asked.options.select)
     with org.read() as connection:
-        rules = Rules(now=org.clock.now(), user_id=call.user.id)
+        rules = Rules(now=org.clock.now(), user_id=call.user.id, hidden=org.hidden)
         reader = Reader(connection=connection, tables=TABLES, rules=rules, wanted=wanted, base=call.base)
         cookie = read_cookie(asked.skip_token) if asked.skip_token is not None else None
         end = cookie.tracked if cookie is not None and cookie.tracked is not None else org.last_version(connection)

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from crosstie.sandbox.control import Actions, NoArguments
-from crosstie.sandbox.dynamics.changes import Changes
+from crosstie.sandbox.control import Actions, ControlRefused, NoArguments
+from crosstie.sandbox.dynamics.changes import Changes, table_named
 from crosstie.sandbox.dynamics.dispatch import Dynamics
 from crosstie.sandbox.dynamics.rules import DuplicateRule, Plugin
 
@@ -59,6 +59,12 @@ class Stamps(Ids, kw_only=True):
     values: dict[str, str | None]
 
 
+class Hide(msgspec.Struct, forbid_unknown_fields=True):
+    """hide: every table (`lead`) and column (`contact.jobtitle`) that the user may not see from now on."""
+
+    names: list[str]
+
+
 class Duplicates(msgspec.Struct, forbid_unknown_fields=True):
     """duplicate_rules: every one that there is from now on."""
 
@@ -81,11 +87,21 @@ def dynamics_actions(dynamics: Dynamics) -> Actions:
         "delete": (Ids, lambda given: changes.delete(given.object, given.ids)),
         "merge": (Merge, lambda given: changes.merge(given.object, given.master, given.loser)),
         "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
+        "hide": (Hide, lambda given: _hide(dynamics, given.names)),
         "duplicate_rules": (Duplicates, lambda given: dynamics.rules.set_duplicates(given.rules)),
         "plugins": (Plugins, lambda given: dynamics.rules.set_plugins(given.plugins)),
         "expire_sessions": (NoArguments, lambda given: dynamics.tokens.expire_all()),
         "reset_limits": (NoArguments, lambda given: dynamics.throttle.reset()),
     }
+
+
+def _hide(dynamics: Dynamics, names: list[str]) -> None:
+    for name in names:
+        table, _, column = name.partition(".")
+        if column and column not in table_named(table).attributes:
+            raise ControlRefused(f"{table} has no column {column}")
+        table_named(table)
+    dynamics.org.hide(names)
 
 
 def _touch(changes: Changes, given: Touch) -> list[str]:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from crosstie.sandbox.dynamics import metadata, metadata_changes
@@ -20,7 +21,7 @@ from crosstie.sandbox.dynamics.queries import Queries
 from crosstie.sandbox.dynamics.records import Records
 from crosstie.sandbox.dynamics.rest import Rest, addressed_by_id, table_in
 from crosstie.sandbox.dynamics.rules import Rules
-from crosstie.sandbox.dynamics.tables import collection_behind
+from crosstie.sandbox.dynamics.tables import collection_behind, table_of_set
 from crosstie.sandbox.dynamics.throttling import Throttle
 from crosstie.sandbox.dynamics.tokens import Tokens
 from crosstie.sandbox.faults import Fault
@@ -144,9 +145,18 @@ class Dynamics:
                 continue
             if method in ("*", request.method):
                 args = {name: value for name, value in match.groupdict().items() if value is not None}
-                return _finer(kind, request), partial(_with, serve, args)
+                return _finer(kind, request), partial(self._privileged, serve, args)
             others = True
         return "unknown", _wrong_method if others else _nothing_here
+
+    def _privileged(self, serve: Handler, args: dict[str, str], call: Call) -> Response:
+        """Serves a call with the parts of its path, unless it is about a table that the user has no privilege for."""
+        table = table_of_set(args.get("set", ""))
+        if table is not None and table.logical_name in self.org.hidden:
+            who = f"Principal user (Id={call.user.id}, type=8)"
+            what = f"prvRead{table.schema_name} privilege on OTC={table.object_type_code}"
+            raise ApiError(403, "0x80040220", f"{who} is missing {what} for entity '{table.logical_name}'.")
+        return serve(replace(call, args=args))
 
     def _signed_in(self, request: Request, serve: Handler) -> Response:
         """Who asks must have a token for this organization, a user in it, and a role."""
@@ -214,10 +224,6 @@ class Dynamics:
         response.headers["REQ_ID"] = str(uuid.uuid4())
         if request.path.startswith(BASE):
             response.headers |= self.throttle.headers()
-
-
-def _with(serve: Handler, args: dict[str, str], call: Call) -> Response:
-    return serve(Call(request=call.request, user=call.user, base=call.base, args=args))
 
 
 def _finer(kind: str, request: Request) -> str:

@@ -64,6 +64,8 @@ class Org:
         self.plan = FaultPlan()
         self.clock = SandboxClock(self.database)
         self.switches = msgspec.convert(self.database.setting("switches", {}), Switches)
+        self.hidden: frozenset[str] = frozenset(self.database.setting("hidden", []))
+        """Tables (`lead`) that the user has no privilege for, and columns (`contact.jobtitle`) that are secured."""
         self.url = ""
         """`https://localhost:PORT`, where the organization is reached and what its tokens are for."""
 
@@ -84,6 +86,11 @@ class Org:
     def now_stamp(self) -> str:
         """This second in wire form."""
         return stamp(self.clock.now())
+
+    def hide(self, names: list[str]) -> None:
+        """Sets every table that the user has no privilege for, and every column that column security keeps back."""
+        self.database.keep_setting("hidden", sorted(names))
+        self.hidden = frozenset(names)
 
     def last_version(self, connection: sqlite3.Connection) -> int:
         """The version of the latest change of all."""

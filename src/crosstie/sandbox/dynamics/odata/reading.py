@@ -94,7 +94,9 @@ class Reader:
         """At most so many rows."""
         options, scope = query.options, query.scope
         ordered = [] if query.joined_order else [key.column.attribute for key in query.keys]
-        made, shown = shape(scope.table, scope.alias, options.select, [*ordered, *self._lookups(query)])
+        made, shown = shape(
+            scope.table, scope.alias, options.select, [*ordered, *self._lookups(query)], self.rules.hidden
+        )
         sql = Sql(f"SELECT {', '.join(made.columns)}{_source(scope)} WHERE ") + query.where
         if after is not None:
             sql += Sql(" AND ") + after
@@ -193,7 +195,7 @@ class Reader:
         query = self.query(table, expand.options)
         ordered = [] if query.joined_order else [key.column.attribute for key in query.keys]
         needed = [table.attributes[column], *ordered, *self._lookups(query)]
-        made, shown = shape(table, query.scope.alias, expand.options.select, needed)
+        made, shown = shape(table, query.scope.alias, expand.options.select, needed, self.rules.hidden)
         sql = Sql(f"SELECT {', '.join(made.columns)}{_source(query.scope)} WHERE ") + tie + query.where
         text = f"{sql.text} ORDER BY {order_sql(query.keys, self.rules)}"
         rows = self.connection.execute(text, sql.params).fetchall()

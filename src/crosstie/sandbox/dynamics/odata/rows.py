@@ -91,21 +91,28 @@ class Shape:
 
 
 def shape(
-    table: Table, alias: str, select: Sequence[str] | None, needed: Iterable[Attribute] = ()
+    table: Table,
+    alias: str,
+    select: Sequence[str] | None,
+    needed: Iterable[Attribute] = (),
+    hidden: frozenset[str] = frozenset(),
 ) -> tuple[Shape, int]:
     """The shape of a $select (None: every column), with the number of members that appear.
 
-    The primary key always appears; `needed` are attributes to fetch besides. Raises QueryError for an unknown name.
+    The primary key always appears; `needed` are attributes to fetch besides; columns in `hidden` (`contact.jobtitle`)
+    are null. Raises QueryError for an unknown name.
     """
     chosen = [one for one in table.attributes.values() if one.selectable] if select is None else _named(table, select)
     primary = table.attributes[table.primary_id]
     chosen = list(dict.fromkeys([*chosen, primary]))
-    hidden = [one for one in dict.fromkeys(needed) if one not in chosen]
+    besides = [one for one in dict.fromkeys(needed) if one not in chosen]
     versioned = "versionnumber" in table.attributes
     columns = [f"'W/\"' || {alias}.versionnumber || '\"'"] if versioned else []
     start = len(columns)
-    everything = [*chosen, *hidden]
-    columns += [f"{alias}.{quoted(one.logical_name)}" if one.stored else "NULL" for one in everything]
+    everything = [*chosen, *besides]
+    for one in everything:
+        shown = one.stored and f"{table.logical_name}.{one.logical_name}" not in hidden
+        columns.append(f"{alias}.{quoted(one.logical_name)}" if shown else "NULL")
     members = []
     for at, one in enumerate(everything, start):
         type_at = None

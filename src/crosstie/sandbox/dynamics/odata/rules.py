@@ -14,6 +14,8 @@ class Rules:
     """The service's clock, aware."""
     user_id: str = ""
     """The systemuserid of who asks."""
+    hidden: frozenset[str] = frozenset()
+    """Columns (`contact.jobtitle`) that column security shows to nobody here."""
     ne_includes_nulls: bool = True
     """Whether `ne`, `not` and NotIn of a value find records without one."""
     wildcards: bool = True
