@@ -65,6 +65,17 @@ def test_parts_are_answered_in_order_whatever_their_addresses_and_line_ends(api:
     api.send("DELETE", found[1])
 
 
+def test_a_part_may_have_a_longer_address_than_a_request_of_its_own(api: WebApi) -> None:
+    def listed(characters: int) -> str:
+        function = "Microsoft.Dynamics.CRM.In(PropertyName='lastname',PropertyValues=[\"" + "x" * characters + '"])'
+        return f"contacts?$select=contactid&$filter={function}"
+
+    assert api.get(listed(40_000)).status_code == 414
+    ((status, body),) = answers(send(api, operation("GET", listed(40_000))))
+    assert (status, body["value"]) == (200, [])
+    assert send(api, operation("GET", listed(66_000))).status_code == 400
+
+
 def test_a_refused_part_stops_what_follows_unless_told_to_go_on(api: WebApi) -> None:
     parts = [
         operation("POST", "contacts", {"lastname": "x" * 60}),

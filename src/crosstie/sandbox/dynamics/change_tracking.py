@@ -86,7 +86,7 @@ def _everything(reader: Reader, table: Table, options: Options, cookie: Cookie |
     if len(found.records) <= size:
         return {"value": found.records, "cookie": None}
     number = cookie.page if cookie else 1
-    inner = inner_cookie(number, query.keys, found.keys[0], found.keys[size - 1])
+    inner = inner_cookie(number, query.keys, found.key(0), found.key(size - 1))
     return {"value": found.records[:size], "cookie": outer_cookie(number + 1, inner, tracked=end)}
 
 
@@ -101,7 +101,7 @@ def _changes(reader: Reader, table: Table, options: Options, cookie: Cookie | No
         query = reader.query(table, replace(options, order=(Order(("versionnumber",)),)), tie=tie)
         found = reader.page(query, size + 1, after=after(query.keys, last, reader.rules) if last else None)
         if len(found.records) > size:
-            inner = inner_cookie(number, query.keys, found.keys[0], found.keys[size - 1])
+            inner = inner_cookie(number, query.keys, found.key(0), found.key(size - 1))
             return {"value": found.records[:size], "cookie": outer_cookie(number + 1, inner, tracked=span.end)}
         value += found.records
     left = size - len(value)

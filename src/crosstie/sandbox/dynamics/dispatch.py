@@ -31,6 +31,8 @@ from crosstie.sandbox.http import Request, Response
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Call], Response]
+MAX_URL = 32_768
+"""Characters of a URL in a request of its own; inside a batch there may be more."""
 _BASE = re.compile(r"/api/data/v9\.[0-2](?P<rest>/.*)?", re.DOTALL)
 _SET = r"/(?P<set>\w+)"
 _ROW = rf"{_SET}\((?P<key>[^/]*)\)"
@@ -171,6 +173,9 @@ class Dynamics:
         if not switches.role and not request.path.endswith(("/WhoAmI", "/WhoAmI()")):
             message = f"Principal user (Id={user.id}, type=8) is missing prvRead privilege."
             raise ApiError(403, "0x80040220", message)
+        length = len(self.org.url) + len(request.target)
+        if length > MAX_URL:
+            raise ApiError(414, "0x80060888", f"The URL has {length} characters, but at most {MAX_URL} are allowed.")
         with self.throttle.admitted():
             return serve(self._call(request, self._acting(request, user)))
 

@@ -76,9 +76,9 @@ def _page(reader: Reader, table: Table, text: str) -> dict[str, Any]:
     more = len(found.records) > size and root.get("top") is None
     if reader.wanted.wants(MORE_RECORDS):
         body[f"@{MORE_RECORDS}"] = more
-    if more and reader.wanted.wants(FETCH_COOKIE) and found.keys[0]:
+    if more and reader.wanted.wants(FETCH_COOKIE) and found.places:
         number = _number(root, "page") or 1
-        inner = inner_cookie(number, query.keys, found.keys[0], found.keys[size - 1])
+        inner = inner_cookie(number, query.keys, found.key(0), found.key(size - 1))
         body[f"@{FETCH_COOKIE}"] = outer_cookie(number + 1, inner)
     return body
 

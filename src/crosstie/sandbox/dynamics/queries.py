@@ -8,7 +8,7 @@ from typing import Any
 from crosstie.sandbox.dynamics import change_tracking
 from crosstie.sandbox.dynamics.errors import ApiError, json_response, no_record, no_segment
 from crosstie.sandbox.dynamics.fetchxml import fetched
-from crosstie.sandbox.dynamics.odata.options import MAX_BATCH_URL, MAX_URL, Asked, read_options
+from crosstie.sandbox.dynamics.odata.options import Asked, read_options
 from crosstie.sandbox.dynamics.odata.paging import after, inner_cookie, next_link, outer_cookie, read_cookie
 from crosstie.sandbox.dynamics.odata.reading import MAX_COUNT, Query, Reader
 from crosstie.sandbox.dynamics.odata.rules import Rules
@@ -33,7 +33,6 @@ class Queries:
     def collection(self, call: Call) -> Response:
         """GET {set}, by whichever query language its options name."""
         table = _table(call)
-        check_length(call)
         query = call.request.query
         if "fetchXml" in query:
             with self._org.read() as connection:
@@ -136,14 +135,6 @@ def _table(call: Call) -> Table:
     return table
 
 
-def check_length(call: Call, *, batched: bool = False) -> None:
-    """Raises ApiError for a URL that is too long."""
-    length = len(call.base.partition("/api/")[0]) + len(call.request.target)
-    limit = MAX_BATCH_URL if batched else MAX_URL
-    if length > limit:
-        raise ApiError(414, "0x80060888", f"The URL has {length} characters, but at most {limit} are allowed.")
-
-
 def _one_page(
     reader: Reader, query: Query, asked: Asked, wanted: Preferences
 ) -> tuple[list[dict[str, Any]], str | None]:
@@ -162,7 +153,7 @@ def _one_page(
     if query.joined_order:
         return found.records[:size], outer_cookie(number + 1, "")
     return found.records[:size], outer_cookie(
-        number + 1, inner_cookie(number, query.keys, found.keys[0], found.keys[size - 1])
+        number + 1, inner_cookie(number, query.keys, found.key(0), found.key(size - 1))
     )
 
 

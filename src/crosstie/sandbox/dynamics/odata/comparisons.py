@@ -79,13 +79,13 @@ def _test(column: Column, operator: str, value: Stored, rules: Rules) -> Sql:
         and rules.accents
     ):
         # Folding never makes ASCII of what is not, so that an index can serve.
-        return sure(column.sql + Sql(" = ? COLLATE NOCASE", (value,)))
-    return sure(column.key(rules) + Sql(f" {_SIGNS[operator]} ") + column.value_key(value, rules))
+        return sure(column.sql + Sql(" = ? COLLATE NOCASE", (value,)), column)
+    return sure(column.key(rules) + Sql(f" {_SIGNS[operator]} ") + column.value_key(value, rules), column)
 
 
-def sure(condition: Sql) -> Sql:
-    """False where SQL knows no answer."""
-    return Sql("IFNULL(") + condition + Sql(", 0)")
+def sure(condition: Sql, *columns: Column) -> Sql:
+    """False where SQL knows no answer, because one of the columns has no value; in a form that lets indexes serve."""
+    return Sql("(") + sql_join(" AND ", [*(is_null(one, negated=True) for one in columns), condition]) + Sql(")")
 
 
 def negated(column: Column, condition: Sql, rules: Rules) -> Sql:
@@ -106,7 +106,7 @@ def matches(column: Column, function: str, value: str, rules: Rules, *, literal:
         value = escaped(value)
     pattern = {"contains": f"%{value}%", "startswith": f"{value}%", "endswith": f"%{value}"}.get(function, value)
     key = column.key(rules) if column.attribute.type in TEXTS else Sql("CAST(") + column.sql + Sql(" AS TEXT)")
-    return sure(Sql("dv_like(") + key + Sql(", ?)", ((text_key if rules.accents else bare_key)(pattern),)))
+    return sure(Sql("dv_like(") + key + Sql(", ?)", ((text_key if rules.accents else bare_key)(pattern),)), column)
 
 
 def one_of(column: Column, texts: Sequence[str], rules: Rules) -> Sql:
@@ -116,11 +116,11 @@ def one_of(column: Column, texts: Sequence[str], rules: Rules) -> Sql:
     values = [from_text(column.attribute, text) for text in texts]
     if column.attribute.type in TEXTS and rules.accents and all(str(value).isascii() for value in values):
         listed = msgspec.json.encode(values).decode()
-        return sure(column.sql + Sql(" COLLATE NOCASE IN (SELECT value FROM json_each(?))", (listed,)))
+        return sure(column.sql + Sql(" COLLATE NOCASE IN (SELECT value FROM json_each(?))", (listed,)), column)
     if not values:
         return FALSE
     keys = sql_join(", ", [column.value_key(value, rules) for value in values])
-    return sure(column.key(rules) + Sql(" IN (") + keys + Sql(")"))
+    return sure(column.key(rules) + Sql(" IN (") + keys + Sql(")"), column)
 
 
 def chosen(column: Column, texts: Sequence[str]) -> Sql:
@@ -130,7 +130,7 @@ def chosen(column: Column, texts: Sequence[str]) -> Sql:
             f"The attribute '{column.attribute.logical_name}' is not a multi-select choice, which this operator needs."
         )
     wrapped = Sql("(',' || ") + column.sql + Sql(" || ',')")
-    parts = [sure(Sql("INSTR(") + wrapped + Sql(", ?) > 0", (f",{text.strip()},",))) for text in texts]
+    parts = [sure(Sql("INSTR(") + wrapped + Sql(", ?) > 0", (f",{text.strip()},",)), column) for text in texts]
     return Sql("(") + sql_join(" OR ", parts) + Sql(")") if parts else FALSE
 
 
@@ -147,4 +147,4 @@ def with_column(left: Column, operator: str, right: Column, rules: Rules) -> Sql
     one, other = left.key(rules), right.key(rules)
     if left.attribute.type in EXACT or right.attribute.type in EXACT:
         one, other = Sql(f"dv_number({left.sql.text})"), Sql(f"dv_number({right.sql.text})")
-    return sure(one + Sql(f" {_SIGNS[operator]} ") + other)
+    return sure(one + Sql(f" {_SIGNS[operator]} ") + other, left, right)

@@ -12,10 +12,6 @@ from crosstie.sandbox.dynamics.odata.errors import QueryError
 from crosstie.sandbox.dynamics.odata.parser import parse_expand, parse_filter, parse_order, parse_select, parse_top
 from crosstie.sandbox.dynamics.odata.syntax import Options
 
-MAX_URL = 32_768
-"""Characters of a URL in a request of its own."""
-MAX_BATCH_URL = 65_536
-"""Characters of a URL inside `$batch`."""
 KNOWN = frozenset(
     {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$apply", "$skiptoken", "$deltatoken"}
 )

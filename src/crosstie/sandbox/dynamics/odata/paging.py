@@ -63,7 +63,16 @@ def after(keys: Sequence[Key], last: dict[str, str | None], rules: Rules) -> Sql
         value = last[name]
         alternatives.append(sql_join(" AND ", [*equal, _beyond(key, value, rules)]))
         equal.append(_same(key, value, rules))
-    return Sql("(") + sql_join(" OR ", [Sql("(") + one + Sql(")") for one in alternatives]) + Sql(")")
+    beyond = Sql("(") + sql_join(" OR ", [Sql("(") + one + Sql(")") for one in alternatives]) + Sql(")")
+    return sql_join(" AND ", [*_from(keys[0], last, rules), beyond])
+
+
+def _from(key: Key, last: dict[str, str | None], rules: Rules) -> list[Sql]:
+    """What follows from the rest, but lets an index find where the rows go on."""
+    column, value = key.column, last[key.column.attribute.logical_name]
+    if value is None or key.descending:
+        return []
+    return [column.key(rules) + Sql(" >= ") + column.value_key(_stored(column, value), rules)]
 
 
 def _same(key: Key, value: str | None, rules: Rules) -> Sql:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from crosstie.sandbox.dynamics.odata.comparisons import TRUE, Column, compare, sure
+from crosstie.sandbox.dynamics.odata.comparisons import TRUE, Column, compare
 from crosstie.sandbox.dynamics.odata.errors import QueryError
 from crosstie.sandbox.dynamics.odata.rules import Rules
 from crosstie.sandbox.dynamics.odata.values import from_text
@@ -69,7 +69,7 @@ def _by_day(column: Column, name: str, value: str, rules: Rules) -> Sql:
     start = datetime.fromisoformat(str(from_text(column.attribute, value[:10]))[:10] + "T00:00:00+00:00")
     bounds: dict[str, Bounds] = {"OnOrAfter": (start, None), "OnOrBefore": (None, start + _DAY)}
     inside = _within(column, bounds.get(name, (start, start + _DAY)), rules)
-    return Sql("NOT ") + sure(inside) if name == "NotOn" else inside
+    return Sql("NOT ") + inside if name == "NotOn" else inside
 
 
 def _within(column: Column, bounds: Bounds, rules: Rules) -> Sql:

@@ -45,10 +45,15 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows of a page: their objects, and their values of the keys that order them (none without a cookie)."""
+    """The rows of a page: their objects, and the places of the keys that order them (none without a cookie)."""
 
     records: list[Record]
-    keys: list[tuple[Any, ...]]
+    rows: Sequence[Row]
+    places: tuple[int, ...]
+
+    def key(self, at: int) -> tuple[Any, ...]:
+        """A row's values of the keys that order it."""
+        return tuple(self.rows[at][place] for place in self.places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +108,7 @@ class Reader:
         text = f"{sql.text} ORDER BY {order_sql(query.keys, self.rules)} LIMIT {limit}"
         rows = self.connection.execute(text + (f" OFFSET {offset}" if offset else ""), sql.params).fetchall()
         records = self.records(made, shown, rows, options.expand)
-        places = [made.member(one).at for one in ordered]
-        return Found(records, [tuple(row[at] for at in places) for row in rows])
+        return Found(records, rows, tuple(made.member(one).at for one in ordered))
 
     def one(self, table: Table, record_id: str, options: Options) -> Record | None:
         """The record of a primary key with its $select and $expand; None when there is none."""
