@@ -60,7 +60,10 @@ def _show(run: int, one: PlanReport) -> None:
         )
     if one.in_doubt:
         click.echo()
-        click.echo(f"In doubt: {', '.join(one.in_doubt)}")
+        more = sum(rows for (outcome, _), rows in one.totals.items() if outcome == "doubt") - len(one.in_doubt)
+        click.echo(f"In doubt: {', '.join(one.in_doubt)}{f' and {more:,} more' * (more > 0)}")
+        if more > 0:
+            click.echo(f"All of them: crosstie journal export {run} --output FILE")
         click.echo(
             "Look in the CRM whether these rows were executed, then say so:"
             f" crosstie journal settle {run} --executed ROW=REMOTE_ID, or --not-executed ROW"
@@ -81,6 +84,9 @@ def settle(session: Session, run: int, executed: tuple[str, ...], not_executed: 
         if not (row and equals and remote_id.strip()):
             raise click.UsageError(f"--executed takes ROW=REMOTE_ID, not “{one}”.")
         known[row] = remote_id.strip()
+    both = [row for row in not_executed if row in known]
+    if both:
+        raise click.UsageError(f"Row {both[0]} was either executed or not: say it once.")
     if not known and not not_executed:
         raise click.UsageError("Say --executed ROW=REMOTE_ID or --not-executed ROW, for each row in doubt.")
     with session.app() as app:

@@ -245,6 +245,8 @@ def record_answers(
     is to be looked up, or, where that was done, a person's to decide. `tried` says that the CRM answered row by row:
     only that counts as a try of a row."""
     given = [list(one.values()) for one in answers.to_pylist()]
+    if any(isinstance(one, str) and "\0" in one for row in given for one in row):  # which no database column holds
+        given = [[one.replace("\0", "") if isinstance(one, str) else one for one in row] for row in given]
     transaction.execute(
         f"update crosstie.{plan.table} as p set outcome = a.outcome, effect = a.effect,"
         # The id that was chosen for a record that was not made leads to none.
@@ -265,6 +267,18 @@ def record_answers(
     if doubtful:
         status = ShipmentStatus.DOUBT if looked_up else ShipmentStatus.UNSURE
     end_shipment(transaction, shipment, status, now)
+
+
+def first_unanswered(transaction: Transaction, account: str, org: str, object: str) -> tuple[datetime, str, int] | None:
+    """When the first shipment of an object left whose answers are missing, by the CRM's clock, with the workflow and
+    the run that sent it; None when all is settled."""
+    row = transaction.row(
+        "select s.left_at, p.workflow, p.run from crosstie.shipment s join crosstie.plan p on p.id = s.plan"
+        " where p.account = :account and p.org = :org and p.object = :object and s.left_at is not null"
+        f" and s.status in ('{ShipmentStatus.LEAVING}', '{ShipmentStatus.UNSURE}') order by s.left_at limit 1",
+        {"account": account, "org": org, "object": object},
+    )
+    return None if row is None else (parse_instant(str(row[0])), str(row[1]), int(row[2]))
 
 
 def end_shipment(transaction: Transaction, shipment: Shipment, status: ShipmentStatus, now: datetime) -> None:
@@ -288,7 +302,9 @@ def _rows_of(dialect: Dialect, names: Sequence[str]) -> str:
 
 
 def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: Shipment) -> None:
-    """Joins the accepted rows of a shipment with their records: both sides agree on what was sent."""
+    """Joins the accepted rows of a shipment with their records: both sides agree on what was sent, and of a record that
+    was not tied before on no more than that. An upsert sends what differs from the record that was tied; where that one
+    is gone, the rest is sent by the next export."""
     given = {"shipment": shipment.number}
     accepted = (
         f"p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
@@ -303,10 +319,14 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
     )
     names = [_tie_column(ties, one) for one in plan.fields]
     agreed = [
-        f"{name} = case when p.f_{place} is not null then p.v_{place} else e.{name} end"
+        f"{name} = case when p.f_{place} is not null then p.v_{place}"
+        f" when p.effect <> '{Effect.CREATED}' then e.{name} end"
         for place, name in enumerate(names)
     ]
-    values = [f"p.v_{place}" for place in range(len(names))]
+    values = [
+        f"case when p.f_{place} is not null or p.effect = '{UNCHANGED}' then p.v_{place} end"
+        for place in range(len(names))
+    ]
     if plan.key is not None:
         names.append(_tie_column(ties, plan.key))
         agreed.append(f"{names[-1]} = p.key")

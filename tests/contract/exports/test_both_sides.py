@@ -14,6 +14,7 @@ import pytest
 
 from crosstie.activities import ACTIVITIES
 from crosstie.db.database import Database
+from crosstie.errors import TaskError
 from crosstie.model import RemoteObject
 from crosstie.workflow.definition import read_definition
 from crosstie.workflow.runner import RunReport, Surroundings, run_workflow
@@ -127,7 +128,7 @@ class Sides:
     def remote_writes(self) -> int:
         """The requests since the last call that write."""
         found = self.sandbox.counters(reset=True)["requests"]
-        return sum(number for kind, number in found.items() if kind.startswith(("collections", "ingest")))
+        return sum(number for kind, number in found.items() if kind.startswith(("collection_", "ingest")))
 
     def sent(self) -> dict[str, set[str]]:
         """The fields that the newest export has sent, by last name."""
@@ -237,6 +238,41 @@ def test_our_own_write_that_comes_back_is_no_change(sides: Sides) -> None:
     sides.send()
     assert sides.sent() == {"here": {"Title"}}
     assert sides.there()["here"]["Title"] == "ours again"
+
+
+@pytest.mark.parametrize(("lost", "down"), [("collection_update", "query"), ("ingest_state", "ingest_status")])
+def test_an_import_waits_for_what_an_export_has_sent_without_an_answer(sides: Sides, lost: str, down: str) -> None:
+    sides.world.sql(
+        "update person set title = 'first' where last_name = 'here'",
+        "insert into person (last_name, title) values ('new', 'ours')",
+    )
+    outage = {"type": "status", "status": 503, "retry_after": 900}
+    sides.sandbox.faults(
+        [
+            {"match": {"kind": lost}, "times": 1, "fault": {"type": "drop_after"}},
+            {"match": {"kind": down}, "times": 9, "fault": outage},
+        ]
+    )
+    with pytest.raises(TaskError):
+        sides.send()
+    sides.sandbox.faults([])
+    sides.world.sql("update person set title = 'second' where last_name = 'here'")
+    sides.sandbox.control("update", id=sides.ids["there"], values={"Title": "theirs"})
+    sides.world.writes()
+
+    assert sides.bring().counts["write"] == {"inserted": 0, "updated": 0, "unchanged": 0, "rejected": 0}
+    assert sides.world.writes() == {}
+
+    for _ in range(2):
+        sides.send()
+        sides.bring()
+    assert sides.here() == sides.there()
+    assert sides.here()["here"]["Title"] == "second"
+    assert sides.here()["there"]["Title"] == "theirs"
+    assert sides.world.rows("select count(*) from person where last_name = 'new'") == [(1,)]
+    sides.remote_writes()
+    assert sides.send().counts["send"]["unchanged"] == sides.world.rows("select count(*) from person")[0][0]
+    assert sides.remote_writes() == 0
 
 
 def test_what_is_sent_first_comes_to_rest_too(sides: Sides) -> None:

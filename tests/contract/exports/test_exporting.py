@@ -181,6 +181,24 @@ def test_all_of_a_row_is_sent_under_another_external_id(world: Exports) -> None:
     assert world.crm.calls == []
 
 
+@pytest.mark.parametrize("moved", [False, True], ids=["deleted", "moved to another record"])
+def test_a_record_that_is_not_the_tied_one_any_more_gets_all_of_the_row(world: Exports, moved: bool) -> None:
+    activity = export(key={"Ext__c": "code"})
+    world.run(activity, world.people((1, None, "Abe", "a@x", "one")))
+    tied = next(iter(world.crm.records))
+    if moved:
+        world.crm.insert({"Ext__c": "one", "LastName": "Other", "Email": "o@x"})
+    del world.crm.records[tied]
+    for number in (2, 3):
+        world.run_number = number
+        world.run(activity, world.people((1, None, "Abraham", "a@x", "one")))
+    assert list(world.crm.records.values()) == [{"Ext__c": "one", "LastName": "Abraham", "Email": "a@x"}]
+    world.run_number = 4
+    world.crm.calls.clear()
+    world.run(activity, world.people((1, None, "Abraham", "a@x", "one")))
+    assert world.crm.calls == []
+
+
 def test_external_ids_that_differ_in_case_only_are_one_record(world: Exports) -> None:
     activity = export(key={"Ext__c": "code"})
     ended = world.run(activity, world.people((1, None, "Abe", None, "q1"), (2, None, "Ono", None, "Q1")))

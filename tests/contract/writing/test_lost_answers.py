@@ -354,6 +354,19 @@ def test_a_record_that_another_changed_meanwhile_is_a_conflict_and_not_overwritt
     assert ids[0] in str(found.rows[0].message)
 
 
+def test_a_record_that_was_restored_meanwhile_is_not_deleted_again(
+    connector: SalesforceConnector, sandbox: Sandbox, client: Client
+) -> None:
+    scene = Scene(connector, sandbox, client, Operation.DELETE, COLLECTIONS)
+    sandbox.faults([{"match": {"kind": "collection_delete"}, "fault": {"type": "drop_after"}}])
+    assert send(connector, scene.write, scene.rows).outcomes() == {Outcome.DOUBT}
+    sandbox.advance(timedelta(minutes=5))
+    sandbox.control("undelete", ids=[scene.rows[0]["remote_id"]])
+    found = find(connector, scene.write, scene.rows, "", scene.left_at)
+    assert [found.rows[row].outcome for row in range(ROWS)] == ["rejected", *["accepted"] * (ROWS - 1)]
+    assert found.rows[0].symbol == "CONFLICT"
+
+
 def test_what_was_in_the_bin_before_is_told_from_what_was_deleted(
     connector: SalesforceConnector, sandbox: Sandbox, client: Client
 ) -> None:

@@ -12,13 +12,14 @@ from crosstie.activities.receiving.converting import RowConverter
 from crosstie.activities.receiving.indexing import Indexing
 from crosstie.activities.remote import collected_object, find_remote_field, reject_columns
 from crosstie.crm.connector import Condition, Connector, Order, RemoteQuery
+from crosstie.crm.lookup import CLOCK_GUARD
 from crosstie.errors import ConfigError, MappingError, RequestError, ScriptError
 from crosstie.model import Column, IndexRange, RemoteObject
 from crosstie.schema.conversions.converter import Converter
 from crosstie.script.engine import evaluate
 from crosstie.script.filters import build_condition
 from crosstie.script.template import Template
-from crosstie.sync import windows
+from crosstie.sync import shipments, windows
 from crosstie.workflow.activity import Context, Shape
 
 if TYPE_CHECKING:
@@ -170,10 +171,26 @@ def _window(
         return indexing.whole(), None
     window, tail = indexing.window(
         Template(index.option).render(context.scope()),
-        lambda start, now: _end(connector, query, indexing.field, start, now - index.guard),
+        lambda start, now: _end(connector, query, indexing.field, start, _before_our_own(indexing, now - index.guard)),
     )
     indexing.tell(window)
     return window, tail
+
+
+def _before_our_own(indexing: Indexing, latest: datetime) -> datetime:
+    """The latest end of a window, before anything that we have sent and that has no answer yet. Those records may say
+    already what we have written, while nobody has agreed on it: they would come in as another's changes, and new ones
+    as strangers. The export settles that, and then they are read."""
+    with indexing.context.db.reading() as transaction:
+        first = shipments.first_unanswered(transaction, indexing.account, indexing.org, indexing.object)
+    if first is None or first[0] - CLOCK_GUARD >= latest:
+        return latest
+    left_at, workflow, run = first
+    indexing.context.log.warning(
+        f"What run {run} of {workflow} sent at {windows.option_text(left_at)} (UTC) has no answer yet: records are read"
+        " up to then, the others when it is settled. It is, as soon as that workflow runs again."
+    )
+    return left_at - CLOCK_GUARD
 
 
 def _end(connector: Connector, query: RemoteQuery, field: str, start: datetime | None, latest: datetime) -> datetime:

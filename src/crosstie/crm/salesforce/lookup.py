@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from crosstie.crm.answers import CONFLICT
 from crosstie.crm.comparing import instant_of
 from crosstie.crm.connector import RemoteQuery, Road
 from crosstie.crm.lookup import CLOCK_GUARD, Read, RecordLookup
@@ -53,9 +54,9 @@ class Lookup:
         return answers
 
     def _deleted(self, answers: Answers, shipment: Shipment, left_at: datetime) -> None:
-        """There → not deleted. In the bin → deleted, or gone before where its stamp is older than the shipment. In the
-        deletion feed → gone. Neither is to be had: the record is not there, unless the object has a feed that would
-        tell; then the delete is asked for again, and says why."""
+        """There → not deleted, or deleted and taken back where it has moved since. In the bin → deleted, or gone before
+        where its stamp is older than the shipment. In the deletion feed → gone. Neither is to be had: the record is not
+        there, unless the object has a feed that would tell; then the delete is asked for again, and says why."""
         remote = shipment.write.object
         ids = [str(shipment.remote_ids[place]) for place in shipment.open]
         binned = "IsDeleted" if remote.field("IsDeleted") is not None else remote.key
@@ -73,6 +74,9 @@ class Lookup:
                 answers.accept(place, Effect.GONE if before else Effect.DELETED)
             elif record_id in purged or (record_id not in found and not remote.tracks_deletions):
                 answers.accept(place, Effect.GONE)
+            elif stamp is not None and stamp > left_at:
+                said = f"The record {record_id} is there, and was changed or restored by another meanwhile."
+                answers.set(place, Outcome.REJECTED, CONFLICT, said)
             else:
                 answers.set(place, Outcome.RETRY, message="The record was not deleted.")
 
