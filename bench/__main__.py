@@ -1,7 +1,7 @@
 """`make bench`: imports by Bulk beside the floor, the reference workflow step by step, a run without change, activities
-beside SQL by hand, exports beside the floor.
+beside SQL by hand, exports beside the floor, both ways with Dynamics.
 
-python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities|exports]
+python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities|exports|dynamics]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.databases import PostgresServer, postgres_server
 
 from bench.activities import activities
+from bench.dynamics import dynamics, dynamics_project
 from bench.exports import exports
 from bench.floor import FinishedJob, finished_job, postgres_floor, sqlite_floor
 from bench.measured import Measured, measure
@@ -23,6 +24,7 @@ from bench.stage import Project, SandboxProcess, project, sandbox
 
 STATE = Path(__file__).parent / ".state"
 BACKENDS = ("postgresql", "sqlite")
+DYNAMICS_ROWS = 200_000
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--latency-ms", type=int, default=0)
-    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities", "exports"))
+    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities", "exports", "dynamics"))
     parser.add_argument("--backend", choices=BACKENDS)
     asked = parser.parse_args()
     if asked.only in (None, "activities"):
@@ -40,6 +42,10 @@ def main() -> None:
     if asked.only == "activities":
         return
     backends = [asked.backend] if asked.backend else list(BACKENDS)
+    if asked.only in (None, "dynamics"):
+        both_ways(backends, min(asked.rows, DYNAMICS_ROWS), asked.runs)
+    if asked.only == "dynamics":
+        return
     with sandbox(STATE / f"sandbox-{asked.rows}", asked.rows) as served, postgres_server() as postgres:
         projects = {
             backend: project(
@@ -63,6 +69,19 @@ def main() -> None:
                 idle(made, served, asked.runs)
         if asked.only in (None, "exports"):
             exports(projects, served, asked.runs)
+
+
+def both_ways(backends: Sequence[str], rows: int, runs: int) -> None:
+    """Imports and exports of Dynamics, with a sandbox of its own."""
+    with sandbox(STATE / f"dynamics-{rows}", rows, "dynamics") as served, postgres_server() as postgres:
+        served.control("switches", requests_limit=0, execution_seconds_limit=0)
+        projects = {
+            backend: dynamics_project(
+                STATE / f"dynamics-{backend}-{rows}", backend, served, postgres if backend == "postgresql" else None
+            )
+            for backend in backends
+        }
+        dynamics(projects, served, rows, runs)
 
 
 def warm(made: Project) -> None:

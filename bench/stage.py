@@ -96,21 +96,23 @@ class SandboxProcess:
 
     def control(self, action: str, **arguments: Any) -> Any:
         """Runs an action of the control endpoint."""
-        request = urllib.request.Request(
-            f"{self.info['control_url']}/{action}", data=json.dumps(arguments).encode(), method="POST"
-        )
-        context = ssl.create_default_context(cafile=self.info["ca_file"])
-        with urllib.request.urlopen(request, context=context) as answer:
-            return json.load(answer)
+        return secured(self, f"{self.info['control_url']}/{action}", json.dumps(arguments).encode())
+
+
+def secured(served: SandboxProcess, url: str, data: bytes) -> Any:
+    """Posts to an address of the sandbox; returns the JSON of its answer."""
+    context = ssl.create_default_context(cafile=served.info["ca_file"])
+    with urllib.request.urlopen(urllib.request.Request(url, data=data), context=context) as answer:
+        return json.load(answer)
 
 
 @contextmanager
-def sandbox(state: Path, records: int) -> Iterator[SandboxProcess]:
+def sandbox(state: Path, records: int, kind: str = "salesforce") -> Iterator[SandboxProcess]:
     """A sandbox with that many contacts, its clock frozen so that equal reads are equal queries."""
     state.mkdir(parents=True, exist_ok=True)
     (state / "sandbox.json").unlink(missing_ok=True)
     process = subprocess.Popen(
-        [*CLI, "sandbox", "start", "--state", str(state), "--records", str(records), "--crm", "salesforce"],
+        [*CLI, "sandbox", "start", "--state", str(state), "--records", str(records), "--crm", kind],
         stdout=subprocess.DEVNULL,
     )
     try:

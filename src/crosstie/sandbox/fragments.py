@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 
@@ -22,6 +23,7 @@ def sql_join(separator: str, parts: list[Sql]) -> Sql:
     return Sql(separator.join(part.text for part in parts), tuple(value for part in parts for value in part.params))
 
 
+@lru_cache(maxsize=4096)
 def quoted(name: str) -> str:
     """A SQL identifier in quotes."""
     return '"' + name.replace('"', '""') + '"'

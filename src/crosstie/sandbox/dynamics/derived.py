@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from typing import Any
 
 from crosstie.sandbox.dynamics.errors import ApiError
@@ -39,11 +40,7 @@ def _composite(stem: str, values: Mapping[str, Any]) -> str | None:
 
 def _amounts(connection: sqlite3.Connection, table: Table, values: Mapping[str, Any]) -> dict[str, Any]:
     """The `_base` of each amount. A record with an amount and no currency gets the organization's own."""
-    amounts = [
-        name
-        for name, one in table.attributes.items()
-        if one.type is AttributeType.MONEY and f"{name}_base" in table.attributes
-    ]
+    amounts = _amounts_of(table)
     if not amounts:
         return {}
     currency = values.get("transactioncurrencyid")
@@ -56,6 +53,12 @@ def _amounts(connection: sqlite3.Connection, table: Table, values: Mapping[str, 
     rate = Decimal(row[0])
     bases = {f"{name}_base": _base(values.get(name), rate) for name in amounts}
     return {"transactioncurrencyid": currency, "exchangerate": row[0], **bases}
+
+
+@cache
+def _amounts_of(table: Table) -> tuple[str, ...]:
+    columns = table.attributes
+    return tuple(name for name, one in columns.items() if one.type is AttributeType.MONEY and f"{name}_base" in columns)
 
 
 def _base(amount: str | None, rate: Decimal) -> str | None:

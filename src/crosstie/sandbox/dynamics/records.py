@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -130,8 +131,7 @@ class Records:
 
     def _new_columns(self, table: Table, given: Row, writer: Writer) -> Row:
         """What a new record has beside what was given."""
-        columns: Row = {one.logical_name: one.default for one in table.stored if one.default is not None}
-        columns |= given
+        columns: Row = {**_defaults(table), **given}
         if "statecode" in table.attributes:
             if given.get("statecode") and not self._org.switches.create_inactive:
                 raise ApiError(400, "0x80048408", f"A new {table.logical_name} can't begin in another state than 0.")
@@ -270,10 +270,21 @@ def _check_writable(table: Table, verb: str) -> None:
 
 
 def _check_required(table: Table, columns: Mapping[str, Any]) -> None:
-    for one in table.attributes.values():
-        needed = one.required == "SystemRequired" and one.stored and one.logical_name != table.primary_id
-        if needed and columns.get(one.logical_name) is None:
-            raise ApiError(400, "0x80040203", f"Attribute: {one.logical_name} cannot be set to NULL")
+    for name in _needed(table):
+        if columns.get(name) is None:
+            raise ApiError(400, "0x80040203", f"Attribute: {name} cannot be set to NULL")
+
+
+@cache
+def _needed(table: Table) -> tuple[str, ...]:
+    needed = (one.logical_name for one in table.stored if one.required == "SystemRequired")
+    return tuple(name for name in needed if name != table.primary_id)
+
+
+@cache
+def _defaults(table: Table) -> Mapping[str, int]:
+    """What new records have where they say nothing."""
+    return {one.logical_name: one.default for one in table.stored if one.default is not None}
 
 
 def _owner(table: Table, columns: Mapping[str, Any]) -> Row:

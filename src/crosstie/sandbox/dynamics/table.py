@@ -6,6 +6,7 @@ Source: Dataverse Web API guide, "Query table definitions" and "Attribute metada
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Literal
 
 Behavior = Literal["UserLocal", "DateOnly", "TimeZoneIndependent"]
@@ -161,7 +162,7 @@ class Table:
     @property
     def stored(self) -> tuple[Attribute, ...]:
         """The attributes that have a column in the database."""
-        return tuple(one for one in self.attributes.values() if one.stored)
+        return _stored(self)
 
     def property(self, name: str) -> Attribute | None:
         """The attribute of a property's name as queries write it, in exactly that case: `fullname`,
@@ -180,3 +181,8 @@ class Table:
             if targets:
                 return one, targets[0] if len(targets) == 1 else None
         return None
+
+
+@cache
+def _stored(table: Table) -> tuple[Attribute, ...]:
+    return tuple(one for one in table.attributes.values() if one.stored)
