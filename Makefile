@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test soak lint bench docs lock clean help
 
 help:
-	@echo "make demo    a first sync with a local Salesforce sandbox and the way back, with a report"
+	@echo "make demo    a first sync with a local sandbox and the way back, with a report (CRM=salesforce or dynamics)"
 	@echo "make test    the whole test suite, on SQLite and PostgreSQL"
 	@echo "make soak    every crash point and 10,000 examples of the state machine (takes hours)"
 	@echo "make lint    ruff, mypy, import-linter, codespell"
@@ -27,7 +27,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python demo/demo.py
+	$(BIN)/python demo/demo.py $(CRM)
 
 test: $(STAMP)
 	$(BIN)/pytest -n 3 --dist worksteal

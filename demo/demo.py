@@ -1,6 +1,7 @@
 """The demo: a first sync and the way back, step by step, through the command line as a person would type it.
 
-It needs nothing but this repository: the CRM is a sandbox on this machine. Run it with `make demo`.
+It needs nothing but this repository: the CRM is a sandbox on this machine. Run it with `make demo`, or with
+`make demo CRM=dynamics`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -31,17 +33,44 @@ REJECTS = 3  # the exit code of a run that is done, with rejects
 START_SECONDS = 60
 
 
+Info = dict[str, Any]
+"""What sandbox.json says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crm:
+    """What differs between the CRMs: names, how the account is added, and how the CRM is asked without Crosstie."""
+
+    kind: str
+    name: str
+    workflows: Path
+    newcomers: Path | None
+    contact: str
+    objects: tuple[str, ...]
+    account: Callable[[Info], tuple[list[str], str]]
+    """Arguments of `account add`, and the secret."""
+    newsletter: Callable[[Info], int]
+    """How many contacts are people of the newsletter."""
+    scores: Callable[[Info], set[tuple[str, float | None]]]
+    """The score of each contact by its id."""
+    updates: Callable[[Any], int]
+    """How many changes of contacts the sandbox has counted."""
+
+
 def main() -> int:
     """Runs the demo from an empty folder; 0 when everything came out as it should."""
+    crm = CRMS.get(sys.argv[1] if len(sys.argv) > 1 else "salesforce")
+    if crm is None:
+        sys.exit(f"There is a demo for {' and '.join(CRMS)}.")
     began = time.monotonic()
     prepare_folder()
-    say("1. A Salesforce to try with: a sandbox on this machine, with made-up people")
-    with sandbox(CONTACTS) as info:
-        prepare_project(info)
-        facts = first_sync(info)
-        facts += results_back(info)
-        facts += deletions(info)
-    return report(facts, time.monotonic() - began)
+    say(f"1. A {crm.name} to try with: a sandbox on this machine, with made-up people")
+    with sandbox(crm, CONTACTS) as info:
+        prepare_project(crm, info)
+        facts = first_sync(crm, info)
+        facts += results_back(crm, info)
+        facts += deletions(crm, info)
+    return report(crm, facts, time.monotonic() - began)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,30 +82,33 @@ class Fact:
     right: bool = True
 
 
-def prepare_project(info: dict[str, Any]) -> None:
+def prepare_project(crm: Crm, info: Info) -> None:
     """From an empty folder to collected objects."""
     say("2. A project: configuration, key, and a SQLite marketing database with a table “recipient”")
     crosstie("init")
     with database() as connection:
         connection.executescript((HERE / "recipient.sql").read_text(encoding="utf-8"))
-    for file in HERE.glob("*.yaml"):
+        if crm.newcomers is not None:
+            connection.executescript(crm.newcomers.read_text(encoding="utf-8"))
+    for file in crm.workflows.glob("*.yaml"):
         shutil.copy(file, PROJECT)
     say("3. How to reach the CRM. The secret comes by standard input and is sealed at once")
-    add_account(info)
-    crosstie("account", "check", "salesforce")
+    arguments, secret = crm.account(info)
+    crosstie("account", "add", crm.kind, *arguments, given=secret)
+    crosstie("account", "check", crm.kind)
     say("4. The objects to work with: each gets a table of its own, after the CRM's description")
-    crosstie("collect", "salesforce", "Contact", "Account", "Lead")
+    crosstie("collect", crm.kind, *crm.objects)
 
 
-def first_sync(info: dict[str, Any]) -> list[Fact]:
+def first_sync(crm: Crm, info: Info) -> list[Fact]:
     """From the CRM, three times."""
     say("5. The workflow: import, reconcile, one row each, write")
     crosstie("workflow", "validate", "contact-import.yaml")
     crosstie("run", "contact-import.yaml", "--verbose")
     first = written()
     say(f"6. On the CRM, {CHANGED} contacts change; then some minutes pass there")
-    changed = control(info, "change", object="Contact", count=CHANGED)["ids"]
-    control(info, "advance", seconds=600)
+    changed = control(crm, info, "change", object=crm.contact, count=CHANGED)["ids"]
+    control(crm, info, "advance", seconds=600)
     print(f"changed on the CRM: {', '.join(changed[:3])}, … {len(changed)} in all", flush=True)
     say("7. The same workflow again: only what changed is read and written")
     crosstie("run", "contact-import", "--verbose")
@@ -96,7 +128,7 @@ def first_sync(info: dict[str, Any]) -> list[Fact]:
     ]
 
 
-def results_back(info: dict[str, Any]) -> list[Fact]:
+def results_back(crm: Crm, info: Info) -> list[Fact]:
     """Results to the CRM, with rows that it does not take."""
     say(f"9. A newsletter goes out: {CLICKED} people of the CRM click, and Ana, who is not in it yet")
     change(
@@ -105,7 +137,7 @@ def results_back(info: dict[str, Any]) -> list[Fact]:
     )
     say("10. Two queries, a union, an export: who clicked, and who is not in the CRM yet")
     crosstie("run", "results-export.yaml", "--verbose", expect=REJECTS)
-    first = newsletter(info)
+    first = crm.newsletter(info)
     say("11. What the CRM refused, and why; and the journal of what was sent")
     crosstie("rejects", "list")
     crosstie("journal", "show", str(last_run()))
@@ -114,13 +146,12 @@ def results_back(info: dict[str, Any]) -> list[Fact]:
         "update recipient set email = 'bo.lund@newsletter.invalid' where last_name = 'Lund' and crm_id is null",
         "update recipient set last_name = 'Sands' where first_name = 'Cleo' and crm_id is null",
     )
-    control(info, "counters", reset=True)
+    control(crm, info, "counters", reset=True)
     crosstie("run", "results-export")
-    calls = control(info, "counters")["requests"]
-    updates = sum(number for kind, number in calls.items() if kind.startswith("collection_"))
-    second = newsletter(info)
+    updates = crm.updates(control(crm, info, "counters"))
+    second = crm.newsletter(info)
     here = {(key, score) for key, score in rows("select crm_id, score from recipient where clicks > 0")}
-    there = {(one["Id"], one["Score__c"]) for one in asked(info, "SELECT Id, Score__c FROM Contact")}
+    there = crm.scores(info)
     return [
         Fact(
             about="export",
@@ -140,12 +171,7 @@ def results_back(info: dict[str, Any]) -> list[Fact]:
     ]
 
 
-def newsletter(info: dict[str, Any]) -> int:
-    """How many contacts of the CRM are people of the newsletter."""
-    return len(asked(info, "SELECT Id FROM Contact WHERE Email LIKE '%@newsletter.invalid'"))
-
-
-def deletions(info: dict[str, Any]) -> list[Fact]:
+def deletions(crm: Crm, info: Info) -> list[Fact]:
     """A record deleted on each side, and what comes back of all that."""
     say("13. Søren asks to be forgotten: deleted in the CRM, then here")
     change("update recipient set forget = 1 where first_name = 'Søren' and last_name = 'Holm'")
@@ -154,8 +180,8 @@ def deletions(info: dict[str, Any]) -> list[Fact]:
     say("14. Somebody deletes two contacts in the CRM: they are deleted here")
     listed = "select crm_id from recipient where crm_id is not null and clicks = 0 order by id desc limit 2"
     lost = [str(row[0]) for row in rows(listed)]
-    control(info, "delete", object="Contact", ids=lost)
-    control(info, "advance", seconds=600)
+    control(crm, info, "delete", object=crm.contact, ids=lost)
+    control(crm, info, "advance", seconds=1200)
     crosstie("run", "deleted-contacts.yaml")
     kept = rows(f"select 1 from recipient where crm_id in ('{lost[0]}', '{lost[1]}')")
     say("15. An import after all that: what we wrote comes back, and changes nothing")
@@ -163,7 +189,7 @@ def deletions(info: dict[str, Any]) -> list[Fact]:
     crosstie("run", "contact-import")
     echoes = len(written()) - before
     return [
-        Fact(about="forgotten", said="Søren is gone on both sides.", right=not left and newsletter(info) == 4),
+        Fact(about="forgotten", said="Søren is gone on both sides.", right=not left and crm.newsletter(info) == 4),
         Fact(about="deleted", said=f"{len(lost)} contacts deleted in the CRM are gone here.", right=not kept),
         Fact(about="last import", said=f"what we had written came back; {echoes} rows were written.", right=not echoes),
     ]
@@ -200,10 +226,10 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def sandbox(records: int) -> Iterator[dict[str, Any]]:
+def sandbox(crm: Crm, records: int) -> Iterator[Info]:
     """A running sandbox, as a process of its own; what its sandbox.json says."""
-    arguments = ["sandbox", "start", "--state", str(SANDBOX), "--records", str(records)]
-    print(f"$ crosstie sandbox start --state {SANDBOX.name} --records {records}", flush=True)
+    arguments = ["sandbox", "start", "--state", str(SANDBOX), "--records", str(records), "--crm", crm.kind]
+    print(f"$ crosstie sandbox start --state {SANDBOX.name} --records {records} --crm {crm.kind}", flush=True)
     process = subprocess.Popen([sys.executable, "-m", "crosstie", *arguments], cwd=PROJECT, env=environment())
     try:
         file = SANDBOX / "sandbox.json"
@@ -218,22 +244,16 @@ def sandbox(records: int) -> Iterator[dict[str, Any]]:
         process.wait()
 
 
-def add_account(info: dict[str, Any]) -> None:
-    """Adds the sandbox as an external account, signed in by client credentials."""
-    org = info["salesforce"]
-    flow = next(one for one in org["sign_in"] if one["flow"] == "client_credentials")
-    crosstie(
-        *("account", "add", "salesforce", "--host", org["login_url"], "--flow", "client_credentials"),
-        *("--client-id", flow["client_id"], "--ca-file", info["ca_file"], "--secret-stdin", "client_secret"),
-        given=flow["client_secret"],
-    )
-
-
-def control(info: dict[str, Any], action: str, **arguments: object) -> Any:
+def control(crm: Crm, info: Info, action: str, **arguments: object) -> Any:
     """Asks the sandbox to do something that a real CRM would do by itself."""
-    request = urllib.request.Request(
-        f"{info['control_url']}/{action}", data=json.dumps(arguments).encode(), method="POST"
-    )
+    return fetched(info, f"{info[crm.kind]['control_url']}/{action}", data=json.dumps(arguments).encode())
+
+
+def fetched(
+    info: Info, url: str, *, data: bytes | None = None, headers: Mapping[str, str] = MappingProxyType({})
+) -> Any:
+    """The JSON of an address of the sandbox."""
+    request = urllib.request.Request(url, data=data, headers=dict(headers))
     with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=info["ca_file"])) as answer:
         return json.load(answer)
 
@@ -270,22 +290,56 @@ def last_run() -> int:
     return int(rows("select max(id) from crosstie_run")[0][0])
 
 
-def asked(info: dict[str, Any], soql: str) -> list[dict[str, Any]]:
-    """What the CRM says, asked without Crosstie."""
+def credentials(info: Info, kind: str, flow: str) -> dict[str, str]:
+    """What sandbox.json says of a way to sign in."""
+    return next(one for one in info[kind]["sign_in"] if one["flow"] == flow)
+
+
+def salesforce_account(info: Info) -> tuple[list[str], str]:
+    """Signed in by client credentials."""
+    flow = credentials(info, "salesforce", "client_credentials")
+    named = ["--host", info["salesforce"]["login_url"], "--flow", "client_credentials"]
+    client = ["--client-id", flow["client_id"], "--ca-file", info["ca_file"], "--secret-stdin", "client_secret"]
+    return named + client, flow["client_secret"]
+
+
+def salesforce_asked(info: Info, soql: str) -> list[dict[str, Any]]:
+    """What Salesforce says."""
     org = info["salesforce"]
+    signed = {"Authorization": f"Bearer {org['access_token']}"}
     page: dict[str, Any] = {"nextRecordsUrl": f"/services/data/v60.0/query?{urllib.parse.urlencode({'q': soql})}"}
     found: list[dict[str, Any]] = []
     while path := page.get("nextRecordsUrl"):
-        request = urllib.request.Request(
-            org["instance_url"] + path, headers={"Authorization": f"Bearer {org['access_token']}"}
-        )
-        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=info["ca_file"])) as answer:
-            page = json.load(answer)
+        page = fetched(info, org["instance_url"] + path, headers=signed)
         found += page["records"]
     return found
 
 
-def report(facts: Sequence[Fact], seconds: float) -> int:
+def dynamics_account(info: Info) -> tuple[list[str], str]:
+    """Signed in by a client secret."""
+    org, flow = info["dynamics"], credentials(info, "dynamics", "client_secret")
+    named = ["--host", org["url"], "--tenant", org["tenant"], "--authority", org["authority"]]
+    client = ["--client-id", flow["client_id"], "--ca-file", info["ca_file"], "--secret-stdin", "client_secret"]
+    return [*named, "--flow", "client_secret", *client], flow["client_secret"]
+
+
+def dynamics_asked(info: Info, query: dict[str, str]) -> list[dict[str, Any]]:
+    """What Dynamics says of contacts."""
+    org, flow = info["dynamics"], credentials(info, "dynamics", "client_secret")
+    form = {"grant_type": "client_credentials", "scope": f"{org['url']}/.default"}
+    form |= {name: flow[name] for name in ("client_id", "client_secret")}
+    url = f"{org['authority']}/{org['tenant']}/oauth2/v2.0/token"
+    token = fetched(info, url, data=urllib.parse.urlencode(form).encode())["access_token"]
+    following = f"{org['url']}/api/data/v9.2/contacts?{urllib.parse.urlencode(query)}"
+    found: list[dict[str, Any]] = []
+    while following:
+        page = fetched(info, following, headers={"Authorization": f"Bearer {token}"})
+        found += page["value"]
+        following = page.get("@odata.nextLink", "")
+    return found
+
+
+def report(crm: Crm, facts: Sequence[Fact], seconds: float) -> int:
     """Says what happened in words; 0 when it is what should have happened."""
     say("What happened")
     for one in facts:
@@ -300,13 +354,55 @@ def report(facts: Sequence[Fact], seconds: float) -> int:
         f"  {PROJECT}/crosstie.toml  the configuration\n"
         f"  {SANDBOX}/sandbox.json   how to reach the sandbox\n\n"
         f"Go on by yourself: start the sandbox again in another terminal,\n"
-        f"  {Path(sys.executable).parent}/crosstie sandbox start --state {SANDBOX}\n"
+        f"  {Path(sys.executable).parent}/crosstie sandbox start --state {SANDBOX} --crm {crm.kind}\n"
         f"and try in {PROJECT}:\n"
         f"  {Path(sys.executable).parent}/crosstie log\n"
         f"({seconds:.0f} s)"
     )
     return 0 if all(one.right for one in facts) else 1
 
+
+CRMS = {
+    one.kind: one
+    for one in (
+        Crm(
+            kind="salesforce",
+            name="Salesforce",
+            workflows=HERE,
+            newcomers=None,
+            contact="Contact",
+            objects=("Contact", "Account", "Lead"),
+            account=salesforce_account,
+            newsletter=lambda info: len(
+                salesforce_asked(info, "SELECT Id FROM Contact WHERE Email LIKE '%@newsletter.invalid'")
+            ),
+            scores=lambda info: {
+                (one["Id"], one["Score__c"]) for one in salesforce_asked(info, "SELECT Id, Score__c FROM Contact")
+            },
+            updates=lambda counted: sum(
+                number for kind, number in counted["requests"].items() if kind.startswith("collection_")
+            ),
+        ),
+        Crm(
+            kind="dynamics",
+            name="Dynamics",
+            workflows=HERE / "dynamics",
+            newcomers=HERE / "dynamics" / "newcomers.sql",
+            contact="contact",
+            objects=("contact", "account", "lead"),
+            account=dynamics_account,
+            newsletter=lambda info: len(
+                dynamics_asked(
+                    info, {"$filter": "endswith(emailaddress1,'@newsletter.invalid')", "$select": "fullname"}
+                )
+            ),
+            scores=lambda info: {
+                (one["contactid"], one["new_score"]) for one in dynamics_asked(info, {"$select": "new_score"})
+            },
+            updates=lambda counted: counted["parts"].get("record_update", 0),
+        ),
+    )
+}
 
 if __name__ == "__main__":
     sys.exit(main())

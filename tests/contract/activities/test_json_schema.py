@@ -50,8 +50,8 @@ def written() -> Iterator[tuple[str, str]]:
         blocks = re.findall(r"^```yaml\n(workflow: .*?)^```$", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
         for number, text in enumerate(blocks):
             yield f"page-{page.stem}-{number}", text
-    for file in sorted((ROOT / "demo").glob("*.yaml")):
-        yield file.stem, file.read_text(encoding="utf-8")
+    for file in sorted((ROOT / "demo").rglob("*.yaml")):
+        yield str(file.relative_to(ROOT).with_suffix("")), file.read_text(encoding="utf-8")
     yield "reference", WORKFLOW.format(road="auto")
 
 
