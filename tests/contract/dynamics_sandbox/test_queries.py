@@ -120,7 +120,8 @@ def test_pages_of_any_size_hold_every_row_once_and_in_order(api: WebApi) -> None
     page = api.one("contacts?$select=lastname", headers={"Prefer": "odata.maxpagesize=7"})
     token = parse_qs(urlsplit(page["@odata.nextLink"]).query)["$skiptoken"][0]
     outer = re.fullmatch(r'<cookie pagenumber="2" pagingcookie="([^"]+)" istracking="False" />', token)
-    assert outer and unquote(unquote(outer[1])).startswith('<cookie page="1"><contactid last="{')
+    assert outer and unquote(outer[1]).startswith('<cookie page="1"><contactid last="{')
+    assert "%20pagingcookie=%22%253ccookie%2520page%253d%25221%2522%253e%253ccontactid" in page["@odata.nextLink"]
     broken = page["@odata.nextLink"].replace("cookie", "biscuit")
     assert api.get(broken).status_code == 400
 
@@ -166,7 +167,7 @@ def test_change_tracking_tells_changes_and_deletions_until_it_expires(api: WebAp
     rows = list(page["value"])
     while "@odata.nextLink" in page:
         assert "@odata.deltaLink" not in page
-        page = api.one(page["@odata.nextLink"], headers=asked)
+        page = api.one(page["@odata.nextLink"])
         rows += page["value"]
     assert len(rows) == int(api.get("contacts/$count").text) and first["@odata.context"].endswith("/$delta")
     made = api.create("contacts", {"lastname": "Tracked"})
