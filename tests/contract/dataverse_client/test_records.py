@@ -1,11 +1,14 @@
 """Records through Microsoft's client: one by one, in bulk, in batches, by filters, pages and SQL."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PowerPlatform.Dataverse.client import DataverseClient
 from PowerPlatform.Dataverse.core.errors import HttpError
+from PowerPlatform.Dataverse.models.filters import col
+from PowerPlatform.Dataverse.models.query_builder import ExpandOption
 from PowerPlatform.Dataverse.models.upsert import UpsertItem
 
 
@@ -44,12 +47,42 @@ def test_an_upsert_goes_by_alternate_keys(client: DataverseClient) -> None:
     client.records.delete("contact", [row["contactid"] for row in rows])
 
 
-def test_pages_filters_and_builders_find_the_same(client: DataverseClient) -> None:
+def test_pages_and_filters_find_every_record(client: DataverseClient) -> None:
     pages = list(client.records.list_pages("contact", select=["fullname"], page_size=25))
     assert [len(list(page)) for page in pages] == [25, 25, 10]
     active = list(client.records.list("contact", filter="statecode eq 0", select=["fullname"]))
     inactive = list(client.records.list("contact", filter="statecode ne 0", select=["fullname"]))
     assert inactive and len(active) + len(inactive) == 60
+
+
+def test_what_the_query_builder_writes_is_understood(client: DataverseClient) -> None:
+    columns = ["fullname", "lastname", "numberofchildren", "birthdate", "createdon", "statecode"]
+    rows = list(client.records.list("contact", select=columns))
+    names = sorted({row["lastname"] for row in rows if "'" not in row["lastname"]})[:4]
+    condition = (
+        (col("lastname").in_(names) & ~(col("statecode") == 1))
+        | col("numberofchildren").between(1, 2)
+        | (col("birthdate").is_null() & col("fullname").contains("o"))
+        | (col("createdon") > datetime(2100, 1, 1, tzinfo=UTC))
+    )
+    asked = client.query.builder("contact").select("fullname", "statecode").where(condition).order_by("fullname")
+    found: list[Any] = list(asked.page_size(7).include_formatted_values().execute())
+    expected = [
+        row
+        for row in rows
+        if (row["lastname"] in names and row["statecode"] == 0)
+        or row["numberofchildren"] in (1, 2)
+        or (row["birthdate"] is None and "o" in row["fullname"].lower())
+    ]
+    assert len(found) > 7 and {row["contactid"] for row in found} == {row["contactid"] for row in expected}
+    labels = {row["statecode@OData.Community.Display.V1.FormattedValue"] for row in found}
+    assert labels <= {"Active", "Inactive"} and "Active" in labels
+    behind = ExpandOption("contact_customer_accounts").select("fullname").order_by("fullname")
+    firms = client.query.builder("account").select("name").expand(behind).where(col("name") != "nothing")
+    accounts: list[Any] = list(firms.execute())
+    fullnames = {row["contactid"]: row["fullname"] for row in rows}
+    children = [child for account in accounts for child in account["contact_customer_accounts"]]
+    assert children and all(fullnames[child["contactid"]] == child["fullname"] for child in children)
 
 
 def test_fetchxml_pages_are_followed(client: DataverseClient) -> None:

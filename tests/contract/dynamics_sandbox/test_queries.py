@@ -1,6 +1,5 @@
-"""Collections: filters against a second evaluation in Python, pages, counts, annotations, change tracking."""
+"""Collections: filters, pages, counts, annotations, change tracking."""
 
-import random
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,63 +26,6 @@ def every_row(api: WebApi, path: str, size: int = 5000, **headers: str) -> list[
         page = api.one(page["@odata.nextLink"], headers=asked)
         rows += page["value"]
     return rows
-
-
-def folded(text: str) -> str:
-    """Text as it compares: by its upper case, where that is one character that ASCII has not."""
-
-    def upper(one: str) -> str:
-        big = one.upper()
-        return big if one.isascii() or (len(big) == 1 and not big.isascii()) else one
-
-    return "".join(map(upper, text))
-
-
-Test = tuple[str, Callable[[Row], bool]]
-
-
-def comparison(chance: random.Random, rows: list[Row]) -> Test:
-    """A comparison of one column with a value that some row has."""
-    name = chance.choice(["firstname", "lastname", "numberofchildren", "annualincome", "birthdate", "donotemail"])
-    known = [row[name] for row in rows if row[name] is not None]
-    value, operator = chance.choice(known), chance.choice(["eq", "ne", "gt", "le"])
-    if isinstance(value, str) and name != "birthdate":
-        literal = "'" + value.replace("'", "''") + "'"
-        if operator in ("gt", "le") or "%" in value or "_" in value or "[" in value:
-            operator = "eq"
-        return f"{name} {operator} {literal}", _compared(name, operator, folded(value), folded)
-    if isinstance(value, bool):
-        operator = chance.choice(["eq", "ne"])
-        return f"{name} {operator} {str(value).lower()}", _compared(name, operator, value)
-    return f"{name} {operator} {value}", _compared(name, operator, value)
-
-
-def same(value: Any) -> Any:
-    return value
-
-
-def _compared(name: str, operator: str, value: Any, form: Callable[[Any], Any] = same) -> Callable[[Row], bool]:
-    def test(row: Row) -> bool:
-        if row[name] is None:
-            return operator == "ne"
-        own = form(row[name])
-        if operator in ("eq", "ne"):
-            return (own == value) is (operator == "eq")
-        return bool(own > value) is (operator == "gt")
-
-    return test
-
-
-def test_generated_filters_find_what_a_second_evaluation_finds(api: WebApi) -> None:
-    rows = every_row(api, f"contacts?$select={COLUMNS}")
-    chance = random.Random(7)
-    for _ in range(60):
-        (left, first), (right, second) = comparison(chance, rows), comparison(chance, rows)
-        word = chance.choice(["and", "or"])
-        joined = all if word == "and" else any
-        expected = {row["contactid"] for row in rows if joined([first(row), second(row)])}
-        found = api.one("contacts", params={"$select": "contactid", "$filter": f"({left}) {word} {right}"})["value"]
-        assert {row["contactid"] for row in found} == expected, f"{left} {word} {right}"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +62,8 @@ def test_pages_of_any_size_hold_every_row_once_and_in_order(api: WebApi) -> None
     page = api.one("contacts?$select=lastname", headers={"Prefer": "odata.maxpagesize=7"})
     token = parse_qs(urlsplit(page["@odata.nextLink"]).query)["$skiptoken"][0]
     outer = re.fullmatch(r'<cookie pagenumber="2" pagingcookie="([^"]+)" istracking="False" />', token)
-    assert outer and unquote(unquote(outer[1])).startswith('<cookie page="1"><contactid last="{')
+    assert outer and unquote(outer[1]).startswith('<cookie page="1"><contactid last="{')
+    assert "%20pagingcookie=%22%253ccookie%2520page%253d%25221%2522%253e%253ccontactid" in page["@odata.nextLink"]
     broken = page["@odata.nextLink"].replace("cookie", "biscuit")
     assert api.get(broken).status_code == 400
 
@@ -166,7 +109,7 @@ def test_change_tracking_tells_changes_and_deletions_until_it_expires(api: WebAp
     rows = list(page["value"])
     while "@odata.nextLink" in page:
         assert "@odata.deltaLink" not in page
-        page = api.one(page["@odata.nextLink"], headers=asked)
+        page = api.one(page["@odata.nextLink"])
         rows += page["value"]
     assert len(rows) == int(api.get("contacts/$count").text) and first["@odata.context"].endswith("/$delta")
     made = api.create("contacts", {"lastname": "Tracked"})

@@ -45,7 +45,7 @@ class Queries:
                 raise ApiError(404, "0x80040217", f"{name} With Id = {query[name]} Does Not Exist")
         wanted = read_preferences(call.preferences)
         asked = read_options(query)
-        if wanted.track_changes or asked.delta_token is not None:
+        if wanted.track_changes or asked.tracked:
             return change_tracking.collection(self._org, call, table, asked, wanted)
         return self._page(call, table, asked, wanted, f"{call.base}/{table.set_name}")
 

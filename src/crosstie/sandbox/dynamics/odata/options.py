@@ -26,6 +26,11 @@ class Asked:
     skip_token: str | None = None
     delta_token: str | None = None
 
+    @property
+    def tracked(self) -> bool:
+        """Whether a link says that this is a read with change tracking, whatever the request prefers."""
+        return self.delta_token is not None or 'istracking="True"' in (self.skip_token or "")
+
 
 def read_options(query: Mapping[str, str]) -> Asked:
     """Reads the options. Their names are exact, case included. Raises QueryError for what is not supported."""

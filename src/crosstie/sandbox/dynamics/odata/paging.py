@@ -1,8 +1,8 @@
 """Pages of a query: the cookie in a nextLink, and the condition that goes on after it.
 
 Source: Dataverse Web API guide, "Page results using OData": the skip token is a piece of XML whose own cookie is
-encoded twice more. A cookie names the values of the last record by which the rows are ordered; `lastnull` and
-`firstnull` stand for values that are not there.
+encoded twice, and whose percent signs the address leaves as they are. A cookie names the values of the last record by
+which the rows are ordered; `lastnull` and `firstnull` stand for values that are not there.
 """
 
 from __future__ import annotations
@@ -147,12 +147,12 @@ def next_link(address: str, query: Mapping[str, str], cookie: str) -> str:
     """The address of the next page: that of this one with its options and the skip token, encoded once."""
     kept = [(name, value) for name, value in query.items() if name != "$skiptoken"]
     pairs = [*((quote(name, safe="$@"), quote(value, safe=SAFE)) for name, value in kept)]
-    pairs.append(("$skiptoken", quote(cookie, safe="=/")))
+    pairs.append(("$skiptoken", quote(cookie, safe="=/%")))
     return address + "?" + "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def read_cookie(text: str) -> Cookie:
-    """The cookie of a skip token. Raises QueryError for what is none of ours."""
+    """The cookie of a skip token as it stands in a query string, decoded once. Raises QueryError for another's."""
     outer = _parsed(text)
     inner = outer.get("pagingcookie", "")
     try:
@@ -160,7 +160,7 @@ def read_cookie(text: str) -> Cookie:
         tracked = int(outer.get("trackedversion", "")) if outer.get("istracking") == "True" else None
     except ValueError as error:
         raise invalid_cookie() from error
-    return Cookie(page, read_inner(unquote(unquote(inner))) if inner else None, tracked)
+    return Cookie(page, read_inner(unquote(inner)) if inner else None, tracked)
 
 
 def read_inner(text: str) -> dict[str, str | None]:

@@ -102,9 +102,9 @@ class Reader:
         made, shown = shape(
             scope.table, scope.alias, options.select, [*ordered, *self._lookups(query)], self.rules.hidden
         )
-        sql = Sql(f"SELECT {', '.join(made.columns)}{_source(scope)} WHERE ") + query.where
-        if after is not None:
-            sql += Sql(" AND ") + after
+        # Of two lower bounds SQLite takes the first for its index, and the page's is the higher one.
+        where = query.where if after is None else after + Sql(" AND ") + query.where
+        sql = Sql(f"SELECT {', '.join(made.columns)}{_source(scope)} WHERE ") + where
         text = f"{sql.text} ORDER BY {order_sql(query.keys, self.rules)} LIMIT {limit}"
         rows = self.connection.execute(text + (f" OFFSET {offset}" if offset else ""), sql.params).fetchall()
         records = self.records(made, shown, rows, options.expand)
