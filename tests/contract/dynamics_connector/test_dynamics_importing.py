@@ -1,4 +1,4 @@
-"""Deletions by change tracking: by tokens that move with the index, and that run out."""
+"""Imports that only Dynamics has: deletions by change tracking, whose tokens move with the index and run out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite
 from tests.contract.every_connector.worlds import World
-from tests.contract.imports.world import ACCOUNT, HandClock
+from tests.contract.imports.world import ACCOUNT, HandClock, flow
 
 OPTION = "LASTDELETED_gone_read"
 
@@ -99,3 +99,15 @@ def test_a_table_that_is_not_tracked_is_refused_by_validation(running: Imports) 
         imported(running, "new_journal")
     with pytest.raises(DefinitionError, match="write “index: true”"):
         imported(running, index=False)
+
+
+def test_an_import_by_bulk_is_refused_by_validation(running: Imports) -> None:
+    read = {"object": "contact", "fields": ["lastname"], "road": "bulk"}
+    with pytest.raises(DefinitionError, match="Microsoft Dynamics 365 has no bulk interface"):
+        running.run(flow(read))
+
+
+def test_a_table_without_a_stamp_is_refused_for_an_index_by_name(running: Imports) -> None:
+    read = {"object": "new_journal", "fields": ["new_name"], "index": True}
+    with pytest.raises(DefinitionError, match="new_journal has no field that tells when a record changed"):
+        running.run(flow(read))
