@@ -276,6 +276,7 @@ def test_errors_are_read_by_their_code_however_it_is_written() -> None:
         (refused(412, "0x80040237"), True),
         (refused(429, "0x80072322"), True),
         (refused(500, "0x80044150"), False),
+        (refused(500, "0x80040265", "A plug-in of the customer's failed."), False),
         (refused(400, "0x80044151"), False),
         (always(400, b"<html>"), False),
         (always(503), False),
