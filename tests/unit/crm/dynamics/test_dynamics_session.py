@@ -150,6 +150,17 @@ def test_a_refused_sign_in_says_what_to_do(code: int, hint: str) -> None:
     assert len(environment.forms) == 1
 
 
+@pytest.mark.parametrize("life", ["3599", 3599, None])
+def test_a_life_that_nobody_understands_is_no_endless_signing_in(life: object) -> None:
+    said = {"token_type": "Bearer", "access_token": "t0ken", **({} if life is None else {"expires_in": life})}
+    environment = Environment(token=always(200, said))
+    environment.answers["accounts"] = always(200, {"value": []})
+    session = environment.session()
+    for _ in range(3):
+        session.get("accounts", "read")
+    assert len(environment.forms) == 1
+
+
 def test_a_busy_authority_is_waited_for() -> None:
     environment = Environment(token=in_turn(always(503), always(429, Retry_After="0"), granted()))
     assert environment.session().signed_in().access_token == "t0ken"
