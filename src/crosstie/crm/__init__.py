@@ -21,9 +21,9 @@ class Kind:
 
     `reject_columns` are the columns that explain a refused row, as Campaign names them for this CRM. `page_rows` and
     `bulk_page_rows` are how many records of few fields one call brings, `bulk_calls` what a bulk read costs beside its
-    pages: to say beforehand what a read will cost. `complete_id` is `module:function` of what makes a remote id as the
-    CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of a described object
-    can be read."""
+    pages (0: there is none): to say beforehand what a read will cost. `complete_id` is `module:function` of what makes
+    a remote id as the CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of
+    a described object can be read."""
 
     label: str
     settings: str
@@ -46,6 +46,11 @@ class Kind:
     def keeps_deletions(self, remote: RemoteObject) -> bool:
         """Whether the CRM tells for a while which records of an object were deleted."""
         return bool(_load(self.tells_deletions)(remote))
+
+    @property
+    def reads_by_bulk(self) -> bool:
+        """Whether the CRM has an interface for large reads beside its query pages."""
+        return self.bulk_calls > 0
 
     def expected_calls(self, rows: int, *, bulk: bool) -> int:
         """About how many API calls a read of so many records takes."""

@@ -143,7 +143,7 @@ class IdsRoad:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one CRM can do for one object, as data."""
+    """What one CRM can do for one object, as data. `bulk_from_rows` is 0 where there is no bulk interface."""
 
     parallel_fetches: int
     bulk_from_rows: int

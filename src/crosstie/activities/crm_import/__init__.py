@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from crosstie.activities.crm_import.population import Population
 from crosstie.activities.crm_import.written import WrittenFilter
 from crosstie.activities.remote import find_object, find_remote_field, reject_columns
+from crosstie.crm import kind_of
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
 from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteObject
@@ -125,6 +126,7 @@ class CrmImport(Activity):
         yield from self._field_problems(remote, site)
         yield from self._index_problems(remote)
         yield from self._order_problems(remote)
+        yield from self._road_problems(site)
         if self.filter is not None:
             for path, message in filter_problems(self.filter, remote, strict=self.strict):
                 yield Problem(path=("filter", *path), message=message)
@@ -272,6 +274,11 @@ class CrmImport(Activity):
                     message=f"“{self.index.field}” is not a date-and-time field of {remote.name} that can be filtered."
                     f"{suggest(self.index.field, remote.index_fields)}{named}",
                 )
+
+    def _road_problems(self, site: Site) -> Iterator[Problem]:
+        kind = kind_of(site.account_kind(self.account))
+        if self.road is Road.BULK and not kind.reads_by_bulk:
+            yield Problem(path=("road",), message=f"{kind.label} has no bulk interface; leave out road")
 
     def _order_problems(self, remote: RemoteObject) -> Iterator[Problem]:
         for position, one in enumerate(self.order_by):

@@ -283,7 +283,7 @@ class Reconciler:
             return Cost(rows=None, api_calls=None, road=road)
         if road is Road.AUTO:
             limit = remote.connector.limits(self.subject.remote.name).bulk_from_rows
-            road = Road.BULK if expected >= limit else Road.PAGES
+            road = Road.BULK if limit and expected >= limit else Road.PAGES
         kind = kind_of(remote.connector.kind)
         return Cost(rows=expected, api_calls=kind.expected_calls(expected, bulk=road is Road.BULK) + 1, road=road)
 

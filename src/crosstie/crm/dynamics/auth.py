@@ -24,6 +24,7 @@ from crosstie.errors import AuthError, CrosstieError, ProtocolError, Unavailable
 
 _TOKEN = re.compile(r"[!-~]{1,16000}")
 _AADSTS = re.compile(r"AADSTS(\d+)")
+_USUAL_LIFE = timedelta(hours=1)
 _BEFORE_END = timedelta(minutes=5)
 _ASSERTION_LIFE = timedelta(minutes=10)
 _TRY_LATER = frozenset({"50196", "90033", "90024", "90055"})
@@ -97,9 +98,9 @@ def acquire(http: HttpSession, settings: DynamicsSettings, account: str) -> Toke
             request_id=wire.request_id,
         )
     try:
-        life = timedelta(seconds=int(said.get("expires_in") or 0))
-    except (TypeError, ValueError, OverflowError):
-        life = timedelta()
+        life = timedelta(seconds=int(said["expires_in"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        life = _USUAL_LIFE  # a 401 says when it is over
     # A token of a very short life is renewed in its last tenth.
     return Token(text=token, until=time.time() + max(life - _BEFORE_END, life * 0.9).total_seconds())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -26,6 +26,9 @@ from crosstie.crm.dynamics.session import Session
 from crosstie.crm.http import Answer
 from crosstie.crm.pages_seen import PagesSeen
 from crosstie.errors import ProtocolError, RequestError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PAGE_ROWS = 5_000
 URL_CHARACTERS = 32_000
@@ -53,7 +56,6 @@ class Walk:
     end: int = -1
     chain: str = ""
     link: str = ""
-    seen: int = 0
 
     def payload(self) -> dict[str, object]:
         """As JSON values."""
@@ -62,7 +64,6 @@ class Walk:
             "end": self.end,
             "chain": self.chain,
             "link": self.link,
-            "seen": self.seen,
         }
 
     @staticmethod
@@ -109,20 +110,29 @@ class PageReader:
         )
 
     def fetch(self, partition: Partition) -> Fetched:
-        """One page and, when there is more, the partition of the next."""
+        """One page and, when there is more, the partition of the next. The rows are decoded when they are read, so that
+        the next page is on its way meanwhile."""
         walk = Walk.of(partition.payload)
+        walk = walk if walk.chain else replace(walk, chain=uuid4().hex)
         answer = self._get(walk.link or f"{self._session.root}{self._path(walk)}")
         page: _Page = answer.decoded(_Page, "is not a page of records")
-        rows = self._rows.decode(page.value)
-        following = self._following(walk, page, self._rows.ids(rows))
-        batch = self._rows.batch(rows, self._columns, nul_bytes=b"\\u0000" in answer.body)
-        self._session.meter.count_rows(len(rows))
+        following = self._following(walk, page)
         return Fetched(
-            batches=iter((batch,) if rows else ()),
+            batches=self._batches(walk, page, nul_bytes=b"\\u0000" in answer.body),
             partitions=(
                 (Partition(position=partition.position + 1, payload=following.payload()),) if following else ()
             ),
         )
+
+    def _batches(self, walk: Walk, page: _Page, *, nul_bytes: bool) -> Iterator[pa.RecordBatch]:
+        rows = self._rows.decode(page.value)
+        if not rows:
+            return
+        if not self._pages.is_new(walk.chain, self._rows.first_id(rows), walk.link):
+            raise self._wrong("gave the same page twice")
+        batch = self._rows.batch(rows, self._columns, nul_bytes=nul_bytes)
+        self._session.meter.count_rows(len(rows))
+        yield batch
 
     def count(self) -> int:
         """How many records there are. One call for each part; a count stops at 5,000, and is then made by reading the
@@ -242,16 +252,13 @@ class PageReader:
     def _characters(self, walk: Walk) -> int:
         return len(self._session.root) + len(self._path(walk))
 
-    def _following(self, walk: Walk, page: _Page, ids: Sequence[str]) -> Walk | None:
-        chain = walk.chain or uuid4().hex
-        if ids and not self._pages.is_new(chain, ids[0], walk.link):
-            raise self._wrong(f"gave the same page twice, at row {walk.seen:,}")
+    def _following(self, walk: Walk, page: _Page) -> Walk | None:
         if not page.next_link:
             return None
         link = self._session.checked_link(page.next_link, self._what)
         if link == walk.link:
-            raise self._wrong(f"names the page at row {walk.seen:,} as its own next page")
-        return replace(walk, chain=chain, link=link, seen=walk.seen + len(ids))
+            raise self._wrong("names a page as its own next page")
+        return replace(walk, link=link)
 
     def _wrong(self, how: str) -> ProtocolError:
         return ProtocolError(

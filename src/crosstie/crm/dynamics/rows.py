@@ -6,7 +6,8 @@ of several values, which travel as `1,9`, are joined by `;` like every set here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _RAW_TYPES = frozenset({FieldType.DECIMAL, FieldType.FLOAT, FieldType.OTHER})
 _WHOLE_TYPES = frozenset({FieldType.INTEGER, FieldType.ENUMERATION})
+_ID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _NULL = msgspec.Raw(b"null")
 
 
@@ -42,39 +44,47 @@ class RowReader:
             given = msgspec.field(name=column.member, default=None) if annotation else msgspec.field(name=column.member)
             fields.append((self._members[column.member], _member_type(column), given))
         record = msgspec.defstruct("Record", fields, kw_only=True, gc=False)
+        names = tuple(self._members.values())
+        # A getter of one name gives no tuple.
+        self._values: Callable[[Any], tuple[Any, ...]] = attrgetter(*names, *names[: len(names) == 1])
         self._decoder: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(type=list[record])  # type: ignore[valid-type]
 
     def decode(self, records: msgspec.Raw) -> list[Any]:
-        """The records as values of a type of ours; read them with `ids` and `batch`."""
+        """The records as values of a type of ours; read them with `batch`."""
         try:
             return self._decoder.decode(records)
         except NOT_DECODED as error:
             raise self._refused(error) from error
 
-    def ids(self, rows: Sequence[Any]) -> list[str]:
-        """The remote ids. Raises ProtocolError for one that is none, or that comes twice."""
-        member = self._members[self._key]
-        found = [getattr(row, member) or "" for row in rows]
-        wrong = next((value for value in found if complete_id(value) != value), None)
-        if wrong is not None:
-            raise self._refused(f"{self._key} holds “{wrong[:40]}”, which is not an id")
-        if len(set(found)) != len(found):
-            raise self._refused(f"{len(found) - len(set(found)):,} of {len(found):,} come twice")
-        return found
-
     def batch(self, rows: Sequence[Any], columns: Sequence[Column], *, nul_bytes: bool) -> pa.RecordBatch:
-        """The columns under their asked names. With `nul_bytes`, NUL characters are taken out of every text."""
+        """The columns under their asked names. With `nul_bytes`, NUL characters are taken out of every text. Raises
+        ProtocolError for ids that are none, or that come twice."""
         import pyarrow as pa
 
-        arrays = [self._array(rows, column, nul_bytes=nul_bytes) for column in columns]
+        cells = dict(zip(self._members, zip(*map(self._values, rows), strict=True), strict=False))
+        self._check_ids(cells[self._key])
+        arrays = [self._array(cells[column.member], column, nul_bytes=nul_bytes) for column in columns]
         return pa.RecordBatch.from_arrays(arrays, names=[column.asked for column in columns])
 
-    def _array(self, rows: Sequence[Any], column: Column, *, nul_bytes: bool) -> pa.Array:
+    def first_id(self, rows: Sequence[Any]) -> str:
+        """The remote id of the first row."""
+        return str(getattr(rows[0], self._members[self._key]))
+
+    def _check_ids(self, found: Sequence[str | None]) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        member = self._members[column.member]
-        cells = [getattr(row, member) for row in rows]
+        fit = pc.match_substring_regex(pa.array(found, pa.string()), _ID)
+        if not pc.all(pc.fill_null(fit, False)).as_py():
+            wrong = next(value for value in found if value is None or complete_id(value) != value)
+            raise self._refused(f"{self._key} holds “{(wrong or '')[:40]}”, which is not an id")
+        if len(set(found)) != len(found):
+            raise self._refused(f"{len(found) - len(set(found)):,} of {len(found):,} come twice")
+
+    def _array(self, cells: Sequence[Any], column: Column, *, nul_bytes: bool) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         kind = column.field.type if column.field else None
         if column.expanded:
             return pa.array(self._expanded(cells, column, nul_bytes=nul_bytes), pa.string())
@@ -83,7 +93,7 @@ class RowReader:
         if kind in _WHOLE_TYPES:
             return pc.cast(pa.array(cells, pa.int64()), pa.string())
         if kind in _RAW_TYPES:
-            return pa.array([None if cell == _NULL else bytes(cell).decode() for cell in cells], pa.string())
+            return pa.array([None if cell == _NULL else str(cell, "utf-8") for cell in cells], pa.string())
         if nul_bytes:
             cells = [cell.replace("\0", "") if cell else cell for cell in cells]
         if "" in cells:

@@ -271,6 +271,14 @@ def test_many_ids_are_cut_into_urls_that_fit() -> None:
         connector.open(RemoteQuery(object=CONTACT, fields=("contactid",), road=Road.BULK), lambda token: None)
 
 
+def test_a_list_of_short_values_is_cut_too() -> None:
+    environment = Tables(page([]), page([]))
+    many = Comparison(field="visits", operator=Operator.ONE_OF, value=list(range(1_500)))
+    assert rows(connect(environment), RemoteQuery(object=CONTACT, fields=("contactid",), condition=many)) == []
+    listed = [unquote(path).partition("=[")[2].partition("]")[0].count(",") + 1 for path, _ in environment.asked]
+    assert listed == [1_000, 500]
+
+
 def test_a_query_too_long_for_a_url_travels_in_a_batch() -> None:
     inner = json.dumps({"value": [{"contactid": ONE, "lastname": "x"}]})
     body = (

@@ -150,6 +150,17 @@ def test_a_refused_sign_in_says_what_to_do(code: int, hint: str) -> None:
     assert len(environment.forms) == 1
 
 
+@pytest.mark.parametrize("life", ["3599", 3599, None])
+def test_a_life_that_nobody_understands_is_no_endless_signing_in(life: object) -> None:
+    said = {"token_type": "Bearer", "access_token": "t0ken", **({} if life is None else {"expires_in": life})}
+    environment = Environment(token=always(200, said))
+    environment.answers["accounts"] = always(200, {"value": []})
+    session = environment.session()
+    for _ in range(3):
+        session.get("accounts", "read")
+    assert len(environment.forms) == 1
+
+
 def test_a_busy_authority_is_waited_for() -> None:
     environment = Environment(token=in_turn(always(503), always(429, Retry_After="0"), granted()))
     assert environment.session().signed_in().access_token == "t0ken"
@@ -276,6 +287,7 @@ def test_errors_are_read_by_their_code_however_it_is_written() -> None:
         (refused(412, "0x80040237"), True),
         (refused(429, "0x80072322"), True),
         (refused(500, "0x80044150"), False),
+        (refused(500, "0x80040265", "A plug-in of the customer's failed."), False),
         (refused(400, "0x80044151"), False),
         (always(400, b"<html>"), False),
         (always(503), False),

@@ -1,9 +1,11 @@
-"""Deletions by change tracking: by tokens that move with the index, and that run out."""
+"""Imports that only Dynamics has: deletions by change tracking, whose tokens move with the index and run out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite
 from tests.contract.every_connector.worlds import World
-from tests.contract.imports.world import ACCOUNT, HandClock
+from tests.contract.imports.world import ACCOUNT, HandClock, flow
 
 OPTION = "LASTDELETED_gone_read"
 
@@ -99,3 +101,46 @@ def test_a_table_that_is_not_tracked_is_refused_by_validation(running: Imports) 
         imported(running, "new_journal")
     with pytest.raises(DefinitionError, match="write “index: true”"):
         imported(running, index=False)
+
+
+def test_an_import_by_bulk_is_refused_by_validation(running: Imports) -> None:
+    read = {"object": "contact", "fields": ["lastname"], "road": "bulk"}
+    with pytest.raises(DefinitionError, match="Microsoft Dynamics 365 has no bulk interface"):
+        running.run(flow(read))
+
+
+def test_a_table_without_a_stamp_is_refused_for_an_index_by_name(running: Imports) -> None:
+    read = {"object": "new_journal", "fields": ["new_name"], "index": True}
+    with pytest.raises(DefinitionError, match="new_journal has no field that tells when a record changed"):
+        running.run(flow(read))
+
+
+def test_fields_of_every_kind_become_what_they_are(running: Imports, world: World) -> None:
+    connector = world.open()
+    objects = {name: connector.describe(name) for name in ("new_everything", "account")}
+    running.site = KindSite(objects, world.kind)
+    fields = [
+        {"field": "new_accountid.name", "as": "firm"},
+        "new_aboutid",
+        "new_aboutidtype",
+        "new_opens",
+        {"field": "new_opens", "conversion": "date_only", "as": "opens_on"},
+        "new_seen",
+        "new_built",
+        "new_price",
+        "new_tags",
+        "new_season",
+    ]
+    read = {"object": "new_everything", "fields": fields}
+    rows = running.rows(running.run(flow(read, zone="Pacific/Auckland")))
+    firms = {row["firm"] for row in rows} - {None}
+    assert firms and all(isinstance(one, str) for one in firms)
+    assert {row["new_aboutidtype"] for row in rows} - {None} <= {"account", "contact", "new_everything"}
+    opened = [row for row in rows if row["new_opens"] is not None]
+    assert opened and all(row["new_opens"].tzinfo is None for row in opened)
+    assert all(row["opens_on"] == row["new_opens"].date() for row in opened)
+    assert all(row["new_seen"].utcoffset() == timedelta(0) for row in rows if row["new_seen"] is not None)
+    assert {type(row["new_built"]) for row in rows} <= {date, type(None)}
+    assert any(isinstance(row["new_price"], Decimal) for row in rows)
+    assert any(";" in row["new_tags"] for row in rows if row["new_tags"])
+    assert all(row["new_season"].isdigit() for row in rows if row["new_season"])
