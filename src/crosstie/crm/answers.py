@@ -55,10 +55,6 @@ class RowAnswers:
         for place in places:
             self.set(place, outcome, failure.code, failure.message)
 
-    def outcome(self, place: int) -> Outcome:
-        """What is said of a row so far."""
-        return self._outcomes[place]
-
     def sent(self, failure: ConnectorError | None = None) -> Sent:
         """All of it as the journal takes it."""
         return Sent(answers=self.batch(), failure=failure)

@@ -239,7 +239,7 @@ class Crm:
     def insert(self, values: dict[str, str | None], chosen: str | None = None) -> str:
         """A record of its own."""
         record_id = chosen or f"003{len(self.records):012d}AAA"
-        assert record_id not in self.records, "one record is made once"
+        assert chosen not in self.records, "one record is made once"
         self.records[record_id] = dict(values)
         return record_id
 

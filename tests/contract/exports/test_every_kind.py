@@ -43,10 +43,28 @@ class Office:
 
     def run(self, activity: dict[str, Any]) -> RunReport:
         """Runs an activity of one workflow over all people."""
-        query = {"type": "query", "from": "person", "add": ["crm_id", "name", "score", "code", "company"]}
-        file = self.folder / "out.yaml"
-        text = {"workflow": f"out-{activity['type']}", "activities": {"all": query, "out": activity}}
-        file.write_text(json.dumps(text), encoding="utf-8")
+        query = {"type": "query", "from": "person", "add": ["crm_id", "name", "score", "code", "company", "birthday"]}
+        return self.play(f"out-{activity['type']}", {"all": query, "out": activity})
+
+    def receive(self) -> RunReport:
+        """Imports all people that changed, fields by role; the org's clock goes on for an hour before."""
+        self.org.sandbox.advance(timedelta(hours=1))
+        roles = self.org.roles
+        fields = {"name": roles.last_name, "score": roles.score, "birthday": roles.birthday}
+        read = {"type": "crm_import", "account": "crm", "object": roles.contact, "index": {"field": roles.stamp}}
+        write = {"type": "update_data", "into": "person", "identify": {roles.key: "crm_id"}}
+        return self.play(
+            "in",
+            {
+                "read": {**read, "fields": [*fields.values()]},
+                "write": {**write, "set": {"crm_id": roles.key, **fields}},
+            },
+        )
+
+    def play(self, name: str, activities: dict[str, Any]) -> RunReport:
+        """Runs a workflow."""
+        file = self.folder / f"{name}.yaml"
+        file.write_text(json.dumps({"workflow": name, "activities": activities}), encoding="utf-8")
         return self.app.workflows.run(file)
 
     def written(self) -> int:
@@ -71,7 +89,7 @@ def office(org: Org, tmp_path: Path) -> Iterator[Office]:
         made = Office(app=app, folder=tmp_path, org=org, mark=f"P{next(_numbers)} ")
         made.sql(
             "create table person (id integer primary key, crm_id varchar(40), name varchar(200), score numeric(9, 2),"
-            " code varchar(20), company varchar(20))"
+            " code varchar(20), company varchar(20), birthday date)"
         )
         yield made
     org.sandbox.faults([])
@@ -131,6 +149,26 @@ def test_what_the_crm_changed_meanwhile_stays_when_that_is_the_policy(office: Of
     office.sql(f"update person set score = 2, name = '{mark}2' where id = 1")
     assert office.send(fields).counts["out"]["updated"] == 1
     assert [(one["name"], one["score"]) for one in office.org.people(mark)] == [(f"{mark}2", 9)]
+
+
+def test_import_and_export_in_turn_come_to_rest(office: Office) -> None:
+    mark, org = office.mark, office.org
+    fields = {"name": "name", "score": {"from": "score", "null": "clear"}, "birthday": "birthday"}
+    key = {org.roles.key: "crm_id"}
+    (theirs,) = org.insert([{"name": f"{mark}theirs", "score": 1.25}])
+    office.receive()
+    office.sql(f"insert into person (name, score, birthday) values ('{mark}ours', 2.5, '1980-02-29')")
+    office.sql(f"update person set score = null, birthday = '1990-01-31' where crm_id = '{theirs}'")
+    office.written()
+    assert office.send(fields, key=key).counts["out"]["created"] == 1
+    assert office.written()
+    found = {one["name"]: (one["id"], one["score"]) for one in org.people(mark)}
+    assert found[f"{mark}theirs"] == (theirs, None)
+    for _ in range(2):
+        office.receive()
+        sent = office.send(fields, key=key).counts["out"]
+        assert (sent["created"], sent["updated"], office.written()) == (0, 0, 0)
+    assert {one["name"]: (one["id"], one["score"]) for one in org.people(mark)} == found
 
 
 @pytest.mark.parametrize("fault", [{"type": "drop_before"}, {"type": "drop_after"}], ids=lambda fault: fault["type"])

@@ -54,7 +54,7 @@ class Org:
     def fields(self) -> Mapping[str, str]:
         """The fields of people by role, as a write names them."""
         roles = self.roles
-        own = {"name": roles.last_name, "score": roles.score, "tags": roles.interests}
+        own = {"name": roles.last_name, "score": roles.score, "tags": roles.interests, "birthday": roles.birthday}
         return {**own, "company": self.names.parent}
 
     @property
