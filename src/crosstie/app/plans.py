@@ -25,7 +25,8 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """What would become of a row. `word` is create, update, delete or refused; `record` the remote id or external id,
+    """What would become of a row. `word` is create, update, delete, gone (the record to be updated is
+    not there any more, and the CRM will refuse it) or refused; `record` the remote id or external id,
     '' for a new record; `reason` why it is refused."""
 
     key: str
@@ -50,8 +51,8 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPreview:
-    """What an activity would send. `outlook` counts rows by create, update, delete, unchanged and rejected; `fields`
-    in how many of the updated records each field would be written."""
+    """What an activity would send. `outlook` counts rows by create, update, delete, gone, unchanged and rejected;
+    `fields` in how many of the updated records each field would be written."""
 
     plan: Plan
     outlook: Mapping[str, int]
@@ -100,6 +101,16 @@ def _preview(transaction: Transaction, plan: Plan, *, refused: bool, limit: int)
     )
 
 
+def _word(operation: str, was_there: object) -> str:
+    """What would become of a row; `was_there` is None where nobody has looked for its record."""
+    missing = was_there is not None and not was_there
+    if operation == Operation.DELETE:
+        return "delete"
+    if operation == Operation.INSERT or (missing and operation == Operation.UPSERT):
+        return "create"
+    return "gone" if missing else "update"
+
+
 def _rows(transaction: Transaction, plan: Plan, *, refused: bool, limit: int) -> tuple[PlannedRow, ...]:
     places = range(len(plan.fields))
     known = [f"b_{place}" if plan.guarded else "null" for place in places]
@@ -113,8 +124,7 @@ def _rows(transaction: Transaction, plan: Plan, *, refused: bool, limit: int) ->
     found = []
     for key, operation, record, symbol, message, was_there, *texts in rows:
         after, before = texts[: len(plan.fields)], texts[len(plan.fields) :]
-        created = operation == "insert" or (was_there is not None and not was_there)
-        word = "refused" if refused else {"delete": "delete"}.get(operation, "create" if created else "update")
+        word = "refused" if refused else _word(operation, was_there)
         changes = (
             PlannedChange(field=one.field, before=before[place], after=after[place])
             for place, one in enumerate(plan.fields)

@@ -18,6 +18,7 @@ _WORDS = {
     "create": "create",
     "update": "update",
     "delete": "delete",
+    "gone": "gone there",
     "unchanged": "equal",
     "rejected": "refuse",
 }

@@ -231,15 +231,19 @@ def carried_out_by(transaction: Transaction, shown_in: int) -> int | None:
 
 
 def outlook(transaction: Transaction, plan: Plan) -> dict[str, int]:
-    """How many rows a plan will create, update and delete; how many need nothing, and how many it refuses itself."""
+    """How many rows a plan will create, update and delete; of how many the record to be updated is gone; how many need
+    nothing, and how many it refuses itself."""
+    gone = f" when operation = '{Operation.UPDATE}' and there is false then 'gone'" if plan.guarded else ""
     absent = " or there is false" if plan.guarded else ""
     rows = transaction.rows(
         f"select case when outcome = '{Outcome.REJECTED}' then 'rejected' when outcome is not null then 'unchanged'"
-        f" when operation = '{Operation.DELETE}' then 'delete' when operation = '{Operation.INSERT}'{absent} then"
+        f" when operation = '{Operation.DELETE}' then 'delete'{gone} when operation = '{Operation.INSERT}'{absent} then"
         f" 'create' else 'update' end, count(*) from crosstie.{plan.table} group by 1"
     )
     found = {str(word): int(count) for word, count in rows}
-    return {word: found[word] for word in ("create", "update", "delete", "unchanged", "rejected") if word in found}
+    return {
+        word: found[word] for word in ("create", "update", "delete", "gone", "unchanged", "rejected") if word in found
+    }
 
 
 def _plan(row: Sequence[Any]) -> Plan:

@@ -161,6 +161,13 @@ def test_what_moved_since_the_plan_was_shown_is_named_and_not_overwritten(world:
     assert world.crm.records[second] == {"LastName": "Theirs", "Email": "p@x"}, "another field moved: no harm is done"
 
 
+def test_a_plan_says_of_which_updates_the_record_is_gone(world: Exports) -> None:
+    first, _ = agreed(world, (1, None, "Abe", "a@x"), (2, None, "Ono", "o@x"))
+    del world.crm.records[first]
+    done = plan(world, export(), (1, None, "Abe", "b@x"), (2, None, "Ono", "p@x"), (3, None, "New", None))
+    assert done.counts == {"create": 1, "update": 1, "gone": 1}
+
+
 def test_a_record_that_was_made_since_is_named(world: Exports) -> None:
     activity = export(key={"Ext__c": "code"})
     rows = [(1, None, "Abe", None, "one"), (2, None, "Ono", None, "two")]
