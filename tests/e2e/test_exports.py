@@ -118,6 +118,7 @@ def test_what_is_exported_is_what_a_third_party_reads(project_on_both: Project, 
     assert known == sorted(one["Id"] for one in found)
 
 
+@pytest.mark.parametrize("project_on_both", ["postgresql"], indirect=True)
 def test_export_and_import_in_turn_come_to_rest(project_on_both: Project, org: Org) -> None:
     project, sandbox = project_on_both, org.sandbox
     project.crosstie("run", project.workflow())
@@ -154,6 +155,7 @@ def test_the_journal_shows_and_gives_what_was_sent(project: Project, org: Org) -
     assert "is done: it cannot be gone on with" in project.crosstie("journal", "resume", str(run), expect=2).err
 
 
+@pytest.mark.parametrize("project_on_both", ["sqlite"], indirect=True)
 def test_a_plan_is_shown_and_then_carried_out_exactly(project_on_both: Project, org: Org) -> None:
     project = project_on_both
     for number in range(3):
