@@ -38,7 +38,29 @@ def test_a_user_without_a_role_is_a_finding(world: World) -> None:
     world.sandbox.switches(role=False)
     check = world.open().check()
     assert not check.passed
-    assert all("security role" in finding.hint for finding in check.findings if not finding.ok)
+    (finding,) = (finding for finding in check.findings if not finding.ok)
+    assert "security role" in finding.hint
+
+
+def test_a_check_signs_in_anew(world: World) -> None:
+    """A session kept from an earlier run would hide that the secret has expired since."""
+    kept: list[str] = []
+    world.open(on_token=kept.append).org_id()
+    world.sandbox.switches(secret_expired=True)
+    again = world.open(token=kept[-1])
+    assert again.objects()
+    with pytest.raises(AuthError, match="AADSTS7000222"):
+        again.check()
+
+
+def test_a_user_that_may_not_read_users_is_warned_of(world: World) -> None:
+    world.sandbox.control("hide", names=["systemuser"])
+    try:
+        check = world.open().check()
+    finally:
+        world.sandbox.control("hide", names=[])
+    assert check.passed
+    assert any(finding.warning and "read the user" in finding.text for finding in check.findings)
 
 
 def test_a_password_is_warned_of(world: World) -> None:

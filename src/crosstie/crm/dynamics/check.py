@@ -15,6 +15,8 @@ from crosstie.model import RemoteObject
 
 _ROLE = "Give the user a security role: Power Platform admin center → Environments → … → Settings → Application users."
 
+_UNNAMED = "Nothing but this check needs it: a role that reads Organization and User lets it name both."
+
 
 class _Org(msgspec.Struct):
     name: str | None = None
@@ -28,18 +30,20 @@ class _User(msgspec.Struct):
 def check_account(session: Session, objects: Sequence[RemoteObject], describe: Callable[[str], RemoteObject]) -> Check:
     """All findings. Raises AuthError when signing in is refused: then there is nothing else to find. Dataverse gives
     every instant in UTC, whatever the user's zone is."""
-    signed_in = session.signed_in()
+    signed_in = session.signed_in_anew()
     findings: list[Finding] = []
     org = _read(session, f"organizations({signed_in.org_id})?$select=name", "org", _Org, findings)
     user = _read(session, f"systemusers({signed_in.user_id})?$select=fullname,domainname", "user", _User, findings)
+    without_role = org is None and user is None
     name = (user.full_name or user.name if user else None) or signed_in.user_id
+    org_name = (org.name if org else None) or ""
     flow = str(session.settings.flow).replace("_", " ")
     shown = [
         Finding(
             ok=True,
             text=f"signed in to {session.settings.host} as {name} ({flow}), API {session.settings.api_version}",
         ),
-        Finding(ok=True, text=f"org {signed_in.org_id} “{(org.name if org else None) or ''}”, instants in UTC"),
+        Finding(ok=True, text=f"org {signed_in.org_id} “{org_name}”, instants in UTC"),
     ]
     if session.settings.flow is Flow.PASSWORD:
         findings.append(
@@ -51,18 +55,23 @@ def check_account(session: Session, objects: Sequence[RemoteObject], describe: C
                 f"crosstie account edit {session.account} --flow client_secret.",
             )
         )
-    for known in objects:
+    if without_role:
+        findings = [
+            Finding(
+                ok=False, text="this user may read neither its org nor itself: it has no security role.", hint=_ROLE
+            )
+        ]
+    for known in () if without_role else objects:
         findings.extend(_vanished(session, known, describe))
-    org_name = (org.name if org else None) or ""
     return Check(findings=(*shown, *findings), org_id=signed_in.org_id, org_name=org_name, time_zone="UTC")
 
 
 def _read(session: Session, path: str, what: str, kind: Any, findings: list[Finding]) -> Any:
-    """A record of the environment's own; when this user may not read it, that is a finding."""
+    """A record of the environment's own; when this user may not read it, that is a finding, but nothing needs it."""
     try:
         return session.get(path, f"read the {what}").decoded(kind, f"does not describe the {what}")
     except AuthError as error:
-        findings.append(Finding(ok=False, text=error.message, hint=_ROLE))
+        findings.append(Finding(ok=False, warning=True, text=error.message, hint=_UNNAMED))
         return None
 
 

@@ -103,6 +103,13 @@ class Session:
             assert self._signed_in is not None
             return self._signed_in
 
+    def signed_in_anew(self) -> SignedIn:
+        """A session that was made just now: a kept one proves nothing of the credentials."""
+        with self._lock:
+            self._renew()
+            assert self._signed_in is not None
+            return self._signed_in
+
     def _renew(self) -> None:
         token = acquire(self._authority, self.settings, self.account)
         who = self._who_am_i(token.text)
