@@ -24,7 +24,7 @@ CANONICAL = (
     known_and_new("sqlite", "auto", near=9),
     codes_and_deletions("postgresql", "off", near=3),
     replace(contact_import("sqlite", "pages", "incremental", names=DYNAMICS), once=True),
-    chosen_keys("postgresql", near=3),
+    chosen_keys("postgresql", near=1),
 )
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
 tail, late rows, a reject mended and a new one, at every point on both databases; every state of the other reference
