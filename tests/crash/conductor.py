@@ -28,9 +28,12 @@ _STILL_SECONDS = 20.0
 _LOADS = re.compile('insert into "crosstie_w_|load of rows|slice of the loader child')
 """How the drivers call a commit of loaded rows."""
 
+_PAGES = re.compile(r"/query(All)?(/|$)|/api/data/v[0-9.]+/[a-z]+$")
+"""Pages of records, and below what writes, in the addresses of any kind of CRM."""
+
 _STATE = re.compile("/jobs/ingest/[^/]+$")
 _ACTIVE = re.compile(b'"state":"(UploadComplete|InProgress)"')
-_ROADS = r"(/composite/sobjects|/jobs/ingest|/\$batch)"
+_ROADS = r"(/composite/sobjects|/jobs/ingest|/\$batch|\.(Create|Update)Multiple)"
 _WRITING = re.compile(_ROADS)
 _WRITE = re.compile(f"(POST|PATCH|PUT|DELETE) .*{_ROADS}")
 
@@ -275,7 +278,7 @@ def _is_page(request: Request) -> bool:
     """Whether it asks for records."""
     if "/jobs/" in request.path:
         return request.path.endswith("/results")
-    return re.search(r"/query(All)?(/|$)", request.path) is not None
+    return request.method == "GET" and _PAGES.search(request.path) is not None
 
 
 def _ended(request: Request, answer: Callable[[Request], Response], labels: list[str]) -> Response:

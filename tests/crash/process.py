@@ -45,7 +45,8 @@ ONE_AFTER_THE_OTHER = Lanes(collections=1, bulk=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a process is to run, where and when. `line` leads to the conductor, `at` is the machine's clock (ISO).
-    `page_rows` of a bulk result come at a time. `by_child`: SQLite loads by the loader child, however few rows."""
+    `page_rows` come at a time, of what the connector itself cuts into pages. `by_child`: SQLite loads by the loader
+    child, however few rows."""
 
     line: str
     folder: str
@@ -63,7 +64,7 @@ def _salesforce(settings: Any, order: Order, **given: Any) -> Connector:
 
 
 def _dynamics(settings: Any, order: Order, **given: Any) -> Connector:
-    return DynamicsConnector(settings, lanes=1, **given)
+    return DynamicsConnector(settings, page_rows=order.page_rows, lanes=1, **given)
 
 
 CONNECT: Mapping[str, Callable[..., Connector]] = {"salesforce": _salesforce, "dynamics": _dynamics}

@@ -151,7 +151,8 @@ class Stage:
             assert not told, told
 
         sql = partial(self._sql, self._template)
-        start = self.path.prepare(Setting(database=self._template, sandbox=self._sandbox, sql=sql, run=run))
+        setting = Setting(database=self._template, sandbox=self._sandbox, names=self.path.names, sql=sql, run=run)
+        start = self.path.prepare(setting)
         if not applied:
             self._apply(*parts, file)
         with App.open(self._folder, database=self._template) as app:

@@ -11,6 +11,7 @@ import pytest
 
 from crosstie.db import open_database
 from crosstie.db.database import Database
+from tests.contract.faults.dynamics import DynamicsSite, DynamicsWorld, open_dynamics
 from tests.contract.faults.outcomes import PAGE_ROWS, RECORDS
 from tests.contract.imports.world import DescribedSite, HandClock, World, describe, open_connector
 from tests.sandboxes import Sandbox, running_sandbox
@@ -64,3 +65,29 @@ def world(database: Database, sandbox: Sandbox, site: DescribedSite) -> Iterator
     """A world on a database of its own, on both backends in turn."""
     yield _world(database, sandbox, site)
     sandbox.faults([])
+
+
+@pytest.fixture(scope="module")
+def _dynamics() -> Iterator[Sandbox]:
+    with running_sandbox(records=RECORDS, kind="dynamics") as running:
+        running.control("clock", at=FIRST.isoformat(), frozen=True)
+        running.advance(timedelta(hours=3))
+        running.switches(requests_limit=0, execution_seconds_limit=0)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _dynamics_site(_dynamics: Sandbox) -> DynamicsSite:
+    connector = open_dynamics(_dynamics)
+    try:
+        return DynamicsSite({"contact": replace(connector.describe("contact"), fingerprint="")})
+    finally:
+        connector.close()
+
+
+@pytest.fixture
+def dynamics_cell(_one_database: Database, _dynamics: Sandbox, _dynamics_site: DynamicsSite) -> Iterator[DynamicsWorld]:
+    """A world of an org of Dynamics on the database of all cells."""
+    clock = HandClock(_dynamics.now())
+    yield DynamicsWorld(db=_one_database, sandbox=_dynamics, site=_dynamics_site, clock=clock)
+    _dynamics.faults([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -185,6 +185,41 @@ def lasting(kind: str, fault: str) -> str:
             return "cannot answer .* now"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a matrix of faults is of one kind of CRM. `definition` makes an import that makes such requests, for the
+    records with these ids where it asks for ids. `several`: the kinds of which a run makes more than one; `writes` are
+    not redirected anywhere. `flow` is the way to sign in, `token` what one looks like."""
+
+    passing: Callable[[str, str], str]
+    lasting: Callable[[str, str], str]
+    definition: Callable[[str, Sequence[str]], str]
+    several: frozenset[str]
+    writes: frozenset[str]
+    flow: str
+    token: str
+
+
+def _definition(kind: str, ids: Sequence[str]) -> str:
+    """An import of the records with these ids has no index that moves."""
+    if kind != "retrieve":
+        return indexed(FIELDS, road=ROADS[kind])
+    source = {"type": "given", "columns": ["id"], "rows": [[one] for one in (*ids, *NOBODYS)]}
+    fields = ["SystemModstamp", *FIELDS]
+    return flow({"fields": fields, "population": {"ids": "id"}, "road": "pages"}, before={"source": source})
+
+
+SALESFORCE = Expected(
+    passing=passing,
+    lasting=lasting,
+    definition=_definition,
+    several=frozenset({"query_more", "bulk_results"}),
+    writes=frozenset(_WRITES),
+    flow="client_credentials",
+    token=r"00D\w{12,15}!",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A fault at a kind of request, in a world."""
@@ -193,22 +228,19 @@ class Cell:
     kind: str
     fault: str
     text: str
+    expected: Expected = SALESFORCE
 
     @classmethod
-    def of(cls, world: World, kind: str, fault: str, ids: Sequence[str] = ()) -> Cell:
-        """A cell with a workflow of its own. An import of the records with these ids has no index that moves."""
-        text = indexed(FIELDS, road=ROADS[kind])
-        if kind == "retrieve":
-            source = {"type": "given", "columns": ["id"], "rows": [[one] for one in (*ids, *NOBODYS)]}
-            fields = ["SystemModstamp", *FIELDS]
-            text = flow({"fields": fields, "population": {"ids": "id"}, "road": "pages"}, before={"source": source})
-        return cls(world, kind, fault, text.replace("contacts", f"flow-{next(_names)}"))
+    def of(cls, world: World, kind: str, fault: str, ids: Sequence[str] = (), expected: Expected = SALESFORCE) -> Cell:
+        """A cell with a workflow of its own."""
+        text = expected.definition(kind, ids).replace("contacts", f"flow-{next(_names)}")
+        return cls(world, kind, fault, text, expected)
 
     def spoil(self, times: int | None) -> None:
         """Sets the fault plan. Of the kinds that come several times, a later one than the first is spoilt."""
-        several = self.kind in {"query_more", "bulk_results"} and self.fault not in {"no-next", "foreign-next"}
+        several = self.kind in self.expected.several and self.fault not in {"no-next", "foreign-next"}
         later = 1 if several and times is not None else 0
-        circle = self.fault == "redirect-circle" and self.kind not in _WRITES
+        circle = self.fault == "redirect-circle" and self.kind not in self.expected.writes
         round_and_round = 4 if circle and times == 1 else times
         rule = {"match": {"kind": self.kind}, "fault": FAULTS[self.fault], "times": round_and_round, "after": later}
         self.world.sandbox.faults([rule])
@@ -268,9 +300,9 @@ class Cell:
 
     def keeps_secrets(self, shown: str) -> None:
         """Nothing that a person sees holds a secret or a token."""
-        secret = self.world.sandbox.sign_in("client_credentials")["client_secret"]
+        secret = self.world.sandbox.sign_in(self.expected.flow)["client_secret"]
         assert secret not in shown
-        assert not re.search(r"00D\w{12,15}!", shown)
+        assert not re.search(self.expected.token, shown)
 
 
 def rows(world: World, report: RunReport) -> list[tuple[Any, ...]]:

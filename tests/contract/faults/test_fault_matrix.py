@@ -7,13 +7,20 @@ from typing import Any
 import pytest
 
 from crosstie.workflow.state import RunStatus
-from tests.contract.faults.outcomes import NEVER_LASTING, RETRIED, Cell, cells, lasting, passing, rows
+from tests.contract.faults import dynamics
+from tests.contract.faults.outcomes import NEVER_LASTING, RECORDS, RETRIED, Cell, cells, lasting, passing, rows
 from tests.contract.imports.world import World
 
 
 @pytest.fixture(scope="module")
 def right() -> list[tuple[Any, ...]]:
     """The rows of an import that nothing befell, by whatever road; filled by the first cell."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def right_of_dynamics() -> list[tuple[Any, ...]]:
+    """The same from Dynamics."""
     return []
 
 
@@ -28,18 +35,34 @@ def test_a_fault_at_a_request(cell: World, right: list[tuple[Any, ...]], kind: s
     """First it lasts: refused by name. Then the run is gone on with while it passes: overcome and said, or refused by
     name again. In the end everything is there once."""
     expected = undisturbed(cell, right)
-    one = Cell.of(cell, kind, fault, [row[0] for row in expected])
+    befalls(Cell.of(cell, kind, fault, [row[0] for row in expected]), expected)
+
+
+@pytest.mark.parametrize(("kind", "fault"), dynamics.cells())
+def test_a_fault_at_a_request_to_dynamics(
+    dynamics_cell: World, right_of_dynamics: list[tuple[Any, ...]], kind: str, fault: str
+) -> None:
+    if not right_of_dynamics:
+        whole = Cell.of(dynamics_cell, "query", "503", expected=dynamics.EXPECTED)
+        right_of_dynamics += rows(dynamics_cell, whole.run())
+        assert len(right_of_dynamics) == RECORDS
+    befalls(Cell.of(dynamics_cell, kind, fault, expected=dynamics.EXPECTED), right_of_dynamics)
+
+
+def befalls(one: Cell, expected: list[tuple[Any, ...]]) -> None:
+    """First a fault lasts, then it passes, then there is none."""
+    kind, fault = one.kind, one.fault
     first = 0
     if fault not in NEVER_LASTING:
         one.spoil(times=None)
-        first = one.refused(lasting(kind, fault)).run
+        first = one.refused(one.expected.lasting(kind, fault)).run
         assert one.option() is None
     one.spoil(times=1)
-    if passing(kind, fault) == RETRIED:
+    if one.expected.passing(kind, fault) == RETRIED:
         report = one.run()
         assert one.said(report.run, "Tried again ")
     else:
-        assert one.refused(passing(kind, fault)).run == first
+        assert one.refused(one.expected.passing(kind, fault)).run == first
         report = one.run()
     assert report.run == first or not first
     one.right(report, expected)

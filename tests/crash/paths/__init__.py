@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.crash.paths.exports import INSERTS_BY, KEYED_BY, codes_and_deletions, known_and_new, opaque_inserts
-from tests.crash.paths.guids import alternate_keys, chosen_keys
+from tests.crash.paths.guids import WRITTEN_BY, alternate_keys, chosen_keys
 from tests.crash.paths.imports import contact_import, import_in_part, scripted_import, watched_import
+from tests.crash.paths.names import DYNAMICS
 from tests.crash.paths.outside import reaching_outside
 from tests.crash.paths.path import ACCOUNT, BACKENDS, Path, Setting
 
@@ -22,13 +23,15 @@ CANONICAL = (
     replace(import_in_part("sqlite"), once=True),
     known_and_new("sqlite", "auto", near=9),
     codes_and_deletions("postgresql", "off", near=3),
-    chosen_keys("sqlite", near=1),
+    replace(contact_import("sqlite", "pages", "incremental", names=DYNAMICS), once=True),
+    chosen_keys("postgresql", near=1),
 )
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
 tail, late rows, a reject mended and a new one, at every point on both databases; every state of the other reference
 workflows that send nothing to the CRM, on PostgreSQL, and of what reaches outside or runs as a part of another one, on
 SQLite; and of exports each operation once: inserts by a bulk job and updates by a call on SQLite, upserts and deletions
-by calls on PostgreSQL; and on Dynamics those whose records bear keys of the plan."""
+by calls on PostgreSQL. Of Dynamics every state of the same import by pages on SQLite, and an export whose records bear
+keys of the plan on PostgreSQL."""
 
 MATRIX = (
     tuple(
@@ -45,9 +48,15 @@ MATRIX = (
     + tuple(known_and_new(backend, batches) for batches in INSERTS_BY for backend in BACKENDS)
     + tuple(codes_and_deletions(backend, batches) for batches in KEYED_BY for backend in BACKENDS)
     + tuple(opaque_inserts(backend) for backend in BACKENDS)
-    + tuple(made(backend) for made in (chosen_keys, alternate_keys) for backend in BACKENDS)
+    + tuple(
+        contact_import(backend, "pages", kind, names=DYNAMICS)
+        for backend in BACKENDS
+        for kind in ("incremental", "first")
+    )
+    + tuple(chosen_keys(backend, road, refused=spoilt) for backend in BACKENDS for road, spoilt in WRITTEN_BY)
+    + tuple(alternate_keys(backend) for backend in BACKENDS)
 )
-"""Every database, road and kind of import, an import whose population is calculated or left, what reaches outside,
-an import in a part of its workflow; and every operation of an export by every road that it can take."""
+"""Every database, road and kind of import of either CRM, an import whose population is calculated or left, what reaches
+outside, an import in a part of its workflow; and every operation of an export by every road that it can take."""
 
 BY_CHILD = contact_import("sqlite", "bulk", "first", by_child=True)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Literal
 
 from tests.crash.paths.exports import REMEMBER, SET_ASIDE
-from tests.crash.paths.path import OURS, SEEN, Backend, Path, Setting, refused, tables
+from tests.crash.paths.names import DYNAMICS
+from tests.crash.paths.path import OURS, SEEN, Backend, Path, Setting, tables
+from tests.crash.paths.path import refused as branch_of_refused
+
+Batches = Literal["on", "auto"]
+WRITTEN_BY: tuple[tuple[Batches, bool], ...] = (("auto", True), ("on", True), ("on", False))
+"""By batches, by bulk messages that fall back to them, and by bulk messages alone."""
 
 _KNOWN, _NEW, _LEAVING = 4, 3, 3
 _TOO_MUCH = 1e12
@@ -35,6 +42,7 @@ parallel: 1
 activities:
 {_OURS}  send:
 {_SEND.replace("SCORE", "score")}    key: {{contactid: crm_id}}
+    batches: BATCHES
     rejects: set-aside
 {REMEMBER}  leaving:
     type: query
@@ -50,7 +58,7 @@ activities:
     set: {{state: "'left'"}}
     ties: false
     next: done
-{SET_ASIDE}{refused("code", "errorCode")}  done: {{type: end}}
+{SET_ASIDE}{branch_of_refused("code", "errorCode")}  done: {{type: end}}
 """
 
 BY_CODE = f"""\
@@ -61,7 +69,7 @@ activities:
 {_SEND.replace("SCORE", "{from: score, on_conflict: crm}")}    key: {{new_externalid: code}}
     rejects: set-aside
 {REMEMBER}    next: done
-{SET_ASIDE}{refused("code", "errorCode")}  done: {{type: end}}
+{SET_ASIDE}{branch_of_refused("code", "errorCode")}  done: {{type: end}}
 """
 
 _PEOPLE = {
@@ -93,31 +101,36 @@ def _record(code: str, title: str | None, key: str | None, score: float) -> tupl
     return (f"Name {code}", title, key, None if code == "k1" else f"{code}@ours.invalid", score, False)
 
 
-def chosen_keys(backend: Backend, *, near: int = 0) -> Path:
-    """Updates of known records and inserts of new ones, one of each refused, by a batch for each; then a deletion. What
-    was gone before a deletion whose answer is lost nobody can tell from what it has deleted: there is none of that."""
+def chosen_keys(backend: Backend, batches: Batches = "auto", *, refused: bool = True, near: int = 0) -> Path:
+    """Updates of known records and inserts of new ones, a shipment for each, by bulk messages (on) or by batches; then
+    a deletion. One row of each shipment is refused, or none: a bulk message that has such a row is refused in whole,
+    and its rows go by a batch. What was gone before a deletion whose answer is lost nobody can tell from what it has
+    deleted: there is none of that."""
     known, new = [f"k{n}" for n in range(_KNOWN)], [f"n{n}" for n in range(_NEW)]
     leaving = [f"l{n}" for n in range(_LEAVING)]
 
     def prepare(setting: Setting) -> datetime:
         tables(setting)
         ids = _made(setting, known)
-        scores = [n + 0.5 if n != 2 else _TOO_MUCH for n in range(_KNOWN)]
+        scores = [_TOO_MUCH if refused and n == 2 else n + 0.5 for n in range(_KNOWN)]
         _insert(setting, *(_person(code, score, one) for code, score, one in zip(known, scores, ids, strict=True)))
-        _insert(setting, *(_person(code, n + 0.25 if n else _TOO_MUCH, None) for n, code in enumerate(new)))
+        scores = [_TOO_MUCH if refused and n == 0 else n + 0.25 for n in range(_NEW)]
+        _insert(setting, *(_person(code, score, None) for code, score in zip(new, scores, strict=True)))
         away = _made(setting, leaving)
         _insert(setting, *(_person(code, 0, one, "leaving") for code, one in zip(leaving, away, strict=True)))
         return setting.sandbox.advance(timedelta(minutes=30))
 
     changed = [_record(code, code, None, n + 0.5) for n, code in enumerate(known)]
-    changed[2] = ("Old k2", "k2", None, None, None, False)
-    made = [_record(code, None, None, n + 0.25) for n, code in enumerate(new) if n]
+    made = [_record(code, None, None, n + 0.25) for n, code in enumerate(new)]
+    if refused:
+        changed[2] = ("Old k2", "k2", None, None, None, False)
+        del made[0]
     return Path(
-        name=f"chosen-keys{'-near' * bool(near)}",
+        name=f"chosen-keys-batches-{batches}{'' if refused else '-clean'}{'-near' * bool(near)}",
         backend=backend,
-        kind="dynamics",
+        names=DYNAMICS,
         workflow="chosen-keys",
-        definition=DEFINITION,
+        definition=DEFINITION.replace("BATCHES", batches),
         prepare=prepare,
         people=_PEOPLE,
         page_rows=1_000,
@@ -140,7 +153,7 @@ def alternate_keys(backend: Backend) -> Path:
     return Path(
         name="alternate-keys",
         backend=backend,
-        kind="dynamics",
+        names=DYNAMICS,
         workflow="by-code",
         definition=BY_CODE,
         prepare=prepare,

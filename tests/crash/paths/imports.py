@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from tests.crash.paths.names import SALESFORCE, Names
 from tests.crash.paths.path import SEEN, START, Backend, Path, Setting, ready, refused, spoil
 
 FIRST_ROWS = 150
@@ -15,20 +16,20 @@ time_zone: Europe/Paris
 activities:
   contacts:
     type: crm_import
-    account: salesforce
-    object: Contact
-    road: {road}
-    index: {{field: SystemModstamp}}
+    account: <kind>
+    object: <contact>
+    road: <road>
+    index: {field: <stamp>}
     fields:
-      - FirstName
-      - LastName
-      - Email
-      - Birthdate
-      - {{field: Score__c, as: score}}
-      - {{field: LastActivityDate, as: last_activity}}
-      - {{field: CreatedDate, conversion: date_only, as: created_on}}
-      - {{field: LastModifiedDate, conversion: without_time_offset, as: modified_at}}
-      - {{field: Interests__c, as: interests}}
+      - <first_name>
+      - <last_name>
+      - <email>
+      - <birthday>
+      - {field: <score>, as: score}
+      - {field: <last_activity>, as: last_activity}
+      - {field: <created>, conversion: date_only, as: created_on}
+      - {field: <modified>, conversion: without_time_offset, as: modified_at}
+      - {field: <interests>, as: interests}
     rejects: refused
   reconcile:
     type: enrichment
@@ -36,29 +37,29 @@ activities:
       recipient:
         to: recipient
         first_of:
-          - {{Id: crm_id}}
-          - {{Email: email}}
+          - {<key>: crm_id}
+          - {<email>: email}
   one-each:
     type: deduplication
-    by: [Id]
-    keep: {{highest: SystemModstamp}}
+    by: [<key>]
+    keep: {highest: <stamp>}
   write:
     type: update_data
     into: recipient
     operation: insert or update
     identify: link recipient
     set:
-      crm_id: Id
-      first_name: FirstName
-      last_name: LastName
-      email: lower(Email)
-      birth_date: Birthdate
+      crm_id: <key>
+      first_name: <first_name>
+      last_name: <last_name>
+      email: lower(<email>)
+      birth_date: <birthday>
       last_activity: last_activity
       created_on: created_on
       modified_at: modified_at
       interests: interests
       score: score
-  done: {{type: end}}
+  done: {type: end}
 """
 
 _POPULATION = """\
@@ -164,7 +165,7 @@ _PEOPLE = {
     "people: recipient": "select crm_id, first_name, last_name, email, birth_date, last_activity, created_on,"
     " modified_at, interests, score from recipient",
     **SEEN,
-    "people: ties": 'select e.remote_id, r.crm_id, e.stamp, e.tombstone, e."FirstName", e."Interests__c"'
+    "people: ties": 'select e.remote_id, r.crm_id, e.stamp, e.tombstone, e."<first_name>", e."<interests>"'
     " from {tie} e left join recipient r on cast(r.id as text) = e.local_key",
 }
 
@@ -178,17 +179,19 @@ def first_import(setting: Setting) -> datetime:
 def incremental(setting: Setting) -> datetime:
     """After a first import with one refused record: records changed, one new, the refused one mended, another one that
     cannot be imported, and one that became visible only when a window had passed its stamp."""
-    bad = ready(setting)
-    setting.run(setting.sandbox.now())
-    setting.sandbox.change_contacts(12)
-    setting.sandbox.change_contacts(1, late=4 * 60, holds_back=False)
-    setting.run(setting.sandbox.advance(timedelta(minutes=3)))
-    setting.sandbox.change_contacts(25)
-    setting.sandbox.control("set_stamp", ids=[bad], values={"Birthdate": None})
-    setting.sandbox.insert("Contact", [{"LastName": "New", "FirstName": "One", "Email": "new@later.invalid"}])
-    (worse,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@later.invalid"}])
-    spoil(setting.sandbox, worse, START + timedelta(hours=1))
-    return setting.sandbox.advance(timedelta(minutes=3))
+    names, sandbox = setting.names, setting.sandbox
+    first = ready(setting)
+    setting.run(sandbox.now())
+    sandbox.change_contacts(12)
+    sandbox.change_contacts(1, late=4 * 60, **names.late)
+    setting.run(sandbox.advance(timedelta(minutes=3)))
+    sandbox.change_contacts(25)
+    sandbox.control("set_stamp", ids=[first], values={names.birthday: None})
+    sandbox.insert(names.contact, [{names.last_name: "New", names.first_name: "One", names.email: "new@later.invalid"}])
+    worse = {names.last_name: "Refused", names.email: "refused@later.invalid", **names.after_last}
+    (second,) = sandbox.insert(names.contact, [worse])
+    spoil(setting, second, START + timedelta(hours=1))
+    return sandbox.advance(timedelta(minutes=3))
 
 
 def watched(setting: Setting) -> datetime:
@@ -267,15 +270,19 @@ def import_in_part(backend: Backend) -> Path:
     )
 
 
-def contact_import(backend: Backend, road: str, kind: str, *, by_child: bool = False) -> Path:
+def contact_import(
+    backend: Backend, road: str, kind: str, *, names: Names = SALESFORCE, by_child: bool = False
+) -> Path:
     """The canonical import: automatic index, rejects, conversions, enrichment, deduplication, update."""
+    of = "" if names is SALESFORCE else f"{names.kind}-"
     return Path(
-        name=f"{kind}-{road}{'-by-child' if by_child else ''}",
+        name=f"{of}{kind}-{road}{'-by-child' if by_child else ''}",
         backend=backend,
+        names=names,
         workflow="contact-import",
-        definition=IMPORT.format(road=road) + refused("Id"),
+        definition=names.fill(IMPORT.replace("<road>", road)) + refused(names.key),
         prepare=first_import if kind == "first" else incremental,
-        people=_PEOPLE,
+        people={one: names.fill(sql) for one, sql in _PEOPLE.items()},
         bulk=road == "bulk",
         # The refused record, which is the last, has a page to itself: a page brings one slice of one load.
         page_rows=FIRST_ROWS // 2 if kind == "first" else LATER_ROWS // 2,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from tests.crash.paths.names import SALESFORCE, Names
 from tests.sandboxes import Sandbox
 
 ACCOUNT = "salesforce"
@@ -26,10 +27,12 @@ Record = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Where a path is prepared: the database, the org, and how statements and a run at an instant are made there."""
+    """Where a path is prepared: the database, the org with its names, and how statements and a run at an instant are
+    made there."""
 
     database: str
     sandbox: Sandbox
+    names: Names
     sql: Callable[..., None]
     run: Callable[[datetime], None]
 
@@ -44,9 +47,9 @@ class Path:
     run makes a bulk query job. `page_rows`: of a page of records, by either road. `by_child`: SQLite loads by the
     loader child. `parts`: the files of workflows that it runs as its own parts. `files`: what the folder of files holds
     at the start, by name. `holds`: of an export, what the org holds of ours (`RECORD`) when it is through, each row
-    once; `kind` is that of the org, and the name of its account; `opaque`: of some rows nobody can say whether they are
-    there, and a person has to. `once`: every state that a kill can leave is played once, by the points after a commit
-    or request; `near`: of these, those within so many commits of a request that writes.
+    once; `names` are those of the org; `opaque`: of some rows nobody can say whether they are there, and a person has
+    to. `once`: every state that a kill can leave is played once, by the points after a commit or request; `near`: of
+    these, those within so many commits of a request that writes.
     """
 
     name: str
@@ -62,7 +65,7 @@ class Path:
     parts: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     holds: tuple[Record, ...] = ()
-    kind: str = "salesforce"
+    names: Names = SALESFORCE
     opaque: bool = False
     once: bool = False
     near: int = 0
@@ -70,8 +73,12 @@ class Path:
     @property
     def switches(self) -> Mapping[str, object]:
         """Those of the sandbox under which it is played."""
-        paged = {"query_page_rows": self.page_rows, "bulk_in_progress_polls": 1}
-        return paged if self.kind == "salesforce" else {}
+        return self.names.switches(self.page_rows)
+
+    @property
+    def kind(self) -> str:
+        """That of the org, and the name of its account."""
+        return self.names.kind
 
     @property
     def exports(self) -> bool:
@@ -136,13 +143,16 @@ def tables(setting: Setting) -> None:
 def ready(setting: Setting) -> str:
     """The tables, and a record that an import will refuse."""
     tables(setting)
-    (bad,) = setting.sandbox.insert("Contact", [{"LastName": "Refused", "Email": "refused@first.invalid"}])
-    spoil(setting.sandbox, bad, datetime(2001, 1, 1, tzinfo=UTC))
+    names = setting.names
+    bad = {names.last_name: "Refused", names.email: "refused@first.invalid", **names.last}
+    (made,) = setting.sandbox.insert(names.contact, [bad])
+    spoil(setting, made, datetime(2001, 1, 1, tzinfo=UTC))
     setting.sandbox.advance(timedelta(hours=1))
-    return bad
+    return made
 
 
-def spoil(sandbox: Sandbox, record: str, stamp: datetime) -> None:
+def spoil(setting: Setting, record: str, stamp: datetime) -> None:
     """Gives the newest record a date that there is not, and the oldest stamp: it comes last, by either road."""
-    wire = f"{stamp:%Y-%m-%dT%H:%M:%S}.000+0000"
-    sandbox.control("set_stamp", ids=[record], values={"Birthdate": "2026-02-31", "SystemModstamp": wire})
+    names = setting.names
+    values = {names.birthday: "2026-02-31", names.stamp: stamp.strftime(names.wire_stamp)}
+    setting.sandbox.control("set_stamp", ids=[record], values=values)

@@ -217,7 +217,7 @@ class Session:
         it as: each request of a batch is one."""
         call = self._call(method, path, what, headers, content, content_type, limit_bytes)
         answer = self._authorised(call, self.http.send, operations)
-        if answer.status not in _WITHOUT_BODY and answer.body:
+        if answer.status not in _WITHOUT_BODY:
             answer.refuse_cut()
         if answer.status >= 400:
             raise error_of(answer, self.account)
