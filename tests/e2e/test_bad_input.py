@@ -105,6 +105,7 @@ def test_an_unknown_account_on_the_command_line_is_a_mistake(project: Project) -
         assert "salesforce" in refused.err.replace("salesfroce", "")
 
 
+@pytest.mark.parametrize("project_on_both", ["sqlite"], indirect=True)
 def test_a_malformed_option_is_a_mistake_and_never_a_full_import(project_on_both: Project, sandbox: Sandbox) -> None:
     project = project_on_both
     file = project.workflow()
@@ -164,6 +165,7 @@ def test_an_expired_certificate(project: Project, tmp_path: Path) -> None:
     assert project.tables() == before
 
 
+@pytest.mark.parametrize("project_on_both", ["postgresql"], indirect=True)
 def test_values_too_long_for_a_column_are_rejects_and_the_others_are_written(project_on_both: Project) -> None:
     project = project_on_both
     project.make_recipient(("last_name varchar(80)", "last_name varchar(4)"))

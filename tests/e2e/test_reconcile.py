@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
+import pytest
+
 from crosstie.db import open_database
 from crosstie.sync.comparison import is_comparisons
 from tests.e2e.project import Project
@@ -28,6 +30,7 @@ def leftovers(project: Project) -> list[str]:
         db.close()
 
 
+@pytest.mark.parametrize("project_on_both", ["postgresql"], indirect=True)
 def test_lateness_is_named_healed_and_then_both_sides_are_equal(project_on_both: Project, sandbox: Sandbox) -> None:
     project = project_on_both
     imported(project, sandbox)
@@ -65,6 +68,7 @@ def test_lateness_is_named_healed_and_then_both_sides_are_equal(project_on_both:
     assert leftovers(project) == []
 
 
+@pytest.mark.parametrize("project_on_both", ["sqlite"], indirect=True)
 def test_what_a_killed_comparison_leaves_is_swept_by_the_next_run(project_on_both: Project, sandbox: Sandbox) -> None:
     project = project_on_both
     imported(project, sandbox)
