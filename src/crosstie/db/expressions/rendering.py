@@ -122,10 +122,11 @@ OPERATIONS: dict[str, Templates] = {
     "integer_as_text": _same("CAST({0} AS text)"),
     "decimal_as_text": Templates("ct_decimal_text({0})", "CAST(trim_scale({0}) AS text)"),
     "boolean_as_text": _same("(CASE WHEN {0} THEN 'true' WHEN NOT {0} THEN 'false' END)"),
-    "date_as_text": Templates("{0}", "to_char({0}, 'YYYY-MM-DD')"),
-    "time_as_text": Templates("{0}", "to_char({0}, 'HH24:MI:SS.US')"),
-    "wall_clock_as_text": Templates("{0}", f"to_char({{0}}, {_ISO})"),
-    "instant_as_text": Templates("{0}", f"(to_char({{0}} AT TIME ZONE 'UTC', {_ISO}) || 'Z')"),
+    # A column of dates has SQLite's numeric affinity: next to it, a text like '5' would be compared as a number.
+    "date_as_text": Templates("CAST({0} AS text)", "to_char({0}, 'YYYY-MM-DD')"),
+    "time_as_text": Templates("CAST({0} AS text)", "to_char({0}, 'HH24:MI:SS.US')"),
+    "wall_clock_as_text": Templates("CAST({0} AS text)", f"to_char({{0}}, {_ISO})"),
+    "instant_as_text": Templates("CAST({0} AS text)", f"(to_char({{0}} AT TIME ZONE 'UTC', {_ISO}) || 'Z')"),
     **{
         f"{verb}_{name}": Templates(f"ct_{verb}_{name}({{0}})", f"crosstie.{verb}_{name}({{0}})")
         for verb in ("to", "try")
