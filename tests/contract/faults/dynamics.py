@@ -18,7 +18,7 @@ _SIGNING_IN = ("openid_configuration", "token", "who_am_i")
 KINDS = (*_SIGNING_IN, "metadata_changes", "query", "query_more")
 """Each kind of request that an import makes."""
 
-_NEVER = {"cut-csv", "count-up", "count-down", "locators-end", "no-next", "quota", "forbidden"}
+_NEVER = {"cut-csv", "count-up", "count-down", "locators-end", "no-next", "quota", "busy"}
 """What there is only in Salesforce. A page without a link is the last one: nothing tells that there was more."""
 
 _ONLY = {
@@ -101,8 +101,8 @@ def _passing(kind: str, fault: str) -> str:
             return "a write is not sent there" if kind == "token" else "redirected more than 3 times"
         case "html":
             return _HTML.get(kind, "not the description expected")
-        case "busy":
-            return "refuses"
+        case "forbidden":
+            return "refuse"
         case _:
             return RETRIED
 
