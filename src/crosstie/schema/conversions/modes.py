@@ -35,13 +35,13 @@ def local_type(field: RemoteField, mode: str) -> ColumnType:
     if field.type is FieldType.COMPOUND:
         parts = f" Import its parts: {', '.join(field.parts)}." if field.parts else ""
         raise MappingError(f"{field.name} is a compound field, which has no value of its own.", hint=parts.strip())
-    if mode == COPY_PASTE:
-        return ColumnType.TEXT
     if field.type is FieldType.BINARY:
         raise MappingError(
             f"{field.name} holds binary content, which does not travel with rows.",
-            hint="Leave it out, or take what the CRM writes there (mostly an address) with conversion copy_paste.",
+            hint="Leave it out; where the CRM has a field beside it with its address or id, take that.",
         )
+    if mode == COPY_PASTE:
+        return ColumnType.TEXT
     if mode == DATE_ONLY:
         moments = (FieldType.DATETIME, FieldType.WALL_CLOCK, FieldType.DATE)
         return _moment_type(field, mode, dict.fromkeys(moments, ColumnType.DATE))

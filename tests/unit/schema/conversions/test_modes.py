@@ -39,7 +39,11 @@ def field(type: FieldType, *, length: int = 0, scale: int = 0, parts: tuple[str,
         (FieldType.DATETIME, "without_time_offset", ColumnType.WALL_CLOCK),
         (FieldType.DATE, "without_time_offset", ColumnType.DATE),
         (FieldType.TIME, "without_time_offset", ColumnType.TIME),
-        *((type, "copy_paste", ColumnType.TEXT) for type in FieldType if type is not FieldType.COMPOUND),
+        *(
+            (type, "copy_paste", ColumnType.TEXT)
+            for type in FieldType
+            if type not in (FieldType.COMPOUND, FieldType.BINARY)
+        ),
     ],
 )
 def test_a_field_gets_its_column(type: FieldType, mode: str, expected: ColumnType) -> None:
@@ -59,7 +63,7 @@ def test_length_and_scale_are_those_of_the_field() -> None:
     ("type", "mode"),
     [
         *((FieldType.COMPOUND, mode) for mode in MODES),
-        *((FieldType.BINARY, mode) for mode in MODES if mode != "copy_paste"),
+        *((FieldType.BINARY, mode) for mode in MODES),
         *((type, "date_only") for type in (FieldType.TEXT, FieldType.TIME, FieldType.INTEGER, FieldType.SET)),
         *((type, "without_time_offset") for type in (FieldType.TEXT, FieldType.BOOLEAN, FieldType.ID)),
         (FieldType.TEXT, "date only"),
