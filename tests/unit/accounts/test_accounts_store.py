@@ -92,7 +92,7 @@ def test_listing_needs_no_key(store: AccountStore, db: Database) -> None:
         ("acme", "salesforce", {"host": "http://acme.my.salesforce.com"}, "https only"),
         ("acme", "salesforce", {"host": "acme corp"}, "not the address of a host"),
         ("acme", "salesforce", {"allowed_hosts": ["http://x.example"]}, "https only"),
-        ("acme", "salesforce", {"password": ""}, "soap needs password"),
+        ("acme", "salesforce", {"password": ""}, "signing in by soap needs password"),
         ("acme", "salesforce", {"flow": "jwt_bearer"}, "client_id, private_key or private_key_file"),
         ("acme", "salesforce", {"flow": "smoke_signals"}, "flow: Input should be"),
         ("acme", "salesforce", {"flow": "client_credentials", "client_id": "a", "client_secret": "b"}, "My Domain"),

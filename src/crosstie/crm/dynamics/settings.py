@@ -235,7 +235,7 @@ class DynamicsSettings(BaseModel):
             if not (self.custom_key_identifier or self.certificate_file):
                 missing.append("custom_key_identifier or certificate_file")
         if missing:
-            raise ValueError(f"{self.flow} needs {', '.join(missing)}")
+            raise ValueError(f"signing in by {self.flow} needs {', '.join(missing)}")
         return self
 
     def login_url(self) -> str:

@@ -168,7 +168,7 @@ class SalesforceSettings(BaseModel):
         if self.flow is Flow.JWT_BEARER and not (_text(self.private_key) or self.private_key_file):
             missing.append("private_key or private_key_file")
         if missing:
-            raise ValueError(f"{self.flow} needs {', '.join(missing)}")
+            raise ValueError(f"signing in by {self.flow} needs {', '.join(missing)}")
         if self.flow is Flow.CLIENT_CREDENTIALS and self.host in _NAMED_HOSTS:
             raise ValueError(
                 "client_credentials works on your My Domain only: give host like https://acme.my.salesforce.com"
