@@ -207,6 +207,12 @@ class RemoteObject:
         wanted = name.lower()
         return next((field for field in self.fields if field.name.lower() == wanted), None)
 
+    def name_by_label(self, label: str) -> str:
+        """The API name of the field that people see under that label; '' when none or several have it."""
+        wanted = label.casefold()
+        found = [field.name for field in self.fields if field.label.casefold() == wanted]
+        return found[0] if len(found) == 1 else ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexRange:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from crosstie.crm import kind_of
 from crosstie.errors import ConfigError, MappingError
 from crosstie.model import Column, ColumnType, RemoteField, RemoteObject
@@ -49,7 +51,7 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
         field = remote.field(path)
         if field is None:
             words = [one.name for one in remote.fields]
-            raise MappingError(f"{remote.name} has no field “{path}”.{suggest(path, words)}")
+            raise MappingError(f"{remote.name} has no field “{path}”.{guess_field(remote, path, words)}")
         if field.parts:
             raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
         return field
@@ -66,6 +68,12 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
             f" Collect it: crosstie collect {account} {link.reference_to[0]}"
         )
     return find_remote_field(parent, rest, account, site)
+
+
+def guess_field(remote: RemoteObject, word: str, names: Iterable[str]) -> str:
+    """` Did you mean “x”?` of the field that has the word as its label, or whose name is close; else nothing."""
+    labelled = remote.name_by_label(word)
+    return f" Did you mean “{labelled}”?" if labelled else suggest(word, names)
 
 
 def reject_columns(kind: str) -> tuple[Column, ...]:

@@ -252,6 +252,8 @@ def _unknown_operator(word: str) -> str:
 
 def _unknown_field(name: str, remote: RemoteObject) -> str:
     names = [one.name for one in remote.fields]
+    if labelled := remote.name_by_label(name):
+        return f"{remote.name} has no field “{name}”. Did you mean “{labelled}”?"
     if "." in name and name.replace(".", "").replace("_", "").isalnum():
         return f"“{name}” leads to another object. A filter can't join; it takes fields of {remote.name} only"
     if not name.replace("_", "").isalnum():

@@ -15,8 +15,12 @@ from crosstie.script.engine import ScriptScope, evaluate
 from crosstie.script.filters import build_condition, filter_problems, read_filter
 
 
-def field(name: str, type: FieldType, *, filterable: bool = True, parts: tuple[str, ...] = ()) -> RemoteField:
-    return RemoteField(name=name, label=name, type=type, wire_type=type.value, filterable=filterable, parts=parts)
+def field(
+    name: str, type: FieldType, *, label: str = "", filterable: bool = True, parts: tuple[str, ...] = ()
+) -> RemoteField:
+    return RemoteField(
+        name=name, label=label or name, type=type, wire_type=type.value, filterable=filterable, parts=parts
+    )
 
 
 CONTACT = RemoteObject(
@@ -28,6 +32,7 @@ CONTACT = RemoteObject(
         field("Id", FieldType.ID),
         field("AccountId", FieldType.REFERENCE),
         field("Email", FieldType.TEXT),
+        field("emailaddress2", FieldType.TEXT, label="Private Mail"),
         field("Description", FieldType.TEXT, filterable=False),
         field("LastActivityDate", FieldType.DATE),
         field("SystemModstamp", FieldType.DATETIME),
@@ -142,6 +147,7 @@ def test_strict_allows_null_tests_numbers_and_dates(text: str) -> None:
         ("{field: Score__c, is: greather than, value: 1}", ("is",), "Did you mean “greater than”?"),
         ("{field: Score__c, is: '>=', value: 1}", ("is",), "Did you mean “at least”?"),
         ("{field: Emial, is: empty}", ("field",), "Contact has no field “Emial”. Did you mean “Email”?"),
+        ("{field: private mail, is: empty}", ("field",), "Did you mean “emailaddress2”?"),
         ("{field: Account.Name, is: empty}", ("field",), "can't join"),
         ("{field: lower(Email), is: empty}", ("field",), "not an expression"),
         ("{field: MailingAddress, is: empty}", ("field",), "Use MailingCity or MailingStreet"),

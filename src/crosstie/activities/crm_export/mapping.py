@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from crosstie.activities.remote import find_remote_field
+from crosstie.activities.remote import find_remote_field, guess_field
 from crosstie.db.columns import arrow_type
 from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge.phrases import Phrases, Place, as_type
@@ -160,7 +160,7 @@ def _read_line(
     if known is None or known.parts:
         words = [one.name for one in remote.fields if not one.parts]
         if known is None:
-            phrases.refuse(place, f"{remote.name} has no field “{name}”.{suggest(name, words)}")
+            phrases.refuse(place, f"{remote.name} has no field “{name}”.{guess_field(remote, name, words)}")
         else:
             phrases.refuse(place, f"{known.name} is a compound field. Write its parts: {', '.join(known.parts)}")
         return None
