@@ -18,7 +18,7 @@ CONTACTS = 150
 
 CANONICAL = (
     *(contact_import(backend, "bulk", "incremental") for backend in BACKENDS),
-    replace(scripted_import("postgresql"), once=True),
+    replace(scripted_import("sqlite"), once=True),
     replace(reaching_outside("sqlite"), once=True),
     replace(import_in_part("sqlite"), once=True),
     known_and_new("sqlite", "auto", near=9),
@@ -28,9 +28,9 @@ CANONICAL = (
 )
 """The path with the most machinery: both roads (what was refused is asked for again by pages), a job, a window with a
 tail, late rows, a reject mended and a new one, at every point on both databases; every state of the other reference
-workflows that send nothing to the CRM, on PostgreSQL, and of what reaches outside or runs as a part of another one, on
-SQLite; and of exports each operation once: inserts by a bulk job and updates by a call on SQLite, upserts and deletions
-by calls on PostgreSQL. Of Dynamics every state of the same import by pages on SQLite, and an export whose records bear
+workflows that send nothing to the CRM, and of what reaches outside or runs as a part of another one, on SQLite; and
+of exports each operation once: inserts by a bulk job and updates by a call on SQLite, upserts and deletions by
+calls on PostgreSQL. Of Dynamics every state of the same import by pages on SQLite, and an export whose records bear
 keys of the plan on PostgreSQL."""
 
 MATRIX = (
