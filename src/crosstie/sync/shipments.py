@@ -302,9 +302,9 @@ def _rows_of(dialect: Dialect, names: Sequence[str]) -> str:
 
 
 def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: Shipment) -> None:
-    """Joins the accepted rows of a shipment with their records: both sides agree on what was sent, and of a record that
-    was not tied before on no more than that. An upsert sends what differs from the record that was tied; where that one
-    is gone, the rest is sent by the next export."""
+    """Joins the accepted rows of a shipment with their records: both sides agree on what was sent or was there already,
+    and of a record that was not tied before on no more than that. An upsert sends what differs from the record that
+    was tied; where that one is gone, the rest is sent by the next export."""
     given = {"shipment": shipment.number}
     accepted = (
         f"p.shipment = :shipment and p.outcome = '{Outcome.ACCEPTED}'"
@@ -323,10 +323,7 @@ def write_ties(transaction: Transaction, plan: Plan, ties: TieTable, shipment: S
         f" when p.effect <> '{Effect.CREATED}' then e.{name} end"
         for place, name in enumerate(names)
     ]
-    values = [
-        f"case when p.f_{place} is not null or p.effect = '{UNCHANGED}' then p.v_{place} end"
-        for place in range(len(names))
-    ]
+    values = [f"case when p.f_{place} is not null then p.v_{place} end" for place in range(len(names))]
     if plan.key is not None:
         names.append(_tie_column(ties, plan.key))
         agreed.append(f"{names[-1]} = p.key")

@@ -161,6 +161,19 @@ def test_what_moved_since_the_plan_was_shown_is_named_and_not_overwritten(world:
     assert world.crm.records[second] == {"LastName": "Theirs", "Email": "p@x"}, "another field moved: no harm is done"
 
 
+def test_another_record_that_says_what_is_sent_is_not_taken_to_say_the_rest(world: Exports) -> None:
+    activity = export(key={"Ext__c": "code"}, on_conflict="reject")
+    world.run(activity, world.people((1, None, "Abe", "a@x", "one")))
+    (tied,) = world.crm.records
+    other = world.crm.insert({"Ext__c": "one", "LastName": "Abel", "Email": "theirs@x"})
+    del world.crm.records[tied]
+    world.run_number = 2
+    assert world.run(activity, world.people((1, None, "Abel", "a@x", "one"))).counts["unchanged"] == 1
+    world.run_number = 3
+    ended = world.run(activity, world.people((1, None, "Abel", "a@x", "one")))
+    assert [one.message for one in ended.rejects] == [f"both sides have changed Email of the record {other}"]
+
+
 def test_a_plan_says_of_which_updates_the_record_is_gone(world: Exports) -> None:
     first, _ = agreed(world, (1, None, "Abe", "a@x"), (2, None, "Ono", "o@x"))
     del world.crm.records[first]

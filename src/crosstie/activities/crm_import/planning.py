@@ -188,7 +188,8 @@ def _before_our_own(indexing: Indexing, latest: datetime) -> datetime:
     left_at, workflow, run = first
     indexing.context.log.warning(
         f"What run {run} of {workflow} sent at {windows.option_text(left_at)} (UTC) has no answer yet: records are read"
-        " up to then, the others when it is settled. It is, as soon as that workflow runs again."
+        f" up to then, the others when it is settled: by the next export of {indexing.object} from this account, like"
+        f" crosstie run {workflow}."
     )
     return left_at - CLOCK_GUARD
 
