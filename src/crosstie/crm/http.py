@@ -309,6 +309,29 @@ class HttpSession:
         except (_http().TransportError, ssl.SSLError) as error:
             raise _broken(error, call.what, url) from error
 
+    def write(
+        self, attempt: Callable[[Callable[[Call], Answer]], Answer], refused: Callable[[Answer], Unwritten]
+    ) -> Answer | Unwritten:
+        """One call that changes something. `attempt` makes it, by the sender that it is given; `refused` says what an
+        answer with a status of 400 or more means. A 401 proves “not executed”, so that a call with a new token may
+        follow; what fails before it leaves proves it too; every other failure leaves it in doubt."""
+        left = False
+
+        def send(call: Call) -> Answer:
+            nonlocal left
+            left = True
+            answer = self.send(call)
+            left = answer.status != 401
+            return answer
+
+        try:
+            answer = attempt(send)
+            if answer.body:
+                answer.refuse_cut()
+        except ConnectorError as error:
+            return Unwritten(error=error, proved=not left or error.code in {NOT_SENT, "CERTIFICATE"})
+        return refused(answer) if answer.status >= 400 else answer
+
     def repeat(self, attempt: Callable[[], T]) -> T:
         """Runs a read, again while it raises UnavailableError, within the budget; then lets the last error through.
         Each repetition is told to `on_retry`, with the error's message."""

@@ -28,7 +28,7 @@ from crosstie.crm.http import (
 )
 from crosstie.crm.inflate import whole_number
 from crosstie.crm.meter import Meter
-from crosstie.errors import AuthError, ConnectorError, ProtocolError, UnavailableError
+from crosstie.errors import AuthError, ProtocolError, UnavailableError
 
 _MAX_RENEWALS = 2
 _WITHOUT_BODY = frozenset({204, 304})
@@ -235,27 +235,15 @@ class Session:
         operations: int = 1,
         limit_bytes: int = JSON_LIMIT_BYTES,
     ) -> Answer | Unwritten:
-        """One call that changes something, sent once, but for an expired token: a 401 proves “not executed”. What
-        fails before it leaves, or is refused as a whole, proves it too; everything else leaves it in doubt."""
-        left = False
+        """One call that changes something, sent once, but for an expired token; see `HttpSession.write`."""
 
-        def send(call: Call) -> Answer:
-            nonlocal left
-            left = True
-            answer = self.http.send(call)
-            left = answer.status != 401
-            return answer
-
-        try:
+        def attempt(send: Callable[[Call], Answer]) -> Answer:
             call = self._call(method, path, what, headers, content, content_type, limit_bytes)
-            answer = self._authorised(call, send, operations)
-            if answer.body:
-                answer.refuse_cut()
-        except ConnectorError as error:
-            return Unwritten(error=error, proved=not left or error.code in {NOT_SENT, "CERTIFICATE"})
-        if answer.status >= 400:
-            return Unwritten(error=error_of(answer, self.account), proved=refuses_whole_call(answer))
-        return answer
+            return self._authorised(call, send, operations)
+
+        return self.http.write(
+            attempt, lambda answer: Unwritten(error=error_of(answer, self.account), proved=refuses_whole_call(answer))
+        )
 
     def _call(
         self,

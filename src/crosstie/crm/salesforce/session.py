@@ -14,7 +14,6 @@ import msgspec
 from crosstie.crm.http import (
     ERROR_LIMIT_BYTES,
     JSON_LIMIT_BYTES,
-    NOT_SENT,
     REPORT,
     Answer,
     Call,
@@ -31,7 +30,7 @@ from crosstie.crm.meter import Meter
 from crosstie.crm.salesforce.auth import SignedIn, sign_in
 from crosstie.crm.salesforce.faults import QUOTA, SESSION_GONE, error_of, refuses_whole_call
 from crosstie.crm.salesforce.settings import SalesforceSettings
-from crosstie.errors import AuthError, ConnectorError, ProtocolError, UnavailableError
+from crosstie.errors import AuthError, ProtocolError, UnavailableError
 
 T = TypeVar("T", Answer, Stream)
 
@@ -188,28 +187,16 @@ class Session:
         content_type: str = "application/json; charset=UTF-8",
         version: str = "",
     ) -> Answer | Unwritten:
-        """One call that changes something, sent once, but for an expired session: a 401 proves “not executed”. What
-        fails before it leaves, or is refused as a whole, proves it too; everything else leaves it in doubt."""
-        left = False
-
-        def send(call: Call) -> Answer:
-            nonlocal left
-            left = True
-            answer = self.http.send(call)
-            left = answer.status != 401
-            return answer
-
+        """One call that changes something, sent once, but for an expired session; see `HttpSession.write`."""
         sent = {"Accept": "application/json", **(headers or {}), **({"Content-Type": content_type} if content else {})}
-        try:
+
+        def attempt(send: Callable[[Call], Answer]) -> Answer:
             url = self.url(path, version=version)
-            answer = self._authorised(Call(method=method, url=url, what=what, headers=sent, body=content), send)
-            if answer.body:
-                answer.refuse_cut()
-        except ConnectorError as error:
-            return Unwritten(error=error, proved=not left or error.code in {NOT_SENT, "CERTIFICATE"})
-        if answer.status >= 400:
-            return Unwritten(error=error_of(answer, self.account), proved=refuses_whole_call(answer))
-        return answer
+            return self._authorised(Call(method=method, url=url, what=what, headers=sent, body=content), send)
+
+        return self.http.write(
+            attempt, lambda answer: Unwritten(error=error_of(answer, self.account), proved=refuses_whole_call(answer))
+        )
 
     def stream(self, path: str, what: str, *, headers: Mapping[str, str], version: str = "") -> Stream:
         """One attempt at a large answer; only its headers are read."""
