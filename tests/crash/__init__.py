@@ -19,5 +19,6 @@ How it works:
 - Requests that write are not only points of a kill: their connection is cut too, before the work or so that the answer
   is lost, and the process goes on. What exports leave (`org.py`, `sent.py`) is compared by what records say, because
   their ids differ. Where nobody can say what became of rows, `doubt.py` judges.
-- Processes are forks of one that has imported everything (`forks.py`); each is a process of its own, ended by SIGKILL.
+- Processes are forks of one that has imported everything (`tests/forks.py`); each is a process of its own, ended by
+  SIGKILL.
 """

@@ -8,10 +8,10 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.crash.doubt import DoubtfulStage
-from tests.crash.forks import Forks
 from tests.crash.paths import Path
 from tests.crash.stage import Stage
 from tests.databases import PostgresServer
+from tests.forks import Forks
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def stages(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -
     """Gives the stage of a path."""
     made: dict[str, Stage] = {}
     with ExitStack() as stack:
-        forks = stack.enter_context(closing(Forks()))
+        forks = stack.enter_context(closing(Forks("tests.crash.process")))
 
         def stage(path: Path) -> Stage:
             if str(path) not in made:

@@ -96,8 +96,9 @@ class ByChild:
         return self._db.load(*given, **named, road="child")
 
 
-def run(order: Order) -> int:
-    """Runs the workflow and tells how it ended; the exit code of the process."""
+def carry_out(given: Mapping[str, Any]) -> int:
+    """Runs the workflow of an `Order` and tells how it ended; the exit code of the process."""
+    order = Order(**given)
     line = Line(order.line, "runner")
     os.environ[LINE] = order.line
     os.environ["PYTHONPATH"] = os.pathsep.join((str(HERE / "loader"), str(HERE.parents[1])))

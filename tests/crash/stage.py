@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path as File
@@ -18,12 +18,12 @@ import psycopg
 from crosstie.app import App, init_project
 from crosstie.db import open_database
 from tests.crash.conductor import Conductor, Passage, Point, wait_until
-from tests.crash.forks import Forks
 from tests.crash.org import ORGS, Org, doubled, named
 from tests.crash.paths import CONTACTS, Path, Setting
 from tests.crash.process import Order
 from tests.crash.settled import Settled, Standing, settled, standing
 from tests.databases import PostgresServer
+from tests.forks import Forks
 from tests.sandboxes import Sandbox, running_sandbox
 
 LATER = timedelta(minutes=5)
@@ -211,7 +211,7 @@ class Stage:
             by_child=self.path.by_child,
         )
         try:
-            code = self._forks.run(order)
+            code = self._forks.run(asdict(order))
         finally:
             self._conductor.end()
         assert (code == -9) == (passage.killed and passage.victim == "runner"), (code, passage.ended)

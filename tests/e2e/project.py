@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -9,11 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from crosstie.db import open_database
+from tests.e2e.command import Order
+from tests.forks import Forks
 from tests.sandboxes import Sandbox
 
 TIMEOUT_SECONDS = 120
@@ -78,10 +83,16 @@ activities:
   done: {{type: end}}
 """
 
-LIMITED = (
-    "import os, resource, sys; most = int(sys.argv[1]);"
-    " resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)); os.execvp(sys.argv[2], sys.argv[2:])"
-)
+ITS_OWN = ("PYTHON", "LD_")
+"""Settings of a process that it reads as it starts."""
+
+
+@cache
+def forks() -> Forks:
+    """What runs commands that need no interpreter of their own."""
+    server = Forks("tests.e2e.command")
+    atexit.register(server.close)
+    return server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,20 +137,42 @@ class Project:
     ) -> Result:
         """Runs a command to its end; fails when its exit code is not the expected one. With `most_file_bytes` the
         system lets no file of it grow larger."""
-        limited = [sys.executable, "-c", LIMITED, str(most_file_bytes)] if most_file_bytes else []
+        environment = {**self.env(), **env}
+        if any(name.startswith(ITS_OWN) for name in env):
+            result = self._by_itself(arguments, environment, given)
+        else:
+            result = self._forked(arguments, environment, given, most_file_bytes)
+        assert result.code == expect, f"crosstie {' '.join(arguments)}: {result}"
+        assert "Traceback" not in result.err
+        return result
+
+    def _by_itself(self, arguments: Sequence[str], env: Mapping[str, str], given: str | None) -> Result:
         done = subprocess.run(
-            [*limited, *self.command(*arguments)],
+            self.command(*arguments),
             cwd=self.folder,
-            env={**self.env(), **env},
+            env=env,
             input=given or "",
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SECONDS,
         )
-        result = Result(code=done.returncode, out=done.stdout, err=done.stderr)
-        assert result.code == expect, f"crosstie {' '.join(arguments)}: {result}"
-        assert "Traceback" not in result.err
-        return result
+        return Result(code=done.returncode, out=done.stdout, err=done.stderr)
+
+    def _forked(
+        self, arguments: Sequence[str], env: Mapping[str, str], given: str | None, most_file_bytes: int
+    ) -> Result:
+        with TemporaryDirectory() as folder:
+            streams = [Path(folder, name) for name in ("in", "out", "err")]
+            streams[0].write_text(given or "")
+            order = Order(
+                arguments=arguments,
+                folder=str(self.folder),
+                environment=env,
+                streams=[str(stream) for stream in streams],
+                most_file_bytes=most_file_bytes,
+            )
+            code = forks().run(asdict(order))
+            return Result(code=code, out=streams[1].read_text(), err=streams[2].read_text())
 
     @contextmanager
     def started(self, *arguments: str, **env: str) -> Iterator[subprocess.Popen[str]]:
