@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 120
@@ -67,6 +67,11 @@ def serve(module: str) -> None:
     orders, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
+    with orders, answers:
+        _serve(orders, answers, carry_out)
+
+
+def _serve(orders: TextIO, answers: TextIO, carry_out: Callable[[Any], int]) -> None:
     for text in orders:
         reading, writing = os.pipe()
         gc.freeze()
