@@ -129,6 +129,16 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """A piece of what the CRM's change tracking tells: the remote ids of records that were made or changed, and of
+    those that were deleted. `token`, in the last piece and in no other, is from where the next read goes on."""
+
+    changed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IdsRoad:
     """How records are best read by their ids: in blocks of them, or `whole`, which is everything that the query gives
     without them. `calls` is what that costs in API calls (of a whole read about), `ids_per_call` the size of a block,
@@ -266,6 +276,12 @@ class Connector(Writer, Protocol):
 
     def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
         """Fetches one piece. May be repeated."""
+        ...
+
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
+        """What changed since the token of an earlier read, as the CRM's change tracking tells it; '' begins: that names
+        every record, and none that was deleted. None where the CRM no longer has the changes since then. Raises
+        RequestError for an object that is not tracked."""
         ...
 
     def close(self, *, token: str = "") -> None:

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from crosstie.db import open_database
-from crosstie.db.database import Database
 from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite
 from tests.contract.every_connector.worlds import World
-from tests.contract.imports.world import ACCOUNT, HandClock, flow
+from tests.contract.imports.world import ACCOUNT, flow
 
 OPTION = "LASTDELETED_gone_read"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """One database is enough for what the CRM tells."""
-    opened = open_database(f"sqlite:///{tmp_path / 'marketing.db'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def running(world: World, database: Database) -> Imports:
-    """A world for imports."""
-    connector = world.open()
-    objects = {name: connector.describe(name) for name in ("contact", "new_journal")}
-    clock = HandClock(world.sandbox.now())
-    return Imports(db=database, sandbox=world.sandbox, site=KindSite(objects, world.kind), clock=clock, world=world)
 
 
 def imported(running: Imports, name: str = "contact", **more: object) -> RunReport:
