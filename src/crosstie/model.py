@@ -117,6 +117,10 @@ class WorkTable:
         return find_column(self.columns, name)
 
 
+LABEL = "@label"
+"""Behind the name of a remote field: its value as people see it in the CRM, where that tells such labels."""
+
+
 class FieldType(StrEnum):
     """What a remote field holds; the wire text of each is what `crm` delivers and `schema.conversions` parses.
     WALL_CLOCK is a date and time that means the same hour in every zone, whatever offset the wire writes behind it."""

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from crosstie.crm import kind_of
 from crosstie.errors import ConfigError, MappingError
-from crosstie.model import Column, ColumnType, Lineage, RemoteField, RemoteObject
+from crosstie.model import LABEL, Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject
 from crosstie.schema.conversions import local_column
 from crosstie.workflow.activity import Problem, Shape, Site
 from crosstie.workflow.yaml_source import suggest
 
 DELETED_AT = "deletedAt"
 MERGED_INTO = "mergedInto"
+_OWN_LABEL = frozenset({FieldType.TEXT, FieldType.ID, FieldType.BINARY, FieldType.COMPOUND, FieldType.OTHER})
 
 
 def find_object(site: Site, account: str, name: str) -> tuple[RemoteObject | None, Problem | None]:
@@ -50,7 +51,12 @@ def collected_object(site: Site, account: str, name: str) -> RemoteObject:
 
 def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
     """The field behind a name or a relationship path (`Account.Name`; where the CRM has links to several objects and
-    takes paths that say to which, `account:parentcustomerid.name`). Raises MappingError naming what is wrong."""
+    takes paths that say to which, `account:parentcustomerid.name`), or its label. Raises MappingError naming what is
+    wrong."""
+    if path.endswith(LABEL):
+        if not kind_of(site.account_kind(account)).labels:
+            raise MappingError(f"{path}: this CRM tells no labels with its records; leave “{LABEL}” out")
+        return _label(find_remote_field(remote, path.removesuffix(LABEL), account, site))
     first, _, rest = path.partition(".")
     if not rest:
         field = remote.field(path)
@@ -81,6 +87,21 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
             f"{path} needs {leads_to}, which is not collected. Collect it: crosstie collect {account} {leads_to}"
         )
     return find_remote_field(parent, rest, account, site)
+
+
+def _label(field: RemoteField) -> RemoteField:
+    """What people see of a field, as a field of its own."""
+    if field.type in _OWN_LABEL:
+        raise MappingError(f"{field.name} is shown as it is; leave “{LABEL}” out")
+    return RemoteField(
+        name=f"{field.name}{LABEL}",
+        label=f"{field.label} (label)",
+        type=FieldType.TEXT,
+        wire_type=field.wire_type,
+        filterable=False,
+        sortable=False,
+        part_of=field.name,
+    )
 
 
 def guess_field(remote: RemoteObject, word: str, names: Iterable[str]) -> str:

@@ -24,7 +24,8 @@ class Kind:
     pages (0: there is none): to say beforehand what a read will cost. `complete_id` is `module:function` of what makes
     a remote id as the CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of
     a described object can be read. `tracks_changes`: the CRM tells changes of some objects by tokens.
-    `typed_paths`: a path over a link to several objects may say to which, like `account:parentcustomerid.name`."""
+    `typed_paths`: a path over a link to several objects may say to which, like `account:parentcustomerid.name`.
+    `labels`: values can be read as people see them, like `statuscode@label`."""
 
     label: str
     settings: str
@@ -37,6 +38,7 @@ class Kind:
     tells_deletions: str
     tracks_changes: bool = False
     typed_paths: bool = False
+    labels: bool = False
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
@@ -95,6 +97,7 @@ CONNECTORS: dict[str, Kind] = {
         tells_deletions="crosstie.crm.dynamics.deletions:tells_deletions",
         tracks_changes=True,
         typed_paths=True,
+        labels=True,
     ),
 }
 

@@ -77,7 +77,8 @@ class Road(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteQuery:
-    """A read. `fields` are API names or relationship paths in the wished column order, the remote id first.
+    """A read. `fields` are API names or relationship paths in the wished column order, the remote id first; where the
+    kind tells labels, each may have LABEL behind it.
 
     `ids`, when not None, restricts the read to those remote ids (any number; the connector splits them).
     `expected_rows` is what the caller knows already (None: the connector may count).

@@ -123,3 +123,44 @@ def test_fields_of_every_kind_become_what_they_are(running: Imports, world: Worl
     assert any(isinstance(row["new_price"], Decimal) for row in rows)
     assert any(";" in row["new_tags"] for row in rows if row["new_tags"])
     assert all(row["new_season"].isdigit() for row in rows if row["new_season"])
+
+
+def test_labels_come_beside_their_values_where_they_are_asked_for(running: Imports, world: World) -> None:
+    connector = world.open()
+    running.site = KindSite({name: connector.describe(name) for name in ("contact", "account")}, world.kind)
+    (firm,) = world.sandbox.insert("account", [{"name": "Labels Ltd", "industrycode": 1}])
+    lead = {"parentcustomerid_account@odata.bind": f"/accounts({firm})", "preferredcontactmethodcode": 2}
+    ids = world.sandbox.insert("contact", [{"lastname": "Labelled", "new_interests": "100000001,100000003", **lead}])
+    fields: list[object] = [
+        "statuscode",
+        "statuscode@label",
+        "new_interests@label",
+        "donotemail@label",
+        "birthdate@label",
+        {"field": "parentcustomerid@label", "as": "firm"},
+        "account:parentcustomerid.industrycode@label",
+    ]
+    where = {"all": [{"field": "lastname", "is": "equal to", "value": "'Labelled'"}]}
+    (row,) = running.rows(running.run(flow({"object": "contact", "fields": fields, "filter": where})))
+    assert row == {
+        "contactid": ids[0],
+        "statuscode": "1",
+        "statuscode_label": "Active",
+        "new_interests_label": "; ".join(_labels(running, "contact", "new_interests", "100000001", "100000003")),
+        "donotemail_label": "Allow",
+        "birthdate_label": None,
+        "firm": "Labels Ltd",
+        "account_parentcustomerid_industrycode_label": _labels(running, "account", "industrycode", "1")[0],
+    }
+    with pytest.raises(DefinitionError, match="lastname is shown as it is"):
+        running.run(flow({"object": "contact", "fields": ["lastname@label"]}))
+    running.site = KindSite(running.site.objects, "salesforce")
+    with pytest.raises(DefinitionError, match="tells no labels"):
+        running.run(flow({"object": "contact", "fields": ["statuscode@label"]}))
+    world.delete(ids)
+
+
+def _labels(running: Imports, table: str, field: str, *values: str) -> list[str]:
+    known = running.site.objects[table].field(field)
+    assert known is not None
+    return [one.label for value in values for one in known.values if one.name == value]

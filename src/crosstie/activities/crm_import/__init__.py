@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ from crosstie.activities.remote import deleted_shape, find_object, find_remote_f
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
-from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteObject
+from crosstie.model import LABEL, Column, ColumnType, FieldType, Lineage, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Templated
@@ -41,7 +42,7 @@ class ImportField(_Keys):
 
     field: str = Field(
         description="its API name, or a path over a link, like Account.Name; on Dynamics account:parentcustomerid.name"
-        " where the link leads to several objects"
+        " where the link leads to several objects, and statuscode@label for the value as people see it"
     )
     conversion: str = Field(default="default", description="default, date_only, without_time_offset or copy_paste")
     as_: str = Field(default="", alias="as", description="the column; by default named like the field")
@@ -49,7 +50,7 @@ class ImportField(_Keys):
     @property
     def name(self) -> str:
         """The column's name: the chosen one, else the field's, with what divides a path as underscores."""
-        return self.as_ or self.field.replace(".", "_").replace(":", "_")
+        return self.as_ or re.sub(r"[.:@]", "_", self.field)
 
 
 class OrderField(_Keys):
@@ -219,7 +220,7 @@ class CrmImport(Activity):
         for one in self.wanted(remote):
             field = find_remote_field(remote, one.field, self.account, site)
             columns.append(local_column(field, one.conversion, one.name))
-            if "." not in one.field and one.conversion == "default":
+            if not any(mark in one.field for mark in (".", LABEL)) and one.conversion == "default":
                 carried.append((one.name, field.name))
         if self.order_by:
             columns.append(Column(name=POSITION, type=ColumnType.INTEGER, label="order on the CRM"))

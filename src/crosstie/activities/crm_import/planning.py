@@ -15,7 +15,7 @@ from crosstie.activities.remote import collected_object, find_remote_field, reje
 from crosstie.crm.connector import Condition, Connector, Order, RemoteQuery
 from crosstie.crm.lookup import CLOCK_GUARD
 from crosstie.errors import ConfigError, MappingError, RequestError, ScriptError
-from crosstie.model import Column, IndexRange, RemoteObject
+from crosstie.model import LABEL, Column, IndexRange, RemoteObject
 from crosstie.schema.conversions.converter import Converter
 from crosstie.script.engine import evaluate
 from crosstie.script.filters import build_condition
@@ -58,7 +58,11 @@ def check_fields(activity: CrmImport, described: RemoteObject) -> None:
     """Refuses a read of fields that the CRM no longer shows: they would arrive empty, or not at all."""
     _refuse_gone(
         described.name,
-        [one.field for one in activity.wanted(described) if "." not in one.field and not described.field(one.field)],
+        [
+            one.field
+            for one in activity.wanted(described)
+            if "." not in one.field and not described.field(one.field.removesuffix(LABEL))
+        ],
     )
 
 
@@ -78,7 +82,7 @@ def check_linked_fields(activity: CrmImport, context: Context, connector: Connec
             if name not in asked:
                 asked[name] = connector.describe(name, known=context.site.remote_object(activity.account, name))
             holder = asked[name]
-        if "." in one.field and ("." in rest or holder.field(rest) is None):
+        if "." in one.field and ("." in rest or holder.field(rest.removesuffix(LABEL)) is None):
             gone.append(one.field)
     _refuse_gone(described.name, gone)
 
