@@ -117,6 +117,10 @@ class WorkTable:
         return find_column(self.columns, name)
 
 
+LABEL = "@label"
+"""Behind the name of a remote field: its value as people see it in the CRM, where that tells such labels."""
+
+
 class FieldType(StrEnum):
     """What a remote field holds; the wire text of each is what `crm` delivers and `schema.conversions` parses.
     WALL_CLOCK is a date and time that means the same hour in every zone, whatever offset the wire writes behind it."""
@@ -177,6 +181,13 @@ class RemoteField:
     parts: tuple[str, ...] = ()
     values: tuple[EnumerationValue, ...] = ()
 
+    def leads_to(self, chosen: str = "") -> str | None:
+        """The object that a reference leads to, of several the chosen one, without regard to case; None when it does
+        not lead there."""
+        if not chosen:
+            return self.reference_to[0] if self.reference_to else None
+        return next((one for one in self.reference_to if one.lower() == chosen.lower()), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteObject:
@@ -206,6 +217,11 @@ class RemoteObject:
         """The field with that API name, without regard to case."""
         wanted = name.lower()
         return next((field for field in self.fields if field.name.lower() == wanted), None)
+
+    def link(self, relationship: str) -> RemoteField | None:
+        """The reference that is followed by that name, without regard to case."""
+        wanted = relationship.lower()
+        return next((one for one in self.fields if one.relationship and one.relationship.lower() == wanted), None)
 
     def name_by_label(self, label: str) -> str:
         """The API name of the field that people see under that label; '' when none or several have it."""

@@ -6,9 +6,14 @@ from collections.abc import Iterable
 
 from crosstie.crm import kind_of
 from crosstie.errors import ConfigError, MappingError
-from crosstie.model import Column, ColumnType, RemoteField, RemoteObject
-from crosstie.workflow.activity import Problem, Site
+from crosstie.model import LABEL, Column, ColumnType, FieldType, Lineage, RemoteField, RemoteObject
+from crosstie.schema.conversions import local_column
+from crosstie.workflow.activity import Problem, Shape, Site
 from crosstie.workflow.yaml_source import suggest
+
+DELETED_AT = "deletedAt"
+MERGED_INTO = "mergedInto"
+_OWN_LABEL = frozenset({FieldType.TEXT, FieldType.ID, FieldType.BINARY, FieldType.COMPOUND, FieldType.OTHER})
 
 
 def find_object(site: Site, account: str, name: str) -> tuple[RemoteObject | None, Problem | None]:
@@ -45,7 +50,13 @@ def collected_object(site: Site, account: str, name: str) -> RemoteObject:
 
 
 def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
-    """The field behind a name or a relationship path (`Account.Name`). Raises MappingError naming what is wrong."""
+    """The field behind a name or a relationship path (`Account.Name`; where the CRM has links to several objects and
+    takes paths that say to which, `account:parentcustomerid.name`), or its label. Raises MappingError naming what is
+    wrong."""
+    if path.endswith(LABEL):
+        if not kind_of(site.account_kind(account)).labels:
+            raise MappingError(f"{path}: this CRM tells no labels with its records; leave “{LABEL}” out")
+        return _label(find_remote_field(remote, path.removesuffix(LABEL), account, site))
     first, _, rest = path.partition(".")
     if not rest:
         field = remote.field(path)
@@ -55,19 +66,42 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
         if field.parts:
             raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
         return field
-    link = next((one for one in remote.fields if one.relationship and one.relationship.lower() == first.lower()), None)
+    chosen, _, name = first.rpartition(":")
+    link = remote.link(name)
     if link is None:
         words = [one.relationship for one in remote.fields if one.relationship]
-        raise MappingError(f"{remote.name} has no relationship “{first}”.{suggest(first, words)}")
-    if len(link.reference_to) != 1:
-        raise MappingError(f"{first} can point to several objects ({', '.join(link.reference_to)}); import {link.name}")
-    parent = site.remote_object(account, link.reference_to[0])
+        raise MappingError(f"{remote.name} has no relationship “{name}”.{suggest(name, words)}")
+    several = ", ".join(link.reference_to)
+    typed = kind_of(site.account_kind(account)).typed_paths
+    if chosen and not typed:
+        raise MappingError(f"{path}: this CRM takes paths without “{chosen}:”")
+    if not chosen and len(link.reference_to) != 1:
+        way = f" or say to which: {link.reference_to[0]}:{path}" if typed else ""
+        raise MappingError(f"{name} can point to several objects ({several}); import {link.name}{way}")
+    leads_to = link.leads_to(chosen)
+    if leads_to is None:
+        raise MappingError(f"{name} does not point to {chosen}, but to {several}.{suggest(chosen, link.reference_to)}")
+    parent = site.remote_object(account, leads_to)
     if parent is None:
         raise MappingError(
-            f"{path} needs {link.reference_to[0]}, which is not collected."
-            f" Collect it: crosstie collect {account} {link.reference_to[0]}"
+            f"{path} needs {leads_to}, which is not collected. Collect it: crosstie collect {account} {leads_to}"
         )
     return find_remote_field(parent, rest, account, site)
+
+
+def _label(field: RemoteField) -> RemoteField:
+    """What people see of a field, as a field of its own."""
+    if field.type in _OWN_LABEL:
+        raise MappingError(f"{field.name} is shown as it is; leave “{LABEL}” out")
+    return RemoteField(
+        name=f"{field.name}{LABEL}",
+        label=f"{field.label} (label)",
+        type=FieldType.TEXT,
+        wire_type=field.wire_type,
+        filterable=False,
+        sortable=False,
+        part_of=field.name,
+    )
 
 
 def guess_field(remote: RemoteObject, word: str, names: Iterable[str]) -> str:
@@ -80,3 +114,28 @@ def reject_columns(kind: str) -> tuple[Column, ...]:
     """The reject columns that the CRM's own errors have, and the field at fault."""
     names = (*kind_of(kind).reject_columns, "errorField")
     return tuple(Column(name=name, type=ColumnType.TEXT) for name in names)
+
+
+def untracked(remote: RemoteObject, kind: str) -> str:
+    """Why an import of an object can't go by change tracking; '' where it can."""
+    crm = kind_of(kind)
+    if not crm.tracks_changes:
+        return f"{crm.label} has no change tracking; leave “by” out"
+    if not remote.tracks_changes:
+        return (
+            f"the CRM tracks no changes of {remote.name}; switch that on there and collect the object again, or leave"
+            " “by” out"
+        )
+    return ""
+
+
+def deleted_shape(remote: RemoteObject, site: Site, account: str, *, org: str) -> Shape:
+    """The shape of deleted records: remote id, when it was deleted, and the surviving record of a merge."""
+    key = local_column(find_remote_field(remote, remote.key, account, site), "default", remote.key)
+    columns = (
+        key,
+        Column(name=DELETED_AT, type=ColumnType.INSTANT, label="deleted at"),
+        Column(name=MERGED_INTO, type=key.type, label="surviving record of a merge", length=key.length),
+    )
+    lineage = Lineage(account=account, org=org, object=remote.name, remote_id=key.name, stamp=DELETED_AT, gone=True)
+    return Shape(columns=columns, lineage=lineage, key=(key.name,))

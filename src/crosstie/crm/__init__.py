@@ -23,7 +23,9 @@ class Kind:
     `bulk_page_rows` are how many records of few fields one call brings, `bulk_calls` what a bulk read costs beside its
     pages (0: there is none): to say beforehand what a read will cost. `complete_id` is `module:function` of what makes
     a remote id as the CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of
-    a described object can be read."""
+    a described object can be read. `tracks_changes`: the CRM tells changes of some objects by tokens.
+    `typed_paths`: a path over a link to several objects may say to which, like `account:parentcustomerid.name`.
+    `labels`: values can be read as people see them, like `statuscode@label`."""
 
     label: str
     settings: str
@@ -34,6 +36,9 @@ class Kind:
     bulk_calls: int
     complete_id: str
     tells_deletions: str
+    tracks_changes: bool = False
+    typed_paths: bool = False
+    labels: bool = False
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
@@ -90,6 +95,9 @@ CONNECTORS: dict[str, Kind] = {
         bulk_calls=0,
         complete_id="crosstie.crm.dynamics.ids:complete_id",
         tells_deletions="crosstie.crm.dynamics.deletions:tells_deletions",
+        tracks_changes=True,
+        typed_paths=True,
+        labels=True,
     ),
 }
 

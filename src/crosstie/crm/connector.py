@@ -77,7 +77,8 @@ class Road(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteQuery:
-    """A read. `fields` are API names or relationship paths in the wished column order, the remote id first.
+    """A read. `fields` are API names or relationship paths in the wished column order, the remote id first; where the
+    kind tells labels, each may have LABEL behind it.
 
     `ids`, when not None, restricts the read to those remote ids (any number; the connector splits them).
     `expected_rows` is what the caller knows already (None: the connector may count).
@@ -126,6 +127,16 @@ class Opened:
     reason: str
     token: str = ""
     expected_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """A piece of what the CRM's change tracking tells: the remote ids of records that were made or changed, and of
+    those that were deleted. `token`, in the last piece and in no other, is from where the next read goes on."""
+
+    changed: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +277,12 @@ class Connector(Writer, Protocol):
 
     def fetch(self, query: RemoteQuery, partition: Partition) -> Fetched:
         """Fetches one piece. May be repeated."""
+        ...
+
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
+        """What changed since the token of an earlier read, as the CRM's change tracking tells it; '' begins: that names
+        every record, and none that was deleted. None where the CRM no longer has the changes since then. Raises
+        RequestError for an object that is not tracked."""
         ...
 
     def close(self, *, token: str = "") -> None:

@@ -144,11 +144,10 @@ class DeletionReach:
 class DeletedRecords:
     """What was deleted between two instants. `batches` have the columns remote_id, deleted_at (ISO text, UTC) and
     merged_into (the surviving id of a merge, else null). `covered` is the instant up to which nothing can be
-    missing. `token` is from where `deleted_since` goes on the next time."""
+    missing."""
 
     batches: Iterator[pa.RecordBatch]
     covered: datetime
-    token: str = ""
 
 
 ROW = "row"
@@ -212,12 +211,6 @@ class Writer(Protocol):
         """The records deleted from `start` to `end`, both included, by the same road as `deletion_reach`; `start` None
         is as far back as they are kept. Raises RequestError, saying from when it can be had, where the CRM keeps them
         no longer. The feed may name records that live."""
-        ...
-
-    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
-        """The records deleted since the token of an earlier call, as the CRM's change tracking tells them; '' begins:
-        that tells none, and costs a read of all ids. Raises RequestError for an object that is not tracked, and where
-        the CRM no longer has the changes since then."""
         ...
 
 

@@ -19,9 +19,14 @@ OVERLAP = timedelta(minutes=15)
 GUARD = timedelta(seconds=60)
 DELETIONS = "deletions"
 """The index field of windows in which deletions are read: no field of the object tells of them."""
+TRACKING = "change tracking"
+"""The index field of windows that go by the CRM's change tracking; their `job` is the token of the next one."""
+
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+"""The end of a first window in which nothing could be read yet: no CRM is older."""
 
 _OPTION_FORM = re.compile(r"\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}", re.ASCII)
-_FIRST_YEAR = 1900  # no CRM is older; what reaches back before it is a slip
+_FIRST_YEAR = BEGINNING.year  # what reaches back before it is a slip
 
 
 class WindowStatus(StrEnum):
@@ -79,6 +84,11 @@ class Window:
     def moves_option(self) -> bool:
         """Whether this is an automatic index, and not just the record of a full read."""
         return bool(self.field)
+
+    @property
+    def goes_by_stamps(self) -> bool:
+        """Whether it is read by an index field, reaching back before its start."""
+        return self.moves_option and self.field != TRACKING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from crosstie.db import open_database
-from crosstie.db.database import Database
 from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite
 from tests.contract.every_connector.worlds import World
-from tests.contract.imports.world import ACCOUNT, HandClock, flow
+from tests.contract.imports.world import ACCOUNT, flow
 
 OPTION = "LASTDELETED_gone_read"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """One database is enough for what the CRM tells."""
-    opened = open_database(f"sqlite:///{tmp_path / 'marketing.db'}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def running(world: World, database: Database) -> Imports:
-    """A world for imports."""
-    connector = world.open()
-    objects = {name: connector.describe(name) for name in ("contact", "new_journal")}
-    clock = HandClock(world.sandbox.now())
-    return Imports(db=database, sandbox=world.sandbox, site=KindSite(objects, world.kind), clock=clock, world=world)
 
 
 def imported(running: Imports, name: str = "contact", **more: object) -> RunReport:
@@ -144,3 +123,44 @@ def test_fields_of_every_kind_become_what_they_are(running: Imports, world: Worl
     assert any(isinstance(row["new_price"], Decimal) for row in rows)
     assert any(";" in row["new_tags"] for row in rows if row["new_tags"])
     assert all(row["new_season"].isdigit() for row in rows if row["new_season"])
+
+
+def test_labels_come_beside_their_values_where_they_are_asked_for(running: Imports, world: World) -> None:
+    connector = world.open()
+    running.site = KindSite({name: connector.describe(name) for name in ("contact", "account")}, world.kind)
+    (firm,) = world.sandbox.insert("account", [{"name": "Labels Ltd", "industrycode": 1}])
+    lead = {"parentcustomerid_account@odata.bind": f"/accounts({firm})", "preferredcontactmethodcode": 2}
+    ids = world.sandbox.insert("contact", [{"lastname": "Labelled", "new_interests": "100000001,100000003", **lead}])
+    fields: list[object] = [
+        "statuscode",
+        "statuscode@label",
+        "new_interests@label",
+        "donotemail@label",
+        "birthdate@label",
+        {"field": "parentcustomerid@label", "as": "firm"},
+        "account:parentcustomerid.industrycode@label",
+    ]
+    where = {"all": [{"field": "lastname", "is": "equal to", "value": "'Labelled'"}]}
+    (row,) = running.rows(running.run(flow({"object": "contact", "fields": fields, "filter": where})))
+    assert row == {
+        "contactid": ids[0],
+        "statuscode": "1",
+        "statuscode_label": "Active",
+        "new_interests_label": "; ".join(_labels(running, "contact", "new_interests", "100000001", "100000003")),
+        "donotemail_label": "Allow",
+        "birthdate_label": None,
+        "firm": "Labels Ltd",
+        "account_parentcustomerid_industrycode_label": _labels(running, "account", "industrycode", "1")[0],
+    }
+    with pytest.raises(DefinitionError, match="lastname is shown as it is"):
+        running.run(flow({"object": "contact", "fields": ["lastname@label"]}))
+    running.site = KindSite(running.site.objects, "salesforce")
+    with pytest.raises(DefinitionError, match="tells no labels"):
+        running.run(flow({"object": "contact", "fields": ["statuscode@label"]}))
+    world.delete(ids)
+
+
+def _labels(running: Imports, table: str, field: str, *values: str) -> list[str]:
+    known = running.site.objects[table].field(field)
+    assert known is not None
+    return [one.label for value in values for one in known.values if one.name == value]

@@ -156,7 +156,7 @@ class TextTest:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """In, Between or ContainValues, or its negation."""
+    """In, Between or ContainValues, or its negation. In takes the value of a multi-select as a whole."""
 
     name: str
     field: Field
@@ -177,7 +177,9 @@ class Function:
         values = [plain(one) if self.field.kind == "text" else one for one in self.values]
         if self.name.endswith("Between"):
             return bool(values[0] <= have <= values[1])
-        return bool(set(have.split(",")) & set(values)) if self.field.kind == "set" else have in values
+        if self.name.endswith("ContainValues"):
+            return bool(set(have.split(",")) & set(values))
+        return have in values
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from crosstie.sandbox.dynamics import schema
@@ -24,10 +24,16 @@ from crosstie.sandbox.dynamics.tables import TABLES
 from tests.scale import examples
 
 from . import strategies
-from .conditions import Facts, Row, like, ordered, pattern, plain, stored
+from .conditions import Facts, Field, Function, Row, like, ordered, pattern, plain, stored
 
 _THOROUGH = settings(max_examples=examples(80, 5_000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 facts = st.builds(Facts, st.booleans(), st.booleans())
+_TWO_TAGS: Row = {
+    "new_everythingid": "00000000-0000-0000-0000-0000000003e8",
+    "new_AccountId": None,
+    **dict.fromkeys(strategies.HERE),
+    "new_tags": "1,2",
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +71,11 @@ def _found(reader: Reader, table: str, text: str) -> set[str]:
 
 @_THOROUGH
 @given(strategies.rows(), strategies.conditions, facts)
+@example(([], [_TWO_TAGS]), Function("In", Field(("new_tags",)), ("1",)), Facts(nulls=False, wildcards=False))
+@example(([], [_TWO_TAGS]), Function("In", Field(("new_tags",)), ("1,2",)), Facts(nulls=False, wildcards=False))
+@example(
+    ([], [_TWO_TAGS]), Function("ContainValues", Field(("new_tags",)), ("1",)), Facts(nulls=False, wildcards=False)
+)
 def test_filters_find_what_the_plain_evaluation_finds(
     connection: sqlite3.Connection, data: tuple[list[Row], list[Row]], condition: Any, known: Facts
 ) -> None:

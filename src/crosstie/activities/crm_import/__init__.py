@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crosstie.activities.crm_import.population import Population
 from crosstie.activities.crm_import.written import WrittenFilter
-from crosstie.activities.remote import find_object, find_remote_field, reject_columns
+from crosstie.activities.remote import deleted_shape, find_object, find_remote_field, reject_columns, untracked
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
-from crosstie.model import Column, ColumnType, FieldType, Lineage, RemoteObject
+from crosstie.model import LABEL, Column, ColumnType, FieldType, Lineage, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Templated
@@ -27,6 +29,7 @@ from crosstie.workflow.yaml_source import suggest
 DEFAULT_OPTION = "LASTIMPORT_<%=instance.internalName%>_<%=activityName%>"
 POSITION = "crosstie_position"
 LEAVERS = "leavers"
+DELETED = "deleted"
 LOCAL_KEY = "local_key"
 
 
@@ -37,14 +40,17 @@ class _Keys(BaseModel):
 class ImportField(_Keys):
     """One remote field to import, its conversion and its name in the work table."""
 
-    field: str = Field(description="its API name, or a path over a link, like Account.Name")
+    field: str = Field(
+        description="its API name, or a path over a link, like Account.Name; on Dynamics account:parentcustomerid.name"
+        " where the link leads to several objects, and statuscode@label for the value as people see it"
+    )
     conversion: str = Field(default="default", description="default, date_only, without_time_offset or copy_paste")
     as_: str = Field(default="", alias="as", description="the column; by default named like the field")
 
     @property
     def name(self) -> str:
-        """The column's name: the chosen one, else the field's, with dots of a path as underscores."""
-        return self.as_ or self.field.replace(".", "_")
+        """The column's name: the chosen one, else the field's, with what divides a path as underscores."""
+        return self.as_ or re.sub(r"[.:@]", "_", self.field)
 
 
 class OrderField(_Keys):
@@ -54,9 +60,20 @@ class OrderField(_Keys):
     descending: bool = Field(default=False, description="the highest value first")
 
 
-class Index(_Keys):
-    """The automatic index: which field, which option, how far a read reaches back, how far from the CRM's clock."""
+class IndexBy(StrEnum):
+    """How changes are found."""
 
+    STAMP = "stamp"
+    TRACKING = "tracking"
+
+
+class Index(_Keys):
+    """The automatic index: by what, which field, which option, how far a read reaches back, how far from the CRM's
+    clock."""
+
+    by: IndexBy = Field(
+        IndexBy.STAMP, description="stamp: by the index field; tracking: by the CRM's change tracking, without dates"
+    )
     field: str = Field("", description="the stamp by which changes are found; by default the first that the object has")
     option: Templated = Field(DEFAULT_OPTION, description="the option that keeps how far the last import got")
     overlap: timedelta = Field(timedelta(minutes=15), description="how far a read reaches back before its window")
@@ -67,12 +84,21 @@ class Index(_Keys):
     def _duration(cls, value: object) -> object:
         return parse_duration(value)
 
+    @model_validator(mode="after")
+    def _tokens_have_no_dates(self) -> Index:
+        dated = sorted({"field", "overlap", "guard"} & self.model_fields_set)
+        if self.by is IndexBy.TRACKING and dated:
+            raise ValueError(
+                f"“by: tracking” goes on from where the last import ended: leave out {' and '.join(dated)}"
+            )
+        return self
+
 
 class CrmImport(Activity):
     """Imports records of a remote object, all of them or those changed since the last import."""
 
     summary: ClassVar[str] = "imports records of a remote object from a CRM"
-    extra_transitions: ClassVar[tuple[str, ...]] = (LEAVERS,)
+    extra_transitions: ClassVar[tuple[str, ...]] = (LEAVERS, DELETED)
     min_inputs: ClassVar[int] = 0
 
     type: Literal["crm_import"]
@@ -88,6 +114,9 @@ class CrmImport(Activity):
     population: Population | None = Field(None, description="import the records whose ids come from upstream")
     leavers: str | None = Field(
         None, description="adds the Leavers transition: the imported records that stopped matching the filter"
+    )
+    deleted: str | None = Field(
+        None, description="adds the Deleted transition: the records that were deleted, with an index by tracking"
     )
     road: Road = Field(Road.AUTO, description="auto, pages or bulk")
 
@@ -125,6 +154,7 @@ class CrmImport(Activity):
             return
         yield from self._field_problems(remote, site)
         yield from self._index_problems(remote)
+        yield from self._tracking_problems(remote, site)
         yield from self._order_problems(remote)
         yield from self._road_problems(site)
         if self.filter is not None:
@@ -143,6 +173,8 @@ class CrmImport(Activity):
         found: dict[str, Shape | None] = {OK: shape, REJECTS: self.reject_shape(remote, site, inputs)}
         if self.leavers is not None:
             found[LEAVERS] = self.leaver_shape(remote, shape)
+        if self.deleted is not None:
+            found[DELETED] = deleted_shape(remote, site, self.account, org="")
         return found
 
     def run(self, context: Context) -> Done | Waiting:
@@ -156,12 +188,17 @@ class CrmImport(Activity):
         except WindowTaken as taken:
             return wait_for_turn(self.overlap or self.default_overlap, context, taken)
 
+    @property
+    def tracks(self) -> bool:
+        """Whether it goes by the CRM's change tracking."""
+        return self.index is not None and self.index.by is IndexBy.TRACKING
+
     def wanted(self, remote: RemoteObject) -> tuple[ImportField, ...]:
         """The fields to read: remote id first, the index field, then the chosen ones."""
         chosen = {one.field.lower() for one in self.fields if "." not in one.field}
         added = [remote.key]
         if self.index is not None:
-            added.append(self.index_field(remote))
+            added.append(self.index_field(remote))  # '' for a tracked table without stamps
         return (
             *(ImportField(field=name) for name in dict.fromkeys(added) if name and name.lower() not in chosen),
             *sorted(self.fields, key=lambda one: one.field.lower() != remote.key.lower()),
@@ -183,7 +220,7 @@ class CrmImport(Activity):
         for one in self.wanted(remote):
             field = find_remote_field(remote, one.field, self.account, site)
             columns.append(local_column(field, one.conversion, one.name))
-            if "." not in one.field and one.conversion == "default":
+            if not any(mark in one.field for mark in (".", LABEL)) and one.conversion == "default":
                 carried.append((one.name, field.name))
         if self.order_by:
             columns.append(Column(name=POSITION, type=ColumnType.INTEGER, label="order on the CRM"))
@@ -255,8 +292,23 @@ class CrmImport(Activity):
             except MappingError as error:
                 yield Problem(path=path, message=str(error))
 
+    def _tracking_problems(self, remote: RemoteObject, site: Site) -> Iterator[Problem]:
+        if not self.tracks:
+            if self.deleted is not None:
+                yield Problem(
+                    path=("deleted",),
+                    message="only change tracking tells of deleted records here; write “index: {by: tracking}”, or use"
+                    " an import of deletions (crm_import_deleted)",
+                )
+            return
+        if message := untracked(remote, site.account_kind(self.account)):
+            yield Problem(path=("index", "by"), message=message)
+        for key in ("order_by", "leavers"):
+            if getattr(self, key):
+                yield Problem(path=(key,), message=f"change tracking tells changes by ids alone; leave out {key}")
+
     def _index_problems(self, remote: RemoteObject) -> Iterator[Problem]:
-        if self.index is None:
+        if self.index is None or self.tracks:
             return
         if not self.index.field:
             if not remote.index_fields:

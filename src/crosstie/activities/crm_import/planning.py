@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from crosstie.activities.crm_import.tracking import end_of_window
 from crosstie.activities.receiving.converting import RowConverter
 from crosstie.activities.receiving.indexing import Indexing
 from crosstie.activities.remote import collected_object, find_remote_field, reject_columns
 from crosstie.crm.connector import Condition, Connector, Order, RemoteQuery
 from crosstie.crm.lookup import CLOCK_GUARD
 from crosstie.errors import ConfigError, MappingError, RequestError, ScriptError
-from crosstie.model import Column, IndexRange, RemoteObject
+from crosstie.model import LABEL, Column, IndexRange, RemoteObject
 from crosstie.schema.conversions.converter import Converter
 from crosstie.script.engine import evaluate
 from crosstie.script.filters import build_condition
@@ -57,7 +58,11 @@ def check_fields(activity: CrmImport, described: RemoteObject) -> None:
     """Refuses a read of fields that the CRM no longer shows: they would arrive empty, or not at all."""
     _refuse_gone(
         described.name,
-        [one.field for one in activity.wanted(described) if "." not in one.field and not described.field(one.field)],
+        [
+            one.field
+            for one in activity.wanted(described)
+            if "." not in one.field and not described.field(one.field.removesuffix(LABEL))
+        ],
     )
 
 
@@ -69,14 +74,15 @@ def check_linked_fields(activity: CrmImport, context: Context, connector: Connec
         holder, rest = described, one.field
         while "." in rest:
             first, _, rest = rest.partition(".")
-            link = next((field for field in holder.fields if field.relationship.lower() == first.lower()), None)
-            if link is None:
+            chosen, _, relationship = first.rpartition(":")
+            link = holder.link(relationship)
+            name = link.leads_to(chosen) if link is not None else None
+            if name is None:
                 break
-            name = link.reference_to[0]
             if name not in asked:
                 asked[name] = connector.describe(name, known=context.site.remote_object(activity.account, name))
             holder = asked[name]
-        if "." in one.field and ("." in rest or holder.field(rest) is None):
+        if "." in one.field and ("." in rest or holder.field(rest.removesuffix(LABEL)) is None):
             gone.append(one.field)
     _refuse_gone(described.name, gone)
 
@@ -108,7 +114,7 @@ def make_plan(activity: CrmImport, context: Context, connector: Connector, remot
         road=activity.road,
     )
     window, tail = _window(activity, context, connector, query, org, fingerprint)
-    if window.moves_option:
+    if window.goes_by_stamps:
         query = replace(query, window=IndexRange(field=window.field, start=window.read_from, end=window.end))
     lineage = shape.lineage
     if lineage is None:
@@ -147,6 +153,7 @@ def _fingerprint(activity: CrmImport, fields: Sequence[str], columns: Sequence[C
             [(one.conversion, one.name) for one in activity.fields],
             [(one.name, one.type, one.scale) for one in columns],
             activity.filter,
+            *([windows.TRACKING] if activity.tracks else []),
         )
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -163,18 +170,21 @@ def _window(
         org=org,
         object=query.object.name,
         fingerprint=fingerprint,
-        field=activity.index_field(query.object) if activity.index is not None else "",
-        overlap=activity.index.overlap if activity.index is not None else timedelta(0),
+        field=windows.TRACKING if activity.tracks else activity.index_field(query.object),
+        overlap=activity.index.overlap if activity.index is not None and not activity.tracks else timedelta(0),
     )
     index = activity.index
     if index is None:
         return indexing.whole(), None
-    window, tail = indexing.window(
-        Template(index.option).render(context.scope()),
-        lambda start, now: _end(connector, query, indexing.field, start, _before_our_own(indexing, now - index.guard)),
-    )
+
+    def end(start: datetime | None, now: datetime) -> datetime:
+        if activity.tracks:
+            return end_of_window(indexing, start, now)
+        return _end(connector, query, indexing.field, start, _before_our_own(indexing, now - index.guard))
+
+    window, tail = indexing.window(Template(index.option).render(context.scope()), end)
     indexing.tell(window)
-    return window, tail
+    return window, tail if window.goes_by_stamps else None
 
 
 def _before_our_own(indexing: Indexing, latest: datetime) -> datetime:

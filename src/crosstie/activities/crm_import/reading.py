@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from crosstie.activities.crm_import import LEAVERS
+from crosstie.activities.crm_import import DELETED, LEAVERS
 from crosstie.activities.crm_import.joining import Inbound
 from crosstie.activities.crm_import.leaving import Leavers
 from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan
+from crosstie.activities.crm_import.tracking import Tracked
 from crosstie.activities.receiving.converting import REJECT_SYMBOL
 from crosstie.activities.receiving.finishing import find_late, next_tail, without_repeats, without_tail
 from crosstie.activities.receiving.pipeline import Pipeline, Uniqueness
@@ -79,6 +80,7 @@ class _Reader:
         self.refused_still: tuple[str, ...] = ()
         self.inbound = Inbound.of(activity, context, connector, plan)
         self.leavers = Leavers.of(activity, context, connector, plan)
+        self.tracked = Tracked.of(activity, context, connector, plan)
         self.rejects_name = context.private_name("refused" if self.inbound is not None else REJECTS)
         self.reject_columns = plan.converter.reject_table
         self.name = context.private_name(OK)
@@ -103,6 +105,13 @@ class _Reader:
             self.inbound.complete()
             self.refused_before = self.inbound.known_among(self.refused_before)
             yield from self.inbound.queries()
+            return
+        if self.tracked is not None:
+            if self.tracked.held:
+                self.refused_before = ()
+                return
+            # What was refused is asked for with what changed, by the same list of ids.
+            yield from ((query, "") for query in self.tracked.queries(self.refused_before))
             return
         ids = self.refused_before if self.plan.window.moves_option else ()
         self.asked = frozenset(ids)
@@ -175,7 +184,7 @@ class _Reader:
                 raise self._repeated(repeats)
             if repeats and once:
                 self._refuse_doubled(raw, "")
-        if plan.window.moves_option:
+        if plan.window.goes_by_stamps:
             landing.tail_table = self.context.private_name("tail")
             next_tail(db, landing.table, landing.tail_table, plan.window, columns=self.raw_columns, stamp=plan.stamp)
             if plan.tail is not None:
@@ -261,6 +270,11 @@ class _Reader:
         if self.leavers is not None:
             tables[LEAVERS] = self.leavers.table()
             counts |= {"left": self.leavers.rows} if self.leavers.rows else {}
+        if self.tracked is not None:
+            self.tracked.tell()
+            if self.activity.deleted is not None:
+                tables[DELETED] = self.tracked.table()
+                counts |= {DELETED: self.tracked.rows} if self.tracked.rows else {}
         counts |= self.inbound.counts if self.inbound is not None else {}
         for word, number in (
             ("seen before", landing.seen_before),
@@ -311,6 +325,8 @@ class _Reader:
             self.inbound.record(transaction, self.landing.table)
         if self.leavers is not None:
             self.leavers.record(transaction)
+        if self.tracked is not None:
+            self.tracked.record(transaction)
         refused = {one.remote_id for one in self._rejects() if one.remote_id} if self.landing.rejected else set()
         settled = set(self.refused_before) - set(self.refused_still) - refused
         windows.replace_unaccepted(

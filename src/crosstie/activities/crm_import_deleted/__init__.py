@@ -10,18 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from crosstie.activities.crm_import_deleted.dates import check_written, read_moment
-from crosstie.activities.remote import find_object, find_remote_field
+from crosstie.activities.remote import deleted_shape, find_object, untracked
 from crosstie.crm import kind_of
-from crosstie.model import Column, ColumnType, Lineage, RemoteObject
-from crosstie.schema.conversions import local_column
+from crosstie.model import RemoteObject
 from crosstie.script.template import Templated
 from crosstie.sync.windows import OVERLAP, WindowTaken
 from crosstie.workflow.activity import OK, Activity, Context, Done, Problem, Shape, Site, Waiting
 from crosstie.workflow.durations import WrittenDuration, parse_duration
 
 DEFAULT_OPTION = "LASTDELETED_<%=instance.internalName%>_<%=activityName%>"
-DELETED_AT = "deletedAt"
-MERGED_INTO = "mergedInto"
 
 WrittenMoment = Annotated[
     Templated,
@@ -113,12 +110,8 @@ class CrmImportDeleted(Activity):
             yield found or Problem(path=("object",), message="is not collected")
             return
         if self.by is By.TRACKING:
-            if not remote.tracks_changes:
-                yield Problem(
-                    path=("by",),
-                    message=f"the CRM tracks no changes of {remote.name}; switch that on there and collect the object"
-                    " again, or leave “by” out",
-                )
+            if message := untracked(remote, site.account_kind(self.account)):
+                yield Problem(path=("by",), message=message)
         elif self.by is not By.COMPARE and not kind_of(site.account_kind(self.account)).keeps_deletions(remote):
             yield Problem(
                 path=("object",),
@@ -142,16 +135,7 @@ class CrmImportDeleted(Activity):
 
     def shape(self, remote: RemoteObject, site: Site, *, org: str) -> Shape:
         """The shape of what is put out."""
-        key = local_column(find_remote_field(remote, remote.key, self.account, site), "default", remote.key)
-        columns = (
-            key,
-            Column(name=DELETED_AT, type=ColumnType.INSTANT, label="deleted at"),
-            Column(name=MERGED_INTO, type=key.type, label="surviving record of a merge", length=key.length),
-        )
-        lineage = Lineage(
-            account=self.account, org=org, object=remote.name, remote_id=key.name, stamp=DELETED_AT, gone=True
-        )
-        return Shape(columns=columns, lineage=lineage, key=(key.name,))
+        return deleted_shape(remote, site, self.account, org=org)
 
     def run(self, context: Context) -> Done | Waiting:
         """Reads what was deleted, and leaves it under a private name. Waits while an earlier run of the same workflow

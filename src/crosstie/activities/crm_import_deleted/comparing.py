@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crosstie.activities.crm_import_deleted.reading import Reader, drop_living
-from crosstie.activities.receiving.asides import ID, Aside
+from crosstie.activities.crm_import_deleted.reading import Reader
+from crosstie.activities.receiving.asides import ID, Aside, drop_living
 from crosstie.activities.remote import collected_object, find_remote_field
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Connector, RemoteQuery

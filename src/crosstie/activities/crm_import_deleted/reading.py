@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from crosstie.activities.crm_import_deleted.dates import TICK, moment_of
-from crosstie.activities.receiving.asides import ID, Aside, by_ids
+from crosstie.activities.receiving.asides import ID, drop_living
 from crosstie.activities.receiving.finishing import find_late, next_tail, without_repeats, without_tail
 from crosstie.activities.receiving.indexing import Indexing
-from crosstie.activities.remote import collected_object, find_remote_field
-from crosstie.crm.connector import Connector, RemoteQuery
+from crosstie.activities.receiving.tracking import TrackedChanges
+from crosstie.activities.remote import collected_object
+from crosstie.crm.connector import Connector
 from crosstie.crm.writing import DeletedRecords, DeletionReach, DeletionRoad
 from crosstie.db.database import Transaction
-from crosstie.errors import ConfigError, MappingError, UnavailableError
+from crosstie.errors import ConfigError, MappingError, RequestError, UnavailableError
 from crosstie.model import Column, RemoteObject
 from crosstie.script.template import Template
 from crosstie.sync import windows
@@ -94,11 +95,17 @@ def import_tracked(activity: CrmImportDeleted, context: Context) -> Done:
     window, _ = indexing.window(option, end)
     indexing.tell(window)
     reader = Reader(context=context, connector=connector, remote=remote, shape=shape)
-    found = connector.deleted_since(remote, _token(context, indexing, option, window.start))
-    reader.load(found)
-    reader.loaded = reader.rows()
+    changed, gone = context.private_name("changed"), context.private_name("gone")
+    changes = TrackedChanges(context=context, connector=connector, remote=remote, changed=changed, gone=gone)
+    if not changes.read(_token(context, indexing, option, window.start)):
+        raise RequestError(
+            f"The CRM no longer has the changes of {remote.name} since the last import of its deletions.",
+            hint="Import once with “by: compare”, which finds what was deleted meanwhile; then let the tracking begin"
+            f" anew (crosstie option set {option} ''), and run it more often than the CRM keeps changes.",
+        )
+    reader.take(gone)
     reader.leave_out_living()
-    return reader.done(window, token=found.token)
+    return reader.done(window, token=changes.token)
 
 
 def _token(context: Context, indexing: Indexing, option: str, start: datetime | None) -> str:
@@ -242,6 +249,16 @@ class Reader:
             db, raw, self.context.private_name("once"), self.columns, key=self.key, stamp=self.columns[1].name
         )
 
+    def take(self, ids: str) -> None:
+        """Takes the deletions from a table of ids, each record once; nobody says when they were."""
+        db, key = self.context.db, self.context.db.quote(self.key)
+        self.table = self.context.private_name("once")
+        db.create_work(self.table, self.columns)
+        with db.transaction("deletions by tracking") as transaction:
+            self.loaded = transaction.execute(
+                f"insert into crosstie.{self.table} ({key}) select distinct {ID.name} from crosstie.{ids}"
+            )
+
     def leave_out_seen(self, span: Span) -> None:
         """Keeps what the next window's overlap will see again, and leaves out what the last window had."""
         window, db = span.window, self.context.db
@@ -295,22 +312,6 @@ class Reader:
                 windows.keep_job(transaction, window, token)
 
         return Done(tables=tables, counts=counts, vars=windows.variables(window), effect=record)
-
-
-def drop_living(context: Context, connector: Connector, remote: RemoteObject, table: str, key: str) -> int:
-    """Takes the records that the CRM has out of a table of remote ids, asking for them by id; how many."""
-    db, living = context.db, context.private_name("living")
-    field = find_remote_field(remote, remote.key, context.activity, context.site)
-    aside = Aside(context=context, connector=connector, fields=(field,), columns=(ID,))
-    query = RemoteQuery(object=remote, fields=(remote.key,))
-    quoted = db.quote(key)
-    sql = f"select {quoted} as {ID.name} from crosstie.{table} order by 1"
-    if not aside.into(living, by_ids(context, connector, query, sql)):
-        return 0
-    with db.transaction("records that are there") as transaction:
-        return transaction.execute(
-            f"delete from crosstie.{table} where {quoted} in (select {ID.name} from crosstie.{living})"
-        )
 
 
 def _local(instant: datetime, zone: ZoneInfo, *, up: bool = False) -> str:

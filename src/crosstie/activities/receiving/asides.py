@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from crosstie.activities.receiving.converting import RowConverter
 from crosstie.activities.receiving.pipeline import Pipeline
+from crosstie.activities.remote import find_remote_field
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.errors import ProtocolError
-from crosstie.model import Column, ColumnType, RemoteField
+from crosstie.model import Column, ColumnType, RemoteField, RemoteObject
 from crosstie.schema.conversions.converter import Converter
 from crosstie.workflow.activity import Context
 
@@ -69,6 +70,22 @@ def by_ids(context: Context, connector: Connector, query: RemoteQuery, sql: str)
     step = connector.road_for_ids(replace(query, road=Road.PAGES), 1).ids_per_call
     for ids in blocks(context, sql, step):
         yield replace(query, ids=ids, road=Road.PAGES, expected_rows=len(ids))
+
+
+def drop_living(context: Context, connector: Connector, remote: RemoteObject, table: str, key: str) -> int:
+    """Takes the records that the CRM has out of a table of remote ids, asking for them by id; how many."""
+    db, living = context.db, context.private_name("living")
+    field = find_remote_field(remote, remote.key, context.activity, context.site)
+    aside = Aside(context=context, connector=connector, fields=(field,), columns=(ID,))
+    query = RemoteQuery(object=remote, fields=(remote.key,))
+    quoted = db.quote(key)
+    sql = f"select {quoted} as {ID.name} from crosstie.{table} order by 1"
+    if not aside.into(living, by_ids(context, connector, query, sql)):
+        return 0
+    with db.transaction("records that are there") as transaction:
+        return transaction.execute(
+            f"delete from crosstie.{table} where {quoted} in (select {ID.name} from crosstie.{living})"
+        )
 
 
 def strings(values: Sequence[str | None]) -> pa.Array:

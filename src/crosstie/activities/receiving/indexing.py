@@ -64,10 +64,9 @@ class Indexing:
     def tell(self, window: Window) -> None:
         """Writes the window of an automatic index to the log."""
         start = windows.option_text(window.start) if window.start else "the beginning"
+        back = f", reaching back {int(window.overlap.total_seconds() // 60)} minutes" if window.overlap else ""
         self.context.log.info(
-            f"index {window.field}: {start} → {windows.option_text(window.end)} (UTC), reaching back"
-            f" {int(window.overlap.total_seconds() // 60)} minutes",
-            option=window.option,
+            f"index {window.field}: {start} → {windows.option_text(window.end)} (UTC){back}", option=window.option
         )
 
     def _window(self, option: str, start: datetime | None, end: datetime) -> Window:

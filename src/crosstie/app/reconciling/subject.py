@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crosstie.activities.crm_import import LEAVERS, CrmImport
+from crosstie.activities.crm_import import DELETED, LEAVERS, CrmImport
 from crosstie.activities.update_data import UpdateData
 from crosstie.errors import ConfigError
 from crosstie.model import RemoteObject
@@ -75,13 +75,20 @@ def find_subject(definition: Definition, site: Site, activity: str, into: str) -
 
 def _find_import(definition: Definition, activity: str) -> tuple[str, CrmImport]:
     imports = {name: one for name, one in definition.activities.items() if isinstance(one, CrmImport)}
-    fit = {name: one for name, one in imports.items() if one.index is not None}
+    fit = {name: one for name, one in imports.items() if one.index is not None and not one.tracks}
     if activity and activity not in imports:
         raise ConfigError(
             f"Workflow {definition.name} has no import “{activity}”.{suggest(activity, imports)}"
             f"{' It has ' + ', '.join(imports) + '.' if imports else ''}"
         )
     chosen = [activity] if activity else list(fit)
+    if chosen and imports[chosen[0]].tracks:
+        raise ConfigError(
+            f"Import {definition.name}/{chosen[0]} goes by change tracking, which misses no late record: there is"
+            " nothing to reconcile.",
+            hint="What was deleted while the CRM did not keep changes is found by an import of deletions with"
+            " “by: compare”.",
+        )
     if not chosen or chosen[0] not in fit:
         what = f"Import {definition.name}/{activity}" if activity else f"No import of {definition.name}"
         raise ConfigError(
@@ -111,7 +118,7 @@ def _find_updates(definition: Definition, site: Site, start: str) -> dict[str, t
     while waiting:
         here = waiting.pop(0)
         for (source, transition), targets in definition.edges.items():
-            if source != here or transition in (REJECTS, ERRORS, LEAVERS):
+            if source != here or transition in (REJECTS, ERRORS, LEAVERS, DELETED):
                 continue
             for target in targets:
                 if target in ways:

@@ -2,7 +2,8 @@
 
 Source: Dataverse Web API guide, "Select columns using OData", "Join tables using OData". A lookup `x` is the property
 `_x_value`; which table it leads to stands beside it as an annotation; a parent's column is expanded through a
-navigation property, of which a lookup to several tables has one each: `account:parentcustomerid.name`.
+navigation property, of which a lookup to several tables has one each: `account:parentcustomerid.name`. What people see
+of a value, `statuscode@label`, is an annotation too.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from dataclasses import dataclass
 
 from crosstie.crm.connector import RemoteQuery
 from crosstie.errors import MappingError
-from crosstie.model import FieldType, RemoteField, RemoteObject
+from crosstie.model import LABEL, FieldType, RemoteField, RemoteObject
 
 ETAG = "@odata.etag"
 """The field by which a query asks for the version of each record, as a conditional write takes it."""
 
 TYPE_ANNOTATION = "Microsoft.Dynamics.CRM.lookuplogicalname"
+LABEL_ANNOTATION = "OData.Community.Display.V1.FormattedValue"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _REASONS = {
     "PartyList": "holds the people of an activity, which are records of their own (activityparty)",
@@ -46,6 +48,12 @@ class Column:
             return ""
         return self.member.partition("@")[0]
 
+    @property
+    def annotation(self) -> str:
+        """The annotation that has to be asked for, '' for a value."""
+        name = (self.expanded or self.member).partition("@")[2]
+        return "" if self.member == ETAG else name
+
 
 def property_of(field: RemoteField) -> str:
     """The property that a field is on the wire."""
@@ -63,6 +71,9 @@ def _column(remote: RemoteObject, name: str, navigation: Navigation) -> Column:
         return Column(asked=name, member=ETAG)
     if "." in name:
         return _expanded(remote, name, navigation)
+    if name.endswith(LABEL):
+        labelled = readable_field(remote, name.removesuffix(LABEL))
+        return Column(asked=name, member=f"{property_of(labelled)}@{LABEL_ANNOTATION}")
     field = readable_field(remote, name)
     if field.part_of and field.wire_type == "EntityName":
         return Column(asked=name, member=f"_{field.part_of}_value@{TYPE_ANNOTATION}", field=field)
@@ -73,7 +84,7 @@ def _expanded(remote: RemoteObject, name: str, navigation: Navigation) -> Column
     kind, _, path = name.rpartition(":")
     first, _, rest = path.partition(".")
     lookup = next((one for one in remote.fields if one.relationship.lower() == first.lower()), None)
-    if lookup is None or not _NAME.fullmatch(rest):
+    if lookup is None or not _NAME.fullmatch(rest.removesuffix(LABEL)):
         raise MappingError(
             f"{remote.name} has no relationship “{first}” for the field {name}.",
             hint=f"It has: {', '.join(sorted(one.relationship for one in remote.fields if one.relationship))}; "
@@ -87,6 +98,8 @@ def _expanded(remote: RemoteObject, name: str, navigation: Navigation) -> Column
     found = navigation(lookup.name, kind.lower() or lookup.reference_to[0])
     if not found:
         raise MappingError(f"{remote.name}.{lookup.name} does not lead to {kind or lookup.reference_to[0]}.")
+    if rest.endswith(LABEL):
+        rest = f"{rest.removesuffix(LABEL)}@{LABEL_ANNOTATION}"
     return Column(asked=name, member=found, expanded=rest)
 
 
@@ -114,7 +127,7 @@ def selection(key: str, columns: Sequence[Column]) -> str:
     parents: dict[str, dict[str, None]] = {}
     for one in columns:
         if one.expanded:
-            parents.setdefault(one.member, {})[one.expanded] = None
+            parents.setdefault(one.member, {})[one.expanded.partition("@")[0]] = None
     if parents:
         text += "&$expand=" + ",".join(f"{name}($select={','.join(wanted)})" for name, wanted in parents.items())
     return text

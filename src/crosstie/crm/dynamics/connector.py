@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from crosstie.crm.connector import (
+    Changes,
     Check,
     Fetched,
     IdsRoad,
@@ -81,7 +82,7 @@ class DynamicsConnector:
         self._page_rows = page_rows
         self._tables = Tables(self._session)
         self._writer = DynamicsWriter(self._session, self._rows, lanes=lanes)
-        self._tracking = Tracking(self._session, self._set_name, self.server_time)
+        self._tracking = Tracking(self._session, self._set_name)
         self._deletions = Deletions(self._session, self._rows, self.server_time)
 
     @property
@@ -249,9 +250,9 @@ class DynamicsConnector:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._deletions.deleted(object, start, end, road)
 
-    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
-        """What was deleted since a token; see `Tracking.deleted_since`."""
-        return self._tracking.deleted_since(object, token)
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
+        """What changed since a token; see `Tracking.changes`."""
+        return self._tracking.changes(object, token)
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         """All rows of a query, one partition after the other."""

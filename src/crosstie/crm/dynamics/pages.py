@@ -19,7 +19,7 @@ from crosstie.crm.conditions import long_list, without
 from crosstie.crm.connector import Fetched, Partition, RemoteQuery
 from crosstie.crm.dynamics import odata
 from crosstie.crm.dynamics.batch import BatchBody, read_batch
-from crosstie.crm.dynamics.columns import TYPE_ANNOTATION, Column, Navigation, columns_of, readable_field, selection
+from crosstie.crm.dynamics.columns import Navigation, columns_of, readable_field, selection
 from crosstie.crm.dynamics.faults import error_of
 from crosstie.crm.dynamics.rows import RowReader
 from crosstie.crm.dynamics.session import Session
@@ -93,8 +93,9 @@ class PageReader:
         self._what = f"query {query.object.name}"
         self._rows = RowReader(self._columns, query.object.key, self._what)
         self._prefer = f"odata.maxpagesize={page_rows}"
-        if any(_is_annotation(one) for one in self._columns):
-            self._prefer += f',odata.include-annotations="{TYPE_ANNOTATION}"'
+        annotations = dict.fromkeys(one.annotation for one in self._columns if one.annotation)
+        if annotations:
+            self._prefer += f',odata.include-annotations="{",".join(annotations)}"'
 
     def partitions(self) -> tuple[Partition, ...]:
         """Where to begin: one chain of pages, or several when a list of values had to be cut."""
@@ -285,10 +286,6 @@ def _parts(texts: Sequence[str], room: int) -> Iterator[Walk]:
 
 def _characters(text: str) -> int:
     return len(odata.encoded(json.dumps(text, ensure_ascii=False))) + 1
-
-
-def _is_annotation(column: Column) -> bool:
-    return column.member.endswith(f"@{TYPE_ANNOTATION}")
 
 
 def _no_navigation(lookup: str, target: str) -> str:

@@ -103,7 +103,10 @@ class RowReader:
 
     def _expanded(self, cells: Sequence[Any], column: Column, *, nul_bytes: bool) -> list[str | None]:
         try:
-            texts = [None if cell is None else _text(cell[column.expanded]) for cell in cells]
+            if column.annotation:  # it is not there where there is no value
+                texts = [None if cell is None else _text(cell.get(column.expanded, _NULL)) for cell in cells]
+            else:
+                texts = [None if cell is None else _text(cell[column.expanded]) for cell in cells]
         except (*NOT_DECODED, KeyError) as error:
             raise self._refused(f"{column.asked}: {error}") from error
         return [one.replace("\0", "") or None if one else None for one in texts] if nul_bytes else texts

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from crosstie.crm.connector import (
+    Changes,
     Check,
     Fetched,
     IdsRoad,
@@ -376,10 +377,11 @@ class SalesforceConnector:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._writer.deletions.deleted(object, start, end, road)
 
-    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
-        """Salesforce has no change tracking; its deletion feed goes by dates."""
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
+        """Salesforce has no change tracking; it goes by stamps."""
         raise RequestError(
-            f"Salesforce tracks no changes of {object.name} by tokens.", hint="Read its deletion feed (by: feed)."
+            f"Salesforce tracks no changes of {object.name} by tokens.",
+            hint="Import what changed by a stamp (index: true), and what was deleted by its feed (by: feed).",
         )
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
