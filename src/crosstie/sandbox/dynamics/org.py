@@ -14,9 +14,10 @@ from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.dynamics import generate, schema
 from crosstie.sandbox.dynamics.switches import Switches
-from crosstie.sandbox.dynamics.visibility import settle_late_writes
+from crosstie.sandbox.dynamics.visibility import apply_late_write
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
+from crosstie.sandbox.late_writes import settle_late_writes
 
 BASE = "/api/data/"
 
@@ -100,7 +101,7 @@ class Org:
 
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible."""
-        settle_late_writes(self.database, self.clock.now())
+        settle_late_writes(self.database, self.clock.now(), apply_late_write)
 
     def organization_id(self) -> str:
         """The id that WhoAmI and the organization's row answer."""
