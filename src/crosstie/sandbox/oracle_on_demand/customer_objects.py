@@ -78,7 +78,7 @@ CONTACT = Object(
             phone("HomePhone", "Home Phone #"),
             row_id("AccountId", "Account Id", "Account"),
             copied("AccountName", "Account", "AccountId", "AccountName"),
-            text("AccountExternalSystemId", "Account External Unique Id", 64, resolves="AccountId"),
+            text("AccountExternalSystemId", "Account External Unique Id", 64, via=("AccountId", "ExternalSystemId"), resolves="AccountId"),
             picklist("LeadSource", "Lead Source", LEAD_SOURCES),
             row_id("ManagerId", "Reports To Id", "Contact"),
             copied("Manager", "Reports To", "ManagerId", "ContactFullName"),

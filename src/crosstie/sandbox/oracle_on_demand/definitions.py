@@ -87,7 +87,8 @@ class Child:
 class Object:
     """An object. `user_keys` each identify a record when all their fields have a value; `stamps` move at every change;
     `versions` are those that serve it; `deleted_type` is how the deleted-item service names it, in place of `name`;
-    `service_name` how the mapping service does."""
+    `service_name` how the mapping service does; `payload_name` is the name in v1.0's payload namespace where it is an
+    odd one; `order` is how rows come in v1.0."""
 
     name: str
     label: str
@@ -100,6 +101,9 @@ class Object:
     deleted_type: str = ""
     service_name: str = ""
     name_tag: str = "Name"
+    payload_name: str = ""
+    query_only: bool = False
+    order: tuple[str, ...] = ("Id",)
 
     @property
     def table(self) -> str:

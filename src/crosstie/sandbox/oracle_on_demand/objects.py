@@ -13,11 +13,12 @@ from crosstie.sandbox.oracle_on_demand.sales_objects import (
     ACTIVITY,
     CUSTOM_OBJECT_1,
     CUSTOM_OBJECT_4,
+    DELETED_ITEM,
     OPPORTUNITY,
     USER,
 )
 
-__all__ = ["FLAVOURS", "OBJECTS", "Child", "Field", "FieldType", "Object", "Value"]
+__all__ = ["DELETED_ITEM", "FLAVOURS", "OBJECTS", "Child", "Field", "FieldType", "Object", "Value"]
 
 OBJECTS: dict[str, Object] = {
     one.name: one for one in (CONTACT, ACCOUNT, LEAD, OPPORTUNITY, ACTIVITY, USER, CUSTOM_OBJECT_1, CUSTOM_OBJECT_4)

@@ -1,4 +1,7 @@
-"""Opportunity, Activity, User and two custom objects. Tags are those of downloaded WSDLs (fact sheet, section 7)."""
+"""Opportunity, Activity, User, two custom objects, and deleted items.
+
+Tags are those of downloaded WSDLs (fact sheet, section 7).
+"""
 
 from crosstie.sandbox.oracle_on_demand.customer_objects import BUILT_IN_KEYS, LEAD_SOURCES
 from crosstie.sandbox.oracle_on_demand.definitions import FieldType, Object, listed
@@ -158,3 +161,28 @@ CUSTOM_OBJECT_4 = Object(
         ]
     ),
 )
+
+DELETED_ITEM = Object(
+    name="DeletedItem",
+    label="Deleted Item",
+    payload_name="deleteditem",
+    query_only=True,
+    deletable=False,
+    user_keys=(("Id",),),
+    stamps=(),
+    versions=("v1",),
+    order=("DeletedDate", "Id"),
+    fields=listed(
+        [
+            row_id("Id", "Deleted Item Id", v1_tag="DeletedItemId"),
+            row_id("DeletedById", "Deleted By Id", "User"),
+            text("DeletedBy", "Deleted By"),
+            instant("DeletedDate", "Deleted Date"),
+            text("Name", "Name", 255),
+            row_id("ObjectId", "Object Id"),
+            text("Type", "Type", 100),
+            text("ExternalSystemId", "External Unique Id", 64),
+        ]
+    ),
+)
+"""What was deleted within the time of retention; a service of its own, in v1.0's manner."""
