@@ -65,9 +65,7 @@ CONTACT = Object(
             text("ContactFirstName", "First Name", required=True),
             text("ContactLastName", "Last Name", required=True),
             text("MiddleName", "Middle Name"),
-            text(
-                "ContactFullName", "Full Name", 101, read_only=True, joined=("ContactFirstName", "ContactLastName")
-            ),
+            text("ContactFullName", "Full Name", 101, read_only=True, joined=("ContactFirstName", "ContactLastName")),
             picklist("MrMrs", "Mr./Ms.", SALUTATIONS, length=15),
             picklist("ContactType", "Contact Type", values("Customer", "Prospect", ("Partner", "Business partner"))),
             text("JobTitle", "Job Title", 75),
@@ -78,7 +76,13 @@ CONTACT = Object(
             phone("HomePhone", "Home Phone #"),
             row_id("AccountId", "Account Id", "Account"),
             copied("AccountName", "Account", "AccountId", "AccountName"),
-            text("AccountExternalSystemId", "Account External Unique Id", 64, via=("AccountId", "ExternalSystemId"), resolves="AccountId"),
+            text(
+                "AccountExternalSystemId",
+                "Account External Unique Id",
+                64,
+                via=("AccountId", "ExternalSystemId"),
+                resolves="AccountId",
+            ),
             picklist("LeadSource", "Lead Source", LEAD_SOURCES),
             row_id("ManagerId", "Reports To Id", "Contact"),
             copied("Manager", "Reports To", "ManagerId", "ContactFullName"),
@@ -92,8 +96,14 @@ CONTACT = Object(
             *_address(
                 "",
                 "Contact",
-                ("AlternateAddress1", "AlternateAddress2", "AlternateCity", "AlternateStateProvince",
-                 "AlternateZipCode", "AlternateCountry"),
+                (
+                    "AlternateAddress1",
+                    "AlternateAddress2",
+                    "AlternateCity",
+                    "AlternateStateProvince",
+                    "AlternateZipCode",
+                    "AlternateCountry",
+                ),
             ),
             memo("Description", "Description"),
             *owned(),
@@ -119,7 +129,7 @@ CONTACT = Object(
             ),
         ]
     ),
-)  # fmt: skip
+)
 
 ACCOUNT = Object(
     name="Account",
