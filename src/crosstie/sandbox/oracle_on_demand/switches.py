@@ -50,6 +50,12 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """A restored record has a new ModifiedDate."""
     v2_empty_texts: bool = False
     """A text without a value comes back as an empty element, instead of not at all."""
+    start_row_from_one: bool = False
+    """A page's first row is counted from one, as part of the guide says, instead of from zero."""
+    strict_parentheses: bool = False
+    """In a search specification joined terms need parentheses, and a lone term must not have any."""
+    unequal_finds_empty: bool = False
+    """`<>` is met by a field without a value."""
 
 
 UNSURE: dict[str, object] = {
@@ -63,6 +69,9 @@ UNSURE: dict[str, object] = {
     "read_only_refused": False,
     "restore_moves_stamp": True,
     "session_code": "SBL-ODU-01007",
+    "start_row_from_one": True,
+    "strict_parentheses": True,
+    "unequal_finds_empty": True,
     "v2_dates_in_utc": False,
     "v2_empty_texts": True,
 }
