@@ -50,6 +50,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """A restored record has a new ModifiedDate."""
     v2_empty_texts: bool = False
     """A text without a value comes back as an empty element, instead of not at all."""
+    mapping_custom_tags: bool = False
+    """The mapping service names the company's own fields by their tags in custom WSDLs, instead of CustomText39."""
     start_row_from_one: bool = False
     """A page's first row is counted from one, as part of the guide says, instead of from zero."""
     strict_parentheses: bool = False
@@ -65,6 +67,7 @@ UNSURE: dict[str, object] = {
     "empty_clears": False,
     "fault_status": 200,
     "login_refused_status": 401,
+    "mapping_custom_tags": True,
     "nil_clears": False,
     "read_only_refused": False,
     "restore_moves_stamp": True,
