@@ -24,6 +24,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """How long a deleted record can be found, on the sandbox's clock."""
     web_services: bool = True
     """Whether the user's role may use web services."""
+    write_denied: list[str] = []
+    """Objects that the user may only read."""
     r16_compatibility: bool = False
     """Every request with credentials opens a session, as under R16 Compatibility Mode."""
     fault_status: int = 500
@@ -48,6 +50,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """An empty element clears a date or a number; else it is a wrong value."""
     restore_moves_stamp: bool = False
     """A restored record has a new ModifiedDate."""
+    unchanged_moves_stamp: bool = True
+    """An update to the values that a record has counts as a change."""
     v2_empty_texts: bool = False
     """A text without a value comes back as an empty element, instead of not at all."""
     mapping_custom_tags: bool = False
@@ -75,6 +79,7 @@ UNSURE: dict[str, object] = {
     "start_row_from_one": True,
     "strict_parentheses": True,
     "unequal_finds_empty": True,
+    "unchanged_moves_stamp": False,
     "v2_dates_in_utc": False,
     "v2_empty_texts": True,
 }
