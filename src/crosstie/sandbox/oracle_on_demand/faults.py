@@ -18,6 +18,9 @@ XML_TYPE = "text/xml;charset=utf-8"
 WRAPPER = "SBL-EAI-04376"
 """What the application adds after the cause: the method of the component returned an error."""
 FRONT_END = "SBL-ODU-"
+TOO_FAST = "SBL-ODU-01005"
+_PLANNED_WAIT = 120
+"""Milliseconds that a throttling fault of the plan asks for."""
 
 Shape = Literal["A", "B"]
 
@@ -92,6 +95,10 @@ def refused(status: int, code: str | None, message: str | None) -> SoapFault:
     """A fault of the plan: the front end's unless its code is the application's."""
     if code is None:
         return SoapFault("B", "SBL-ODU-01006", message or INTERNAL, status=status)
+    if code == TOO_FAST:
+        return SoapFault(
+            "B", code, message or too_fast(_PLANNED_WAIT).message, status=status, request_wait=_PLANNED_WAIT
+        )
     shape: Shape = "B" if code.startswith(FRONT_END) else "A"
     return SoapFault(shape, code, message or INTERNAL, status=status)
 
@@ -103,7 +110,7 @@ INTERNAL = "Internal Error: com.siebel.ondemand.integration.IntegrationServletEx
 def too_fast(wait: int) -> SoapFault:
     """More than 20 requests a second."""
     message = f"The maximum rate of requests was exceeded. Please try again in {wait} ms."
-    return SoapFault("B", "SBL-ODU-01005", message, request_wait=wait)
+    return SoapFault("B", TOO_FAST, message, request_wait=wait)
 
 
 def no_session(switches: Switches) -> SoapFault:
