@@ -223,6 +223,50 @@ class WebApi:
         self.session.close()
 
 
+class SoapWire:
+    """Requests to an Oracle CRM On Demand sandbox by hand; nothing is retried, and nothing waits for the pace unless
+    `pace` says how many seconds to leave between two requests."""
+
+    def __init__(self, sandbox: Sandbox, *, pace: float = 0.0) -> None:
+        self.sandbox = sandbox
+        self.endpoint = f"{sandbox.told['url']}/Services/Integration"
+        self.pace = pace
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.session.verify = str(sandbox.ca_file)
+
+    def login(self, method: str = "GET", **headers: str) -> requests.Response:
+        """?command=login with the known credentials, or those of the headers."""
+        known = {"UserName": self.sandbox.told["user"], "Password": self.sandbox.told["password"]}
+        return self.session.request(method, f"{self.endpoint}?command=login", headers=known | headers)
+
+    def logoff(self) -> requests.Response:
+        """?command=logoff."""
+        return self.session.get(f"{self.endpoint}?command=logoff")
+
+    def send(
+        self, name: str, inner: str, *, version: str = "v2", method: str = "", custom: bool = True, header: str = ""
+    ) -> requests.Response:
+        """One operation of an object: `inner` is what is inside the input element, in the service's namespace."""
+        layer = "ecbs/" if version == "v2" else ""
+        namespace = f"urn:crmondemand/ws/{layer}{name.lower()}/{'10/2004' if custom else ''}"
+        element = f"{name}WS_{name}{method}_Input" if version == "v1" else f"{name}{method}_Input"
+        return self.post(namespace, f"{name}{method}", f'<{element} xmlns="{namespace}">{inner}</{element}>', header)
+
+    def post(self, namespace: str, operation: str, body: str, header: str = "") -> requests.Response:
+        """An envelope around a body's element."""
+        if self.pace:
+            time.sleep(self.pace)
+        soap = "http://schemas.xmlsoap.org/soap/envelope/"
+        envelope = f'<e:Envelope xmlns:e="{soap}"><e:Header>{header}</e:Header><e:Body>{body}</e:Body></e:Envelope>'
+        headers = {"SOAPAction": f'"document/{namespace}:{operation}"', "Content-Type": "text/xml; charset=utf-8"}
+        return self.session.post(self.endpoint, data=envelope.encode(), headers=headers)
+
+    def close(self) -> None:
+        """Closes the connections; the session of the sandbox stays."""
+        self.session.close()
+
+
 @contextmanager
 def running_sandbox(
     *,

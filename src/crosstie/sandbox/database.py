@@ -2,14 +2,34 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 SETTINGS = "CREATE TABLE IF NOT EXISTS sandbox_setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+
+
+def make_once(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """Makes a new file, beside its place and without a journal, and has it filled; it is moved there when it is
+    complete. A file that is there stays as it is.
+
+    A start that was killed leaves a rest that the next one removes.
+    """
+    if path.exists():
+        return
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("PRAGMA cache_size = -64000")
+        connection.execute("BEGIN")
+        fill(connection)
+        connection.execute("COMMIT")
+    unfinished.rename(path)
 
 
 class Database:

@@ -16,7 +16,7 @@ from crosstie.sandbox.http import Request, Response
 from crosstie.sandbox.tricks import cut, rewrite
 
 COMPRESSED_FROM = 2048
-"""Bytes from which a JSON body is compressed when the client takes gzip."""
+"""Bytes from which a body is compressed when the client takes gzip."""
 
 Serve = Callable[[Request], Response]
 
@@ -27,8 +27,9 @@ class FrontDoor:
 
     `route` says what kind a request is and who serves it; `answer` serves it and puts refusals into the CRM's form;
     `refuse` makes an error answer of a status, and of a code and a message where the plan gives them; `finish` adds
-    the CRM's own headers. `ends` are faults that end something (sessions, locators) before the work, `prepare` notes
-    on the request those that its handler plays, `alter` changes an answer by those that concern its content.
+    the CRM's own headers. Bodies of the `compressed` types are compressed when the client takes gzip. `ends` are faults
+    that end something (sessions, locators) before the work, `prepare` notes on the request those that its handler
+    plays, `alter` changes an answer by those that concern its content.
     """
 
     clock: SandboxClock
@@ -39,6 +40,7 @@ class FrontDoor:
     refuse: Callable[[int, str | None, str | None], Response]
     finish: Callable[[Request, Response], None]
     busy_page: str = "<html><head><title>Service Unavailable</title></head><body><h1>{message}</h1></body></html>"
+    compressed: tuple[str, ...] = ("application/json",)
     ends: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     prepare: Callable[[Fault, Request], None] = lambda fault, request: None
     alter: Callable[[Fault, Request, Response], None] = lambda fault, request, response: None
@@ -108,8 +110,8 @@ class FrontDoor:
         headers = response.headers
         headers["Date"] = self.clock.http_date()
         self.finish(request, response)
-        json_body = headers.get("Content-Type", "").startswith("application/json")
-        if json_body and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
+        fits = headers.get("Content-Type", "").startswith(self.compressed)
+        if fits and request.accepts_gzip and response.length() >= COMPRESSED_FROM:
             response.parts = (igzip.compress(response.body(), compresslevel=1),)
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"

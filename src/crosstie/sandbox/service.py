@@ -16,6 +16,7 @@ from crosstie.sandbox.crm import Crm, Front, Opener
 from crosstie.sandbox.database import Database
 from crosstie.sandbox.dynamics.service import DynamicsService
 from crosstie.sandbox.http import HttpsServer, Request, Response
+from crosstie.sandbox.oracle_on_demand.service import OracleOnDemandService
 from crosstie.sandbox.salesforce.service import SalesforceService
 from crosstie.sandbox.tls import ensure_certificates, server_context, write_private
 
@@ -23,7 +24,11 @@ log = logging.getLogger(__name__)
 
 INFO_FILE = "sandbox.json"
 
-SANDBOXES: Mapping[str, Opener] = {"salesforce": SalesforceService, "dynamics": DynamicsService}
+SANDBOXES: Mapping[str, Opener] = {
+    "salesforce": SalesforceService,
+    "dynamics": DynamicsService,
+    "oracle_on_demand": OracleOnDemandService,
+}
 """Every CRM that there is a sandbox of: its name in sandbox.json, and what opens it."""
 
 Around = Callable[[Request, Callable[[Request], Response]], Response]

@@ -1,21 +1,23 @@
 """The organization: everything the areas of the Dynamics sandbox share."""
 
 import sqlite3
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from crosstie.sandbox.clock import SandboxClock
 from crosstie.sandbox.counters import Counters
-from crosstie.sandbox.database import Database
+from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.dynamics import generate, schema
 from crosstie.sandbox.dynamics.switches import Switches
-from crosstie.sandbox.dynamics.visibility import settle_late_writes
+from crosstie.sandbox.dynamics.visibility import apply_late_write
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
+from crosstie.sandbox.late_writes import settle_late_writes
 
 BASE = "/api/data/"
 
@@ -58,7 +60,7 @@ class Org:
     def __init__(self, state_dir: Path, *, records: int) -> None:
         self.state_dir = state_dir
         path = state_dir / "dynamics.sqlite"
-        _generate(path, records)
+        make_once(path, partial(_fill, records=records))
         self.database = Database(path)
         self.counters = Counters()
         self.plan = FaultPlan()
@@ -99,7 +101,7 @@ class Org:
 
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible."""
-        settle_late_writes(self.database, self.clock.now())
+        settle_late_writes(self.database, self.clock.now(), apply_late_write)
 
     def organization_id(self) -> str:
         """The id that WhoAmI and the organization's row answer."""
@@ -115,22 +117,7 @@ def stamp(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _generate(path: Path, records: int) -> None:
-    """Makes a new organization's file, beside its place and without a journal; it is moved there when it is complete.
-
-    A start that was killed leaves a rest that the next one removes.
-    """
-    if path.exists():
-        return
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -64000")
-        connection.execute("BEGIN")
-        schema.create_tables(connection)
-        generate.generate(connection, records)
-        schema.create_indexes(connection)
-        connection.execute("COMMIT")
-    unfinished.rename(path)
+def _fill(connection: sqlite3.Connection, records: int) -> None:
+    schema.create_tables(connection)
+    generate.generate(connection, records)
+    schema.create_indexes(connection)

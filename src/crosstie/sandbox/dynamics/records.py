@@ -23,8 +23,9 @@ from crosstie.sandbox.dynamics.payload import Payload, Reference, lookup_columns
 from crosstie.sandbox.dynamics.rules import Rules
 from crosstie.sandbox.dynamics.table import Attribute, AttributeType, Table
 from crosstie.sandbox.dynamics.tables import TABLES, collection_behind
-from crosstie.sandbox.dynamics.visibility import apply_columns, keep_late_write, next_version
+from crosstie.sandbox.dynamics.visibility import apply_columns, next_version
 from crosstie.sandbox.fragments import quoted
+from crosstie.sandbox.late_writes import keep_late_write
 
 Row = dict[str, Any]
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -174,7 +175,7 @@ class Records:
             raise ApiError(switches.duplicate_status, switches.primary_key_code, message)
         if writer.late:
             visible_at = self._org.clock.now() + timedelta(seconds=writer.late)
-            keep_late_write(connection, table, record_id, columns, visible_at)
+            keep_late_write(connection, table.logical_name, record_id, columns, visible_at)
             return
         try:
             apply_columns(connection, table, record_id, columns)

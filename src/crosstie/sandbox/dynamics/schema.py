@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from crosstie.sandbox.database import SETTINGS
 from crosstie.sandbox.dynamics.tables import TABLES, Attribute, AttributeType, Table
 from crosstie.sandbox.fragments import quoted
+from crosstie.sandbox.late_writes import LATE_WRITES
 
 _NUMBERS = {
     AttributeType.INTEGER: "INTEGER",
@@ -29,8 +30,7 @@ OWN_TABLES = (
     "INSERT INTO sandbox_version VALUES (1000000)",
     "CREATE TABLE deleted (entity TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, at TEXT NOT NULL)",
     "CREATE INDEX deleted_version ON deleted (entity, version)",
-    "CREATE TABLE sandbox_late_write (number INTEGER PRIMARY KEY, entity TEXT NOT NULL, id TEXT NOT NULL,"
-    " visible_at REAL NOT NULL, work TEXT NOT NULL)",
+    LATE_WRITES,
     "CREATE TABLE sandbox_file (entity TEXT NOT NULL, id TEXT NOT NULL, attribute TEXT NOT NULL, content BLOB NOT NULL,"
     " PRIMARY KEY (entity, id, attribute)) WITHOUT ROWID",
     "CREATE TABLE sandbox_token (token TEXT PRIMARY KEY, user_id TEXT NOT NULL, resource TEXT NOT NULL,"

@@ -3,9 +3,9 @@
 import sqlite3
 import threading
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,7 @@ import msgspec
 
 from crosstie.sandbox.clock import SandboxClock
 from crosstie.sandbox.counters import Counters
-from crosstie.sandbox.database import Database
+from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.salesforce import generate, schema
@@ -72,7 +72,8 @@ class Org:
     def __init__(self, state_dir: Path, *, records: int) -> None:
         self.state_dir = state_dir
         self._describes = org_describes()
-        _generate(state_dir / "salesforce.sqlite", Catalog.from_describes(self._describes), records)
+        catalog = Catalog.from_describes(self._describes)
+        make_once(state_dir / "salesforce.sqlite", partial(_fill, catalog=catalog, records=records))
         self.database = Database(state_dir / "salesforce.sqlite")
         self.counters = Counters()
         self.plan = FaultPlan()
@@ -248,22 +249,7 @@ def read_stamp(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
-def _generate(path: Path, catalog: Catalog, records: int) -> None:
-    """Makes a new org's file, beside its place and without a journal; it is moved there when it is complete.
-
-    A start that was killed leaves a rest that the next one removes.
-    """
-    if path.exists():
-        return
-    unfinished = path.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    with closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = OFF")
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute("PRAGMA cache_size = -64000")
-        connection.execute("BEGIN")
-        schema.create_tables(connection, catalog)
-        generate.generate(connection, records)
-        schema.create_indexes(connection, catalog)
-        connection.execute("COMMIT")
-    unfinished.rename(path)
+def _fill(connection: sqlite3.Connection, catalog: Catalog, records: int) -> None:
+    schema.create_tables(connection, catalog)
+    generate.generate(connection, records)
+    schema.create_indexes(connection, catalog)
