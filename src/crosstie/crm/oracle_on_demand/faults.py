@@ -26,6 +26,7 @@ SERVLET_FAILED = "SBL-ODU-01006"
 SESSION_OVER = "SBL-ODU-01007"
 NOT_PARSED = "SBL-ODU-01008"
 NO_SERVICE = "SBL-ODU-01011"
+WRONG_LOGON = "SBL-DAT-00446"
 WRAPPER = "SBL-EAI-04376"
 _DUPLICATE = frozenset(
     {"SBL-EAI-04383", "SBL-EAI-04381", "SBL-DAT-00381", "SBL-DAT-00382", "SBL-ODS-50006", "SBL-DAT-00357"}
@@ -48,7 +49,8 @@ _BAD_VALUE = frozenset(
         NOT_PARSED,
     }
 )
-_OUR_MISTAKE = frozenset({"SBL-DAT-00398", "SBL-EAI-04009"})
+_NO_OPERATION = "SBL-EAI-04313"
+_OUR_MISTAKE = frozenset({"SBL-DAT-00398", "SBL-EAI-04009", "SBL-DAT-00501", "SBL-ODU-00271", _NO_OPERATION})
 
 _CODE = re.compile(r"SBL-[A-Z]{3}-\d{5}")
 _SESSION = re.compile(
@@ -57,6 +59,7 @@ _SESSION = re.compile(
 _QUOTA = re.compile(
     r"(?:limit|maximum|quota)[^.]{0,40}\bsession|session[^.]{0,40}(?:limit|quota|maximum)", re.IGNORECASE
 )
+_LOGON = re.compile(r"logon parameters|invalid (user ?name|credentials|password)|authentication failed", re.IGNORECASE)
 _TIMED_OUT = re.compile(r"RIP_WAIT_ERROR|time(?:d)?[ -]?out", re.IGNORECASE)
 _MESSAGE_CHARACTERS = 2_000
 _SHOWN_CHARACTERS = 400
@@ -69,6 +72,7 @@ class FaultKind(StrEnum):
 
     THROTTLED = "throttled"
     SESSION = "session"
+    CREDENTIALS = "credentials"
     QUOTA = "quota"
     TIMED_OUT = "timed out"
     UNAVAILABLE = "unavailable"
@@ -163,6 +167,8 @@ def _kind(codes: tuple[str, ...], message: str) -> FaultKind:
         return FaultKind.THROTTLED
     if _QUOTA.search(message) and not _BAD_VALUE & set(inner):
         return FaultKind.QUOTA
+    if WRONG_LOGON in codes or _LOGON.search(message):
+        return FaultKind.CREDENTIALS
     if _SESSION.search(message) or SESSION_OVER in codes:
         return FaultKind.SESSION
     for kind, known in _KINDS:
@@ -214,7 +220,7 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
             code=code,
             request_id=request_id,
         )
-    if fault.kind in {FaultKind.NO_SERVICE, FaultKind.DENIED}:
+    if fault.kind in {FaultKind.NO_SERVICE, FaultKind.DENIED, FaultKind.CREDENTIALS}:
         return AuthError(
             f"Oracle CRM On Demand refuses “{what}” to account {account}{said}.",
             hint=ROLE_HINT,
@@ -270,6 +276,8 @@ ROLE_HINT = (
 def _hint(fault: Fault) -> str:
     if "SBL-DAT-00398" in fault.codes:
         return "The field was removed or renamed, or this user can't see it. Collect the object again."
+    if _NO_OPERATION in fault.codes:
+        return "The company may have the other kind of WSDL for this object: see flavour in the account's settings."
     return {
         FaultKind.MISSING: "The record was deleted, or this user can't see it.",
         FaultKind.DUPLICATE: "Another record has that key.",

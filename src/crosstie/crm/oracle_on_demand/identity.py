@@ -11,20 +11,24 @@ from crosstie.crm.oracle_on_demand.names import Service
 if TYPE_CHECKING:
     from lxml import etree
 
-CURRENT_USER = Service(name="CurrentUser")
-_FIELDS = ("UserSignInId", "FullName", "Company", "CompanySignInID", "TimeZoneName")
+CURRENT_USER = Service(name="CurrentUser", payload="currentuser")
+_FIELDS = ("UserSignInId", "FullName", "TimeZoneName")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The signed-in user. `org_id` is the company's sign-in id, which no other company has; `told` says whether the
-    service told it, or it was taken from the user's name. `time_zone` is Oracle's name of the user's."""
+    """The signed-in user. `company` is the company's sign-in id, which no other company has, `told` whether the service
+    said so, or the account's user name did; `time_zone` is Oracle's name of the user's."""
 
-    org_id: str
-    org_name: str = ""
+    company: str
     user: str = ""
     time_zone: str = ""
     told: bool = True
+
+    @property
+    def org_id(self) -> str:
+        """What tells one company from another."""
+        return self.company.casefold()
 
 
 def who_asks() -> str:
@@ -38,13 +42,12 @@ def who_asks() -> str:
 
 
 def identity_of(output: etree._Element | None, user: str) -> Identity:
-    """What the answer says; of a company that it does not name, what the user's name says."""
+    """What the answer says; where it names nobody, what the account's user name says."""
     found = child(output, "ListOfCurrentUser", "CurrentUser")
-    company = child_text(found, "CompanySignInID") or user.partition("/")[0]
+    signed_in = child_text(found, "UserSignInId")
     return Identity(
-        org_id=company.casefold(),
-        org_name=child_text(found, "Company"),
-        user=child_text(found, "FullName") or child_text(found, "UserSignInId") or user,
+        company=(signed_in or user).partition("/")[0],
+        user=child_text(found, "FullName") or signed_in or user,
         time_zone=child_text(found, "TimeZoneName"),
-        told=bool(child_text(found, "CompanySignInID")),
+        told="/" in signed_in,
     )

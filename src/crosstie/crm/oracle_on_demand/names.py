@@ -10,11 +10,13 @@ from crosstie.crm.oracle_on_demand.settings import Flavour, Version
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The web service of one object, or of an administrative one, which have the form of v1.0."""
+    """The web service of one object, or of one that is of no object, which have the form of v1.0. `payload` is the name
+    of its records' namespace, where that is another one than the object's in camel case."""
 
     name: str
     version: Version = Version.V1
     flavour: Flavour = Flavour.GENERIC
+    payload: str = ""
 
     @property
     def is_v2(self) -> bool:
@@ -40,7 +42,7 @@ class Service:
 
     @property
     def _payload(self) -> str:
-        return f"urn:/crmondemand/xml/{self.name[:1].lower()}{self.name[1:]}"
+        return f"urn:/crmondemand/xml/{self.payload or self.name[:1].lower() + self.name[1:]}"
 
     @property
     def key(self) -> str:

@@ -57,13 +57,14 @@ class Message:
     """A request of a service: its SOAPAction without quotes, what is inside the Body, and what it is for people.
 
     `credentials`: the service takes no session, user and password travel with it. `operations` is what the service
-    counts it as."""
+    counts it as; `path` is where it is reached."""
 
     action: str
     body: str = field(repr=False)
     what: str
     credentials: bool = False
     operations: int = 1
+    path: str = "/Services/Integration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,7 @@ class Session:
         self._org_id = org_id or self._kept.org_id
         self._identity: Identity | None = None
         self._open: OpenSession | None = None
+        self._affinity = ""
         self._looked_for_left = False
         self._lock = threading.RLock()
         self._between = between.total_seconds()
@@ -217,14 +219,38 @@ class Session:
         )
 
     def _with_credentials(self, message: Message, send: Callable[[Call], Answer]) -> Answer:
-        return self._sent(self._call(message, credentials=True), send, message.operations)
+        """The cookie goes along: where a company keeps sessions all the same, it is one and not one for each request."""
+        call = self._call(message, credentials=True)
+        answer = self._sent(call, send, message.operations, cookie=self._affinity)
+        if self.settings.flow is Flow.WS_SECURITY:
+            self._read_affinity(answer)
+        return answer
+
+    def _read_affinity(self, answer: Answer) -> None:
+        found = _COOKIE.search(answer.headers.get("set-cookie", ""))
+        self._affinity = found[1] if found else self._affinity
+
+    def leaves_sessions(self) -> bool:
+        """Whether a request with user and password has opened a session: then its cookie is enough for another one.
+        One call. Raises ConnectorError."""
+        message = Message(action=CURRENT_USER.action("QueryPage"), body=who_asks(), what="look for a session")
+
+        def attempt() -> bool:
+            reply = self._judged(self._sent(self._call(message), self.http.send, 0, cookie=self._affinity))
+            if isinstance(reply, Reply):
+                return True
+            if reply.fault.kind is FaultKind.THROTTLED:
+                raise reply.error
+            return False
+
+        return bool(self._affinity) and self.http.repeat(attempt)
 
     def _call(self, message: Message, *, credentials: bool = False) -> Call:
         user, password = self.settings.user, self.settings.password.get_secret_value()
         content = envelope(message.body, user=user, password=password) if credentials else envelope(message.body)
         return Call(
             method="POST",
-            url=f"{self.settings.host}/Services/Integration",
+            url=f"{self.settings.host}{message.path}",
             what=message.what,
             headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{message.action}"'},
             body=content,
@@ -321,12 +347,15 @@ class Session:
 
         def attempt() -> Identity:
             cookie = self._open.cookie if self._open is not None else ""
-            reply = self._judged(self._sent(call, self.http.send, 0, cookie=cookie))
+            answer = self._sent(call, self.http.send, 0, cookie=cookie)
+            if stateless:
+                self._read_affinity(answer)
+            reply = self._judged(answer)
             if isinstance(reply, Reply):
                 return identity_of(reply.output, self.settings.user)
             self._hold(reply.fault)
-            if reply.fault.kind is FaultKind.SESSION:
-                raise self._refused_credentials(shown(reply.fault.message)) if stateless else reply.error
+            if reply.fault.kind is FaultKind.CREDENTIALS:
+                raise self._refused_credentials(shown(reply.fault.message), code=reply.fault.code, answer=answer)
             if isinstance(reply.error, UnavailableError):
                 raise reply.error
             return identity_of(None, self.settings.user)
@@ -399,7 +428,7 @@ class Session:
             return
         self._looked_for_left = True
         for session in self._kept.sessions:
-            if is_left(session) and self._logged_off(session):
+            if is_left(session) and self._logged_off(session.cookie):
                 log.info("A session that an earlier run had left was logged off (account %s).", self.account)
                 self._kept = replace(self._kept, sessions=tuple(one for one in self._kept.sessions if one != session))
 
@@ -407,20 +436,20 @@ class Session:
         session = self._open
         if session is None:
             return
-        if self._logged_off(session):
+        if self._logged_off(session.cookie):
             self._forget(session)
             self._keep()
             return
         self._open = None
         USES.end(session.cookie)
 
-    def _logged_off(self, session: OpenSession) -> bool:
+    def _logged_off(self, cookie: str) -> bool:
         """Whether the service was told. It answers the same whether there was such a session or not."""
         for _ in range(_FINAL_ATTEMPTS):
             url = f"{self.settings.host}/Services/Integration?command=logoff"
             call = Call(method="GET", url=url, what="log off", limit_bytes=_LOGIN_LIMIT_BYTES)
             try:
-                answer = self._sent(call, self.http.send, 0, cookie=session.cookie)
+                answer = self._sent(call, self.http.send, 0, cookie=cookie)
             except ConnectorError as error:
                 reason = error.message
                 continue
@@ -451,5 +480,7 @@ class Session:
             self.http.permit = lambda: None
             try:
                 self._log_off_own()
+                if self._affinity:
+                    self._logged_off(self._affinity)
             finally:
                 self.http.close()
