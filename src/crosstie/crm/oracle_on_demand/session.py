@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BETWEEN_REQUESTS = timedelta(milliseconds=55)
+BETWEEN_REQUESTS = timedelta(milliseconds=60)
 """A little more than the 50 ms that the service asks for (Web Services guide, "Limiters")."""
 
 _MAX_RENEWALS = 2
@@ -219,7 +219,7 @@ class Session:
         )
 
     def _with_credentials(self, message: Message, send: Callable[[Call], Answer]) -> Answer:
-        """The cookie goes along: where a company keeps sessions all the same, it is one and not one for each request."""
+        """The cookie goes along: where a company keeps sessions all the same, it is one, not one each request."""
         call = self._call(message, credentials=True)
         answer = self._sent(call, send, message.operations, cookie=self._affinity)
         if self.settings.flow is Flow.WS_SECURITY:
