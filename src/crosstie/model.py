@@ -193,7 +193,8 @@ class RemoteField:
 class RemoteObject:
     """A CRM table as described. `index_fields` are those fit for an automatic index, in the documented order;
     `safe_index` is the one we recommend. `fingerprint` changes when the description does. `tracks_changes`: the CRM
-    tells what changed since a token of its own. `collection` is what it calls the set of its records, where that is not
+    tells what changed since a token of its own. `sorts_or_filters`: a read is ordered or filtered, never both.
+    `collection` is what it calls the set of its records, where that is not
     the object's name."""
 
     name: str
@@ -210,6 +211,7 @@ class RemoteObject:
     deletable: bool = True
     tracks_deletions: bool = False
     tracks_changes: bool = False
+    sorts_or_filters: bool = False
     fingerprint: str = ""
     collection: str = ""
 

@@ -83,14 +83,17 @@ def make_account(name: str, kind: str, values: Mapping[str, object]) -> External
 
 
 def with_files_found(kind: str, values: Mapping[str, object]) -> dict[str, object]:
-    """The values with the paths of files made absolute from the current folder, for later commands run in others.
-    Raises ConfigError for a file that is not there."""
+    """The values with the paths of files and folders made absolute from the current folder, for later commands run
+    in others. Raises ConfigError for one that is not there."""
     found = dict(values)
     for name, one in kind_of(kind).settings_model().model_fields.items():
-        if not (one.json_schema_extra or {}).get("file") or not found.get(name):
+        extra = one.json_schema_extra or {}
+        if not (extra.get("file") or extra.get("folder")) or not found.get(name):
             continue
         path = Path(str(found[name])).expanduser().absolute()
-        if not path.is_file():
+        if extra.get("folder") and not path.is_dir():
+            raise ConfigError(f"{name}: there is no folder {path}.", hint="Give the path of a folder.")
+        if extra.get("file") and not path.is_file():
             raise ConfigError(f"{name}: there is no file {path}.", hint="Give the path of a PEM file.")
         found[name] = str(path)
     return found

@@ -99,6 +99,17 @@ CONNECTORS: dict[str, Kind] = {
         typed_paths=True,
         labels=True,
     ),
+    "oracle_on_demand": Kind(
+        label="Oracle CRM On Demand",
+        settings="crosstie.crm.oracle_on_demand.settings:OracleOnDemandSettings",
+        connector="crosstie.crm.oracle_on_demand.connector:OracleOnDemandConnector",
+        reject_columns=("errorLogFilename", "errorCode", "errorSymbol", "errorMessage"),
+        page_rows=100,
+        bulk_page_rows=100,
+        bulk_calls=0,
+        complete_id="crosstie.crm.oracle_on_demand.ids:complete_id",
+        tells_deletions="crosstie.crm.oracle_on_demand.deletions:tells_deletions",
+    ),
 }
 
 

@@ -310,18 +310,23 @@ class HttpSession:
             raise _broken(error, call.what, url) from error
 
     def write(
-        self, attempt: Callable[[Callable[[Call], Answer]], Answer], refused: Callable[[Answer], Unwritten]
+        self,
+        attempt: Callable[[Callable[[Call], Answer]], Answer],
+        refused: Callable[[Answer], Unwritten],
+        *,
+        unexecuted: Callable[[Answer], bool] = lambda answer: answer.status == 401,
     ) -> Answer | Unwritten:
         """One call that changes something. `attempt` makes it, by the sender that it is given; `refused` says what an
-        answer with a status of 400 or more means. A 401 proves “not executed”, so that a call with a new token may
-        follow; what fails before it leaves proves it too; every other failure leaves it in doubt."""
+        answer with a status of 400 or more means. `unexecuted` says which answers prove “not executed”, so that a call
+        in a new session may follow; what fails before it leaves proves it too; every other failure leaves it in doubt.
+        """
         left = False
 
         def send(call: Call) -> Answer:
             nonlocal left
             left = True
             answer = self.send(call)
-            left = answer.status != 401
+            left = not unexecuted(answer)
             return answer
 
         try:

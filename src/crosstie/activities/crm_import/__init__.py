@@ -341,6 +341,12 @@ class CrmImport(Activity):
                     path=("order_by", position),
                     message=f"{remote.name} cannot be ordered by “{one.field}”.{suggest(one.field, words)}",
                 )
+        if self.order_by and remote.sorts_or_filters and (self.filter is not None or self.index is not None):
+            yield Problem(
+                path=("order_by",),
+                message=f"{remote.name} is sorted or filtered, never both, and an index is a filter; leave out"
+                " order_by, or let the account sort here (sort_here) or use v2.0",
+            )
         if self.order_by and self.road is Road.BULK:
             yield Problem(path=("road",), message="an ordered read can't go by bulk; leave out road or order_by")
 

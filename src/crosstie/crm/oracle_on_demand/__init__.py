@@ -1,0 +1,1 @@
+"""Oracle CRM On Demand through its SOAP web services."""

@@ -1,0 +1,486 @@
+"""Calls to one company: its session, the pace that it allows, its faults as ours.
+
+A session is opened when first used, again when it has ended, and always logged off at the end: a company has ten.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from crosstie.crm.http import NOT_SENT, Answer, Call, HttpSession, Retries, Timeouts, Transport, Unwritten, http_date
+from crosstie.crm.meter import Meter
+from crosstie.crm.oracle_on_demand.envelope import ANSWER_LIMIT_BYTES, body_of, envelope
+from crosstie.crm.oracle_on_demand.faults import (
+    QUOTA_HINT,
+    ROLE_HINT,
+    Fault,
+    FaultKind,
+    error_of,
+    error_of_status,
+    fault_of,
+    shown,
+)
+from crosstie.crm.oracle_on_demand.identity import CURRENT_USER, Identity, identity_of, who_asks
+from crosstie.crm.oracle_on_demand.kept import USES, Kept, OpenSession, is_left, opened_here
+from crosstie.crm.oracle_on_demand.settings import Flow, OracleOnDemandSettings
+from crosstie.errors import AuthError, ConnectorError, CrosstieError, UnavailableError
+
+if TYPE_CHECKING:
+    from lxml import etree
+
+log = logging.getLogger(__name__)
+
+BETWEEN_REQUESTS = timedelta(milliseconds=60)
+"""A little more than the 50 ms that the service asks for (Web Services guide, "Limiters")."""
+
+_MAX_RENEWALS = 2
+_PATIENCE = timedelta(seconds=10)
+_COOKIE = re.compile(r"JSESSIONID=([!#-+\--:<-\[\]-~]{1,1000})", re.ASCII)
+_TAGS = re.compile(r"<[^>]*>")
+_PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
+_ABOUT_CREDENTIALS = re.compile(r"password|credential|user ?name|user id|log ?in|sign ?in|authenti", re.IGNORECASE)
+_HEAD_BYTES = 2_000
+_LOGIN_LIMIT_BYTES = 1024 * 1024
+_FINAL_ATTEMPTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A request of a service: its SOAPAction without quotes, what is inside the Body, and what it is for people.
+
+    `credentials`: the service takes no session, user and password travel with it. `operations` is what the service
+    counts it as; `path` is where it is reached."""
+
+    action: str
+    body: str = field(repr=False)
+    what: str
+    credentials: bool = False
+    operations: int = 1
+    path: str = "/Services/Integration"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a service answered: the output element, and the answer around it."""
+
+    output: etree._Element
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Unwritten):
+    """A write that was answered by a fault."""
+
+    fault: Fault
+
+
+class Session:
+    """A company behind an account. Thread-safe. `between` is the least time from one request to the next."""
+
+    def __init__(
+        self,
+        settings: OracleOnDemandSettings,
+        *,
+        account: str,
+        org_id: str = "",
+        token: str = "",
+        on_token: Callable[[str], None] = lambda token: None,
+        retries: Retries | None = None,
+        timeouts: Timeouts | None = None,
+        transport: Transport | None = None,
+        between: timedelta = BETWEEN_REQUESTS,
+    ) -> None:
+        self.account = account
+        self.settings = settings
+        self.meter = Meter()
+        self.http = HttpSession(
+            settings.hosts(),
+            ca_file=settings.ca_file,
+            retries=retries,
+            timeouts=timeouts,
+            transport=transport,
+            on_retry=self.meter.count_retry,
+        )
+        self._on_token = on_token
+        self._kept = Kept.parse(token, settings)
+        self._org_id = org_id or self._kept.org_id
+        self._identity: Identity | None = None
+        self._open: OpenSession | None = None
+        self._affinity = ""
+        self._looked_for_left = False
+        self._lock = threading.RLock()
+        self._between = between.total_seconds()
+        self._turn = threading.Lock()
+        self._next_turn = 0.0
+        self._server_time: datetime | None = None
+
+    def permitted_by(self, permit: Callable[[], None]) -> None:
+        """Asks `permit` before every request from now on, but for logging off."""
+        self.http.permit = permit
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The Date of the last answer, in UTC."""
+        return self._server_time
+
+    def identity(self) -> Identity:
+        """Who signed in, and to which company; signs in if needed."""
+        with self._lock:
+            if self._identity is None:
+                self._sign_in()
+            assert self._identity is not None
+            return self._identity
+
+    def identity_anew(self) -> Identity:
+        """The same, by signing in now: an open session proves nothing of the credentials."""
+        with self._lock:
+            self._log_off_own()
+            self._identity = None
+            return self.identity()
+
+    def ask(self, message: Message) -> Reply:
+        """Reads, repeatedly while the service is unavailable. Raises ConnectorError for a fault."""
+        return self.http.repeat(lambda: self._asked(message))
+
+    def _asked(self, message: Message) -> Reply:
+        answer = self._signed(message, self.http.send)
+        reply = self._judged(answer)
+        if isinstance(reply, Refused):
+            self._hold(reply.fault)
+            raise reply.error
+        return reply
+
+    def write(self, message: Message) -> Reply | Refused | Unwritten:
+        """One call that changes something, sent once, but for a session that had ended; see `HttpSession.write`. A
+        fault is a `Refused`, which says whether it proves that nothing was executed."""
+        found = self.http.write(lambda send: self._signed(message, send), self._unwritten, unexecuted=self._is_over)
+        if isinstance(found, Unwritten):
+            return found
+        try:
+            reply = self._judged(found)
+        except ConnectorError as error:
+            return Unwritten(error=error, proved=False)
+        if isinstance(reply, Refused):
+            self._hold(reply.fault)
+        return reply
+
+    def _unwritten(self, answer: Answer) -> Unwritten:
+        try:
+            reply = self._judged(answer)
+        except ConnectorError as error:
+            return Unwritten(error=error, proved=False)
+        if isinstance(reply, Refused):
+            self._hold(reply.fault)
+            return reply
+        return Unwritten(error=error_of_status(answer, self.account), proved=False)
+
+    def _judged(self, answer: Answer) -> Reply | Refused:
+        """The answer, or the fault that it is. Raises ConnectorError for what is neither."""
+        if answer.status >= 400 and b"Fault" not in answer.body[:_HEAD_BYTES]:
+            raise error_of_status(answer, self.account)
+        output = body_of(answer)
+        fault = fault_of(output)
+        if fault is None:
+            if answer.status >= 400:
+                raise error_of_status(answer, self.account)
+            return Reply(output=output, answer=answer)
+        doubtful = fault.kind in {FaultKind.TIMED_OUT, FaultKind.UNAVAILABLE}
+        unknown = fault.kind is FaultKind.OTHER and not fault.from_application
+        return Refused(error=error_of(fault, answer, self.account), proved=not doubtful and not unknown, fault=fault)
+
+    def _signed(self, message: Message, send: Callable[[Call], Answer]) -> Answer:
+        """Sends with the session, or with user and password. A session that has ended proves "not executed": another
+        one is opened, at most twice, and the message sent again."""
+        self.identity()
+        if message.credentials or self.settings.flow is Flow.WS_SECURITY:
+            return self._with_credentials(message, send)
+        call = self._call(message)
+        for renewal in range(_MAX_RENEWALS + 1):
+            session = self._session()
+            answer = self._sent(call, send, message.operations, cookie=session.cookie)
+            if not self._is_over(answer):
+                return answer
+            if renewal < _MAX_RENEWALS:
+                self.meter.count_retry(f"The session had ended before “{message.what}”; signed in again.")
+                self._renew(session)
+        raise AuthError(
+            f"Oracle CRM On Demand refuses the session of account {self.account} straight after signing in.",
+            hint="Several programs may use the user at once and end each other's sessions: give this account a user of "
+            f"its own. {ROLE_HINT}",
+            code=f"HTTP {answer.status}",
+        )
+
+    def _with_credentials(self, message: Message, send: Callable[[Call], Answer]) -> Answer:
+        """The cookie goes along: where a company keeps sessions all the same, it is one, not one each request."""
+        call = self._call(message, credentials=True)
+        answer = self._sent(call, send, message.operations, cookie=self._affinity)
+        if self.settings.flow is Flow.WS_SECURITY:
+            self._read_affinity(answer)
+        return answer
+
+    def _read_affinity(self, answer: Answer) -> None:
+        found = _COOKIE.search(answer.headers.get("set-cookie", ""))
+        self._affinity = found[1] if found else self._affinity
+
+    def leaves_sessions(self) -> bool:
+        """Whether a request with user and password has opened a session: then its cookie is enough for another one.
+        One call. Raises ConnectorError."""
+        message = Message(action=CURRENT_USER.action("QueryPage"), body=who_asks(), what="look for a session")
+
+        def attempt() -> bool:
+            reply = self._judged(self._sent(self._call(message), self.http.send, 0, cookie=self._affinity))
+            if isinstance(reply, Reply):
+                return True
+            if reply.fault.kind is FaultKind.THROTTLED:
+                raise reply.error
+            return False
+
+        return bool(self._affinity) and self.http.repeat(attempt)
+
+    def _call(self, message: Message, *, credentials: bool = False) -> Call:
+        user, password = self.settings.user, self.settings.password.get_secret_value()
+        content = envelope(message.body, user=user, password=password) if credentials else envelope(message.body)
+        return Call(
+            method="POST",
+            url=f"{self.settings.host}{message.path}",
+            what=message.what,
+            headers={"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{message.action}"'},
+            body=content,
+            limit_bytes=ANSWER_LIMIT_BYTES,
+        )
+
+    def _sent(self, call: Call, send: Callable[[Call], Answer], operations: int, *, cookie: str = "") -> Answer:
+        self._wait_turn(call.what)
+        self.meter.count_calls(operations)
+        headers = {**call.headers, "Cookie": f"JSESSIONID={cookie}"} if cookie else call.headers
+        answer = send(replace(call, headers=headers))
+        self._server_time = http_date(answer.headers.get("date")) or self._server_time
+        return answer
+
+    def _is_over(self, answer: Answer) -> bool:
+        """Whether the answer says that there is no such session."""
+        if answer.status == 401:
+            return True
+        if b"Fault" not in answer.body[:_HEAD_BYTES]:
+            return False
+        try:
+            fault = fault_of(body_of(answer))
+        except ConnectorError:
+            return False
+        return fault is not None and fault.kind is FaultKind.SESSION
+
+    def _wait_turn(self, what: str) -> None:
+        """Waits until the next request may leave. Raises UnavailableError when that is too far away."""
+        with self._turn:
+            now = time.monotonic()
+            turn = max(now, self._next_turn)
+            wait = turn - now
+            if wait > _PATIENCE.total_seconds():
+                raise UnavailableError(
+                    f"“{what}” was not sent: Oracle CRM On Demand asked account {self.account} to wait.",
+                    hint="Nothing is wrong with the request. Run it again later, or let fewer things run at a time.",
+                    code=NOT_SENT,
+                    retry_after=timedelta(seconds=wait),
+                )
+            self._next_turn = turn + self._between
+        if wait > 0:
+            time.sleep(wait)
+
+    def _hold(self, fault: Fault) -> None:
+        """After a throttled request nothing is sent for as long as it has to wait."""
+        if fault.kind is FaultKind.THROTTLED and fault.wait is not None:
+            with self._turn:
+                self._next_turn = max(self._next_turn, time.monotonic() + fault.wait.total_seconds())
+
+    def _session(self) -> OpenSession:
+        with self._lock:
+            if self._open is None:
+                self._sign_in()
+            assert self._open is not None
+            return self._open
+
+    def _renew(self, ended: OpenSession) -> None:
+        """Opens another session in place of one that has ended; one thread does so for all."""
+        with self._lock:
+            if self._open is ended:
+                self._forget(ended)
+                self._sign_in()
+
+    def _sign_in(self) -> None:
+        """Opens a session, and learns which company it leads to before anything else is asked."""
+        self._log_off_left()
+        if self.settings.flow is Flow.SESSION:
+            self._log_in()
+        try:
+            identity = self._who()
+            self._refuse_other_org(identity.org_id)
+        except ConnectorError:
+            self._log_off_own()
+            raise
+        if self._org_id != identity.org_id:
+            self._org_id = identity.org_id
+            self._keep()
+        self._identity = identity
+
+    def _refuse_other_org(self, found: str) -> None:
+        if self._org_id and found != self._org_id:
+            raise AuthError(
+                f"Account {self.account} belongs to the org {self._org_id}, but signing in leads to {found}.",
+                hint="What was imported under this account belongs to the first org. Give the other org an account of "
+                "its own: crosstie account add NAME.",
+                code="OTHER_ORG",
+            )
+
+    def _who(self) -> Identity:
+        """Who signed in. A company that lets nobody ask is known by the user's name."""
+        message = Message(action=CURRENT_USER.action("QueryPage"), body=who_asks(), what="sign in")
+        stateless = self.settings.flow is Flow.WS_SECURITY
+        call = self._call(message, credentials=stateless)
+
+        def attempt() -> Identity:
+            cookie = self._open.cookie if self._open is not None else ""
+            answer = self._sent(call, self.http.send, 0, cookie=cookie)
+            if stateless:
+                self._read_affinity(answer)
+            reply = self._judged(answer)
+            if isinstance(reply, Reply):
+                return identity_of(reply.output, self.settings.user)
+            self._hold(reply.fault)
+            if reply.fault.kind is FaultKind.CREDENTIALS:
+                raise self._refused_credentials(shown(reply.fault.message), code=reply.fault.code, answer=answer)
+            if isinstance(reply.error, UnavailableError):
+                raise reply.error
+            return identity_of(None, self.settings.user)
+
+        return self.http.repeat(attempt)
+
+    def _log_in(self) -> None:
+        cookie = self.http.repeat(self._cookie)
+        self._open = opened_here(cookie)
+        USES.begin(cookie, self)
+        self._kept = replace(self._kept, sessions=(*self._kept.sessions, self._open))
+        self._keep()
+
+    def _cookie(self) -> str:
+        user, password = self.settings.user, self.settings.password.get_secret_value()
+        query = "command=login"
+        if not (_PLAIN.fullmatch(user) and _PLAIN.fullmatch(password)):
+            query, user, password = f"{query}&isEncoded=Y", quote(user), quote(password)
+        answer = self._command(query, "sign in", {"UserName": user, "Password": password})
+        found = _COOKIE.search(answer.headers.get("set-cookie", ""))
+        if answer.status < 400 and found and b"Fault" not in answer.body[:_HEAD_BYTES]:
+            return found[1]
+        raise self._refusal(answer)
+
+    def _command(self, query: str, what: str, headers: dict[str, str]) -> Answer:
+        url = f"{self.settings.host}/Services/Integration?{query}"
+        call = Call(method="GET", url=url, what=what, headers=headers, limit_bytes=_LOGIN_LIMIT_BYTES)
+        return self._sent(call, self.http.send, 0)
+
+    def _refusal(self, answer: Answer) -> CrosstieError:
+        """Why there is no session."""
+        said = shown(_TAGS.sub(" ", answer.body[:_HEAD_BYTES].decode(errors="replace")))
+        fault: Fault | None = None
+        if b"Fault" in answer.body[:_HEAD_BYTES]:
+            fault = fault_of(body_of(answer))
+        if fault is not None:
+            self._hold(fault)
+            error = error_of(fault, answer, self.account)
+            if isinstance(error, UnavailableError) and fault.kind is not FaultKind.SESSION:
+                return error
+            said = shown(fault.message)
+        if "session" in said.lower() and re.search("limit|quota|maximum", said, re.IGNORECASE):
+            return UnavailableError(
+                f"All sessions of the company are taken, account {self.account} can't sign in: {said}.",
+                hint=QUOTA_HINT,
+                code=f"HTTP {answer.status}",
+                request_id=answer.request_id,
+            )
+        if answer.status in {429, 502, 503, 504} or (answer.status >= 500 and not _ABOUT_CREDENTIALS.search(said)):
+            return error_of_status(answer, self.account)
+        if answer.status in {404, 405, 410}:
+            return error_of_status(answer, self.account)
+        return self._refused_credentials(said, code=fault.code if fault else "", answer=answer)
+
+    def _refused_credentials(self, said: str, *, code: str = "", answer: Answer | None = None) -> AuthError:
+        status = f"HTTP {answer.status}" if answer is not None else ""
+        form = "" if "/" in self.settings.user else " The user is given as COMPANY/user, with a slash."
+        return AuthError(
+            f"Oracle CRM On Demand refused to sign in account {self.account} ({self.settings.flow})"
+            f"{f': {said}' if said else ''}.",
+            hint=f"Check user, password and host.{form} A password expires, and several wrong ones lock the user: sign"
+            f" in by a browser to see. {ROLE_HINT}",
+            code=code or status or "SIGN_IN",
+            request_id=answer.request_id if answer is not None else "",
+        )
+
+    def _log_off_left(self) -> None:
+        """Logs off, once, the sessions that earlier runs have left: those whose process is gone."""
+        if self._looked_for_left:
+            return
+        self._looked_for_left = True
+        for session in self._kept.sessions:
+            if is_left(session) and self._logged_off(session.cookie):
+                log.info("A session that an earlier run had left was logged off (account %s).", self.account)
+                self._kept = replace(self._kept, sessions=tuple(one for one in self._kept.sessions if one != session))
+
+    def _log_off_own(self) -> None:
+        session = self._open
+        if session is None:
+            return
+        if self._logged_off(session.cookie):
+            self._forget(session)
+            self._keep()
+            return
+        self._open = None
+        USES.end(session.cookie)
+
+    def _logged_off(self, cookie: str) -> bool:
+        """Whether the service was told. It answers the same whether there was such a session or not."""
+        for _ in range(_FINAL_ATTEMPTS):
+            url = f"{self.settings.host}/Services/Integration?command=logoff"
+            call = Call(method="GET", url=url, what="log off", limit_bytes=_LOGIN_LIMIT_BYTES)
+            try:
+                answer = self._sent(call, self.http.send, 0, cookie=cookie)
+            except ConnectorError as error:
+                reason = error.message
+                continue
+            if answer.status < 500:
+                return True
+            reason = f"HTTP {answer.status}"
+        log.warning(
+            "A session of account %s could not be logged off: %s It takes one of the company's ten until the next run"
+            " logs it off, or it has been idle for ten minutes.",
+            self.account,
+            reason,
+        )
+        return False
+
+    def _forget(self, session: OpenSession) -> None:
+        self._open = None
+        USES.end(session.cookie)
+        self._kept = replace(self._kept, sessions=tuple(one for one in self._kept.sessions if one != session))
+
+    def _keep(self) -> None:
+        """Tells what has to be known after a kill."""
+        self._kept = replace(self._kept, org_id=self._org_id)
+        self._on_token(self._kept.text())
+
+    def close(self) -> None:
+        """Logs off, whoever forbids other requests, and closes every connection."""
+        with self._lock:
+            self.http.permit = lambda: None
+            try:
+                self._log_off_own()
+                if self._affinity:
+                    self._logged_off(self._affinity)
+            finally:
+                self.http.close()
