@@ -46,6 +46,11 @@ def collected_object(site: Site, account: str, name: str) -> RemoteObject:
 
 def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
     """The field behind a name or a relationship path (`Account.Name`). Raises MappingError naming what is wrong."""
+    return find_remote_path(remote, path, account, site)[1]
+
+
+def find_remote_path(remote: RemoteObject, path: str, account: str, site: Site) -> tuple[RemoteObject, RemoteField]:
+    """The same, with the object that has the field."""
     first, _, rest = path.partition(".")
     if not rest:
         field = remote.field(path)
@@ -54,7 +59,7 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
             raise MappingError(f"{remote.name} has no field “{path}”.{guess_field(remote, path, words)}")
         if field.parts:
             raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
-        return field
+        return remote, field
     link = next((one for one in remote.fields if one.relationship and one.relationship.lower() == first.lower()), None)
     if link is None:
         words = [one.relationship for one in remote.fields if one.relationship]
@@ -67,7 +72,7 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
             f"{path} needs {link.reference_to[0]}, which is not collected."
             f" Collect it: crosstie collect {account} {link.reference_to[0]}"
         )
-    return find_remote_field(parent, rest, account, site)
+    return find_remote_path(parent, rest, account, site)
 
 
 def guess_field(remote: RemoteObject, word: str, names: Iterable[str]) -> str:
