@@ -145,17 +145,25 @@ class FieldType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnumerationValue:
-    """One entry of a closed list: `name` is what travels on the wire, `label` what people see."""
+    """One entry of a closed list: `name` is what travels on the wire, `label` what people see.
+
+    `labels` are those of further languages, (language, label), where the CRM tells them. `valid_for`: the values of the
+    field's controller with which it may be chosen; empty means with any."""
 
     name: str
     label: str
     active: bool = True
     default: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
+    valid_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteField:
-    """A CRM column. `wire_type` is the CRM's own word for the type, `parts` the fields a compound is offered as."""
+    """A CRM column. `wire_type` is the CRM's own word for the type, `parts` the fields a compound is offered as.
+
+    Of an enumeration: `restricted` lists take nothing else, `controller` names the field on which its values depend,
+    `value_set` the list of the CRM's that several fields share."""
 
     name: str
     label: str
@@ -180,6 +188,8 @@ class RemoteField:
     part_of: str = ""
     parts: tuple[str, ...] = ()
     values: tuple[EnumerationValue, ...] = ()
+    controller: str = ""
+    value_set: str = ""
 
     def leads_to(self, chosen: str = "") -> str | None:
         """The object that a reference leads to, of several the chosen one, without regard to case; None when it does

@@ -53,10 +53,16 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
     """The field behind a name or a relationship path (`Account.Name`; where the CRM has links to several objects and
     takes paths that say to which, `account:parentcustomerid.name`), or its label. Raises MappingError naming what is
     wrong."""
+    return find_remote_path(remote, path, account, site)[1]
+
+
+def find_remote_path(remote: RemoteObject, path: str, account: str, site: Site) -> tuple[RemoteObject, RemoteField]:
+    """The same, with the object that has the field."""
     if path.endswith(LABEL):
         if not kind_of(site.account_kind(account)).labels:
             raise MappingError(f"{path}: this CRM tells no labels with its records; leave “{LABEL}” out")
-        return _label(find_remote_field(remote, path.removesuffix(LABEL), account, site))
+        holder, shown = find_remote_path(remote, path.removesuffix(LABEL), account, site)
+        return holder, _label(shown)
     first, _, rest = path.partition(".")
     if not rest:
         field = remote.field(path)
@@ -65,7 +71,7 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
             raise MappingError(f"{remote.name} has no field “{path}”.{guess_field(remote, path, words)}")
         if field.parts:
             raise MappingError(f"{field.name} is a compound field. Import its parts: {', '.join(field.parts)}")
-        return field
+        return remote, field
     chosen, _, name = first.rpartition(":")
     link = remote.link(name)
     if link is None:
@@ -86,7 +92,7 @@ def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site)
         raise MappingError(
             f"{path} needs {leads_to}, which is not collected. Collect it: crosstie collect {account} {leads_to}"
         )
-    return find_remote_field(parent, rest, account, site)
+    return find_remote_path(parent, rest, account, site)
 
 
 def _label(field: RemoteField) -> RemoteField:

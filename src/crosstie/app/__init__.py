@@ -14,6 +14,7 @@ from crosstie.app.accounts import Accounts
 from crosstie.app.adoption import Adopted
 from crosstie.app.control import PATIENCE, Control
 from crosstie.app.courier import Courier
+from crosstie.app.enumerations import Enumerations
 from crosstie.app.folders import Folders
 from crosstie.app.journal import Journal
 from crosstie.app.lists import Lists
@@ -41,6 +42,7 @@ class _Rooms:
 
     accounts: Accounts
     schemas: Schemas
+    enumerations: Enumerations
     workflows: Workflows
     folders: Folders
     control: Control
@@ -98,11 +100,13 @@ class App:
                 definitions=lambda name: workflows.load(name),
             )
 
+        schemas = Schemas(store, accounts, site)
         courier = Courier(db, self.config, now)
         workflows = Workflows(db, site, now, around, courier.during_run)
         return _Rooms(
             accounts=accounts,
-            schemas=Schemas(store, accounts, site),
+            schemas=schemas,
+            enumerations=Enumerations(db, accounts, schemas, now),
             workflows=workflows,
             folders=Folders(db, workflows, self._clock),
             control=Control(db, workflows, now, self.config.zone, PATIENCE),
@@ -125,6 +129,11 @@ class App:
     def schemas(self) -> Schemas:
         """The collected objects and their local tables."""
         return self._rooms.schemas
+
+    @property
+    def enumerations(self) -> Enumerations:
+        """Closed lists of values, and the picklists that they follow."""
+        return self._rooms.enumerations
 
     @property
     def workflows(self) -> Workflows:

@@ -14,6 +14,7 @@ import click
 from crosstie.cli import (
     account,
     control,
+    enumeration,
     failures,
     journal,
     objects,
@@ -70,6 +71,7 @@ for _command in (
     objects.objects,
     objects.collect,
     objects.schema,
+    enumeration.enumeration,
     workflow.workflow,
     runs.run,
     serve.serve,

@@ -57,6 +57,28 @@ class Reset(msgspec.Struct, forbid_unknown_fields=True):
     reset: bool = False
 
 
+class ListedValue(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One value of a picklist; `labels` are those of further languages, by their number, as far as the CRM has them."""
+
+    value: str
+    label: str = ""
+    active: bool = True
+    default: bool = False
+    labels: dict[int, str] = {}
+    valid_for: list[str] = []
+    """The values of the controlling field with which it may be chosen."""
+
+
+class SetValues(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """set_values: all the values that a picklist has from now on, in their order. What records hold stays as it is.
+    `controller` is the field that they depend on, where the CRM has such a thing."""
+
+    object: str
+    field: str
+    values: list[ListedValue]
+    controller: str = ""
+
+
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Actions without arguments."""
 

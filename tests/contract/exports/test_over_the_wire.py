@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from crosstie.activities.crm_export.listed import NOT_LISTED
 from crosstie.errors import ConnectorError, DefinitionError, TaskError
 from tests.contract.activities.documented import staged
 from tests.contract.exports.desk import Desk
@@ -93,23 +94,23 @@ def test_what_is_not_of_a_restricted_list_is_refused_and_the_other_rows_are_not(
         "channel varchar(80), tags varchar(80), colour varchar(80)",
         "'Télévision', 'red;green', 'Red'",
         "'Pigeon', 'red', 'Red'",
-        "'Télévision', 'red;loud', 'Red'",
+        "'Télévision', 'red;GREEN', 'Red'",
         "null, null, 'Mauve'",
     )
     fields = {"Name": f"'listed {batches}'", "Required__c": "'yes'", "Channel__c": "channel", "Tags__c": "tags"}
     done = own_desk.export(table, "Gadget__c", {**fields, "Colour__c": "colour"}, batches=batches, insert="auto")
     assert done.counts == {"created": 2, "updated": 0, "unchanged": 0, "rejected": 2}
     assert {key: told[:2] for key, told in done.refused.items()} == {
-        "2": (LISTED, "Channel__c"),
+        "2": (NOT_LISTED, "Channel__c"),
         "3": (LISTED, "Tags__c"),
     }
-    assert "bad value for restricted picklist field: Pigeon" in done.refused["2"][2]
+    assert "bad value for restricted picklist field: GREEN" in done.refused["3"][2]
 
     own_desk.sql(f"update {table} set channel = 'Drum' where id = 1", f"update {table} set channel = null where id = 2")
     done = own_desk.export(table, "Gadget__c", {**fields, "Colour__c": "colour"}, batches=batches)
     assert done.counts == {"created": 1, "updated": 0, "unchanged": 1, "rejected": 2}
     assert {key: told[:2] for key, told in done.refused.items()} == {
-        "1": (LISTED, "Channel__c"),
+        "1": (NOT_LISTED, "Channel__c"),
         "3": (LISTED, "Tags__c"),
     }
     found = own_desk.soql(f"SELECT Channel__c, Colour__c FROM Gadget__c WHERE Name = 'listed {batches}' ORDER BY Id")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from crosstie.activities.crm_export.listed import Listed
 from crosstie.activities.crm_export.mapping import Mapping, read_mapping
 from crosstie.activities.crm_export.rendering import Renderer
 from crosstie.activities.shipping.outcomes import outcome, source_key
@@ -51,6 +52,7 @@ class _Planning:
         if self.mapping.mistakes:
             raise MappingError(f"{context.activity}: " + "; ".join(told for _, told in self.mapping.mistakes))
         self.new_id = connector.new_id
+        self.described = lambda: connector.describe(remote.name, known=remote)
         self.lineage = Lineage(account=activity.account, org=connector.org_id(), object=remote.name, remote_id="")
         self.ties: TieTable | None = None
         if tied_table(context):
@@ -96,6 +98,7 @@ class _Planning:
             zone=context.zone,
             complete_id=kind_of(context.site.account_kind(self.activity.account)).id_completer(),
             new_id=self.new_id,
+            listed=Listed(describe=self.described),
         )
         sql, params, columns = self._query(plan)
         for batch in context.db.read(sql, params, columns, batch_rows=BATCH_ROWS):

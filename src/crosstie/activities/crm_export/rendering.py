@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from crosstie.activities.crm_export.listed import NOT_LISTED, Listed
 from crosstie.activities.crm_export.mapping import MappedField
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.columns import arrow_type
@@ -40,7 +41,7 @@ class Renderer:
     tied_key (the external id that was agreed on), perhaps changed_at, then the local values and the agreed ones, a pair
     for each field.
     `complete_id` makes a remote id as the CRM answers it of one as people have it, None of what is none; `new_id` one
-    for a record that is to be made, where the CRM lets us choose it."""
+    for a record that is to be made, where the CRM lets us choose it; `listed` knows what restricted fields take."""
 
     activity: CrmExport
     fields: Sequence[MappedField]
@@ -50,6 +51,7 @@ class Renderer:
     zone: ZoneInfo
     complete_id: Callable[[str], str | None]
     new_id: Callable[[], str] | None
+    listed: Listed
     cut: Cut = field(default_factory=Cut)
 
     def render(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
@@ -73,6 +75,12 @@ class Renderer:
                 messages = pc.if_else(pc.and_(long, pc.is_null(messages)), told, messages)
                 faults = pc.if_else(pc.and_(long, pc.is_null(faults)), one.wire, faults)
                 symbols = pc.if_else(long, "STRING_TOO_LONG", symbols)
+            strange = self.listed.strange(one.remote, wires[-1])
+            if strange is not None:
+                told = f"{one.remote.name} takes only the values of its list, and this is none that is active"
+                messages = pc.if_else(pc.and_(strange, pc.is_null(messages)), told, messages)
+                faults = pc.if_else(pc.and_(strange, pc.is_null(faults)), one.wire, faults)
+                symbols = pc.if_else(pc.and_(strange, pc.is_null(symbols)), NOT_LISTED, symbols)
         operation, remote_id, key, refused = self._operations(given, tied)
         for reason, (symbol, told) in refused:
             symbols = pc.if_else(reason, symbol, symbols)

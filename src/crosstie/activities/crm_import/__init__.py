@@ -19,6 +19,7 @@ from crosstie.crm.connector import Road
 from crosstie.errors import MappingError
 from crosstie.model import LABEL, Column, ColumnType, FieldType, Lineage, RemoteObject
 from crosstie.schema.conversions import MODES, local_column
+from crosstie.schema.enumerations import Unknown
 from crosstie.script.filters import FilterGroup, filter_problems, read_filter
 from crosstie.script.template import Templated
 from crosstie.sync.windows import WindowTaken
@@ -46,6 +47,11 @@ class ImportField(_Keys):
     )
     conversion: str = Field(default="default", description="default, date_only, without_time_offset or copy_paste")
     as_: str = Field(default="", alias="as", description="the column; by default named like the field")
+    unknown: Unknown | None = Field(
+        default=None,
+        description="what is done with values that the enumeration that follows the field does not have: report, add or"
+        " ignore; by default what the enumeration says",
+    )
 
     @property
     def name(self) -> str:

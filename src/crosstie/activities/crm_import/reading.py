@@ -20,6 +20,7 @@ from crosstie.activities.crm_import.joining import Inbound
 from crosstie.activities.crm_import.leaving import Leavers
 from crosstie.activities.crm_import.planning import Plan, check_fields, check_linked_fields, described, make_plan
 from crosstie.activities.crm_import.tracking import Tracked
+from crosstie.activities.crm_import.unlisted import Unlisted
 from crosstie.activities.receiving.converting import REJECT_SYMBOL
 from crosstie.activities.receiving.finishing import find_late, next_tail, without_repeats, without_tail
 from crosstie.activities.receiving.pipeline import Pipeline, Uniqueness
@@ -81,6 +82,7 @@ class _Reader:
         self.inbound = Inbound.of(activity, context, connector, plan)
         self.leavers = Leavers.of(activity, context, connector, plan)
         self.tracked = Tracked.of(activity, context, connector, plan)
+        self.unlisted = Unlisted.of(activity, context, plan.remote, plan.shape.columns)
         self.rejects_name = context.private_name("refused" if self.inbound is not None else REJECTS)
         self.reject_columns = plan.converter.reject_table
         self.name = context.private_name(OK)
@@ -196,6 +198,8 @@ class _Reader:
         if self.inbound is not None:
             landing.table, landing.rows = self.inbound.join(landing.table)
             landing.without_record = self.inbound.refuse(landing.table)
+        if landing.rows:
+            self.unlisted.find(landing.table)
 
     def _refuse_doubled(self, raw: str, refused: str) -> None:
         """Raises ProtocolError when a record came more often than it was asked for: in the window, and once more by its
@@ -327,6 +331,7 @@ class _Reader:
             self.leavers.record(transaction)
         if self.tracked is not None:
             self.tracked.record(transaction)
+        self.unlisted.record(transaction)
         refused = {one.remote_id for one in self._rejects() if one.remote_id} if self.landing.rejected else set()
         settled = set(self.refused_before) - set(self.refused_still) - refused
         windows.replace_unaccepted(

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from locale import windows_locale
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ from crosstie.model import EnumerationValue, FieldType, RemoteField, RemoteObjec
 INDEX_FIELD = "modifiedon"
 ID_LENGTH = 36
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,127}", re.ASCII)
+_STATE = "statecode"
+"""What a status reason depends on."""
 _MONEY_SCALE = 4
 """Money travels with four decimals whatever its precision is."""
 
@@ -60,14 +63,28 @@ _UNFILTERED = frozenset({"File", "Image", "PartyList"})
 
 class _Localized(msgspec.Struct):
     text: str | None = msgspec.field(name="Label", default=None)
+    language: int = msgspec.field(name="LanguageCode", default=0)
 
 
 class _Label(msgspec.Struct, rename="pascal"):
     user_localized_label: _Localized | None = None
+    localized_labels: tuple[_Localized, ...] = ()
 
     def words(self, otherwise: str) -> str:
         shown = self.user_localized_label.text if self.user_localized_label else None
         return shown or otherwise
+
+    @property
+    def further(self) -> tuple[tuple[str, str], ...]:
+        """The labels of other languages than the user's, by the language's tag (`fr-FR`)."""
+        own = self.user_localized_label.language if self.user_localized_label else 0
+        told = ((one.language, one.text) for one in self.localized_labels if one.language != own)
+        return tuple((_tag(language), text) for language, text in told if text)
+
+
+def _tag(language: int) -> str:
+    """`fr-FR` of 1036; the number where nobody knows it."""
+    return windows_locale.get(language, str(language)).replace("_", "-")
 
 
 class _Value(msgspec.Struct, rename="pascal"):
@@ -77,9 +94,12 @@ class _Value(msgspec.Struct, rename="pascal"):
 class _Option(msgspec.Struct, rename="pascal"):
     value: int
     label: _Label = msgspec.field(default_factory=_Label)
+    state: int | None = None
 
 
 class _OptionSet(msgspec.Struct, rename="pascal"):
+    name: str | None = None
+    is_global: bool = False
     options: tuple[_Option, ...] = ()
 
 
@@ -100,6 +120,7 @@ class _Attribute(msgspec.Struct, rename="pascal"):
     date_time_behavior: _Value | None = None
     targets: tuple[str, ...] | None = None
     option_set: _OptionSet | None = None
+    default_form_value: int | None = None
 
     @property
     def kind(self) -> str:
@@ -165,6 +186,7 @@ _ATTRIBUTE = (
     "DateTimeBehavior",
     "Targets",
     "OptionSet",
+    "DefaultFormValue",
 )
 _KEY = ("KeyAttributes", "EntityKeyIndexStatus")
 
@@ -300,7 +322,9 @@ def _field(one: _Attribute, *, key: str, alone: Iterable[str]) -> RemoteField:
         restricted=one.kind in _CHOICES,
         reference_to=one.targets or () if refers else (),
         relationship=name if refers else "",
-        values=_values(one.option_set) if one.option_set and one.kind in _CHOICES else (),
+        values=_values(one.option_set, one.default_form_value) if one.option_set and one.kind in _CHOICES else (),
+        controller=_STATE if one.kind == "Status" else "",
+        value_set=one.option_set.name or "" if one.option_set and one.option_set.is_global else "",
     )
 
 
@@ -316,9 +340,16 @@ def _scale(one: _Attribute) -> int:
     return (one.precision or 0) if one.kind == "Decimal" else 0
 
 
-def _values(options: _OptionSet) -> tuple[EnumerationValue, ...]:
+def _values(options: _OptionSet, default: int | None) -> tuple[EnumerationValue, ...]:
     return tuple(
-        EnumerationValue(name=str(one.value), label=one.label.words(str(one.value))) for one in options.options
+        EnumerationValue(
+            name=str(one.value),
+            label=one.label.words(str(one.value)),
+            default=one.value == default,
+            labels=one.label.further,
+            valid_for=() if one.state is None else (str(one.state),),
+        )
+        for one in options.options
     )
 
 

@@ -11,8 +11,9 @@ import msgspec
 
 from crosstie.crm.connector import ObjectName
 from crosstie.crm.http import REPORT, Answer
+from crosstie.crm.salesforce.picklists import Entry, picklist_values
 from crosstie.errors import ProtocolError
-from crosstie.model import EnumerationValue, FieldType, RemoteField, RemoteObject
+from crosstie.model import FieldType, RemoteField, RemoteObject
 
 INDEX_FIELDS = ("LastModifiedDate", "SystemModstamp", "CreatedDate", "LoginTime")
 """Fields fit for an automatic index: first those of Campaign's documentation, in its order, then the fall-backs for
@@ -47,13 +48,6 @@ _TYPES: Mapping[str, FieldType] = {
 }
 
 
-class _Value(msgspec.Struct, rename="camel"):
-    value: str | None = None
-    label: str | None = None
-    active: bool = True
-    default_value: bool = False
-
-
 class _Field(msgspec.Struct, rename="camel"):
     name: str
     type: str
@@ -76,7 +70,8 @@ class _Field(msgspec.Struct, rename="camel"):
     reference_to: tuple[str, ...] = ()
     relationship_name: str | None = None
     compound_field_name: str | None = None
-    picklist_values: tuple[_Value, ...] = ()
+    picklist_values: tuple[Entry, ...] = ()
+    controller_name: str | None = None
     deprecated_and_hidden: bool = False
 
 
@@ -120,7 +115,8 @@ def remote_object(answer: Answer) -> RemoteObject:
         if one.compound_field_name and one.compound_field_name != one.name:
             parts.setdefault(one.compound_field_name, []).append(one.name)
     locations = {one.name for one in visible if one.type in {"address", "location"}}
-    fields = tuple(_remote_field(one, parts, locations) for one in visible)
+    lists = {one.name: one.picklist_values for one in found.fields}
+    fields = tuple(_remote_field(one, parts, locations, lists) for one in visible)
     names = {field.name for field in fields if field.type is FieldType.DATETIME and field.filterable}
     remote = RemoteObject(
         name=found.name,
@@ -140,7 +136,9 @@ def remote_object(answer: Answer) -> RemoteObject:
     return replace(remote, fingerprint=fingerprint(remote, answer))
 
 
-def _remote_field(one: _Field, parts: Mapping[str, list[str]], locations: set[str]) -> RemoteField:
+def _remote_field(
+    one: _Field, parts: Mapping[str, list[str]], locations: set[str], lists: Mapping[str, tuple[Entry, ...]]
+) -> RemoteField:
     kind = _TYPES.get(one.type, FieldType.OTHER)
     owner = one.compound_field_name if one.compound_field_name and one.compound_field_name != one.name else ""
     if kind is FieldType.DECIMAL and owner in locations:
@@ -168,13 +166,8 @@ def _remote_field(one: _Field, parts: Mapping[str, list[str]], locations: set[st
         relationship=one.relationship_name or "",
         part_of=owner,
         parts=tuple(parts.get(one.name, ())),
-        values=tuple(
-            EnumerationValue(
-                name=value.value, label=value.label or value.value, active=value.active, default=value.default_value
-            )
-            for value in one.picklist_values
-            if value.value
-        ),
+        values=picklist_values(one.picklist_values, lists.get(one.controller_name or "")),
+        controller=one.controller_name or "",
     )
 
 

@@ -23,7 +23,7 @@ from crosstie.sandbox.dynamics.errors import ApiError, json_response, no_segment
 from crosstie.sandbox.dynamics.metadata_filters import matches
 from crosstie.sandbox.dynamics.odata.options import read_options
 from crosstie.sandbox.dynamics.odata.syntax import Expand, Options
-from crosstie.sandbox.dynamics.org import Call
+from crosstie.sandbox.dynamics.org import Call, Org
 from crosstie.sandbox.dynamics.table import Attribute, AttributeType, Table
 from crosstie.sandbox.dynamics.tables import OPTION_SETS, TABLES
 from crosstie.sandbox.http import Response
@@ -35,7 +35,7 @@ _CLASSES = {cast_name(kind) for kind in AttributeType}
 _RELATIONS = ("ManyToOneRelationships", "OneToManyRelationships", "ManyToManyRelationships")
 
 
-def serve(call: Call) -> Response:
+def serve(org: Org, call: Call) -> Response:
     """GET of a path of metadata (`path` of the call's arguments, below the service's root)."""
     if call.request.method != "GET":
         raise ApiError(501, "0x80060888", "The tables of this organization can't be changed.")
@@ -47,9 +47,10 @@ def serve(call: Call) -> Response:
     if first[0] == "RelationshipDefinitions":
         return _answer(call, first[0], list(relationships()), first[1], options, "SchemaName")
     if first[1] is None:
-        found = [expanded for table in TABLES.values() if (expanded := _table(table, options)) is not None]
+        tables = map(org.choices.of, TABLES.values())
+        found = [expanded for table in tables if (expanded := _table(table, options)) is not None]
         return _collection(call, "EntityDefinitions", found)
-    table = _one_table(first[1])
+    table = org.choices.of(_one_table(first[1]))
     if not rest:
         shown = _table(table, options, one=True)
         return _single(call, "EntityDefinitions", shown or {})

@@ -19,7 +19,7 @@ from crosstie.sandbox.dynamics.definitions import (
     table_definition,
 )
 from crosstie.sandbox.dynamics.errors import ApiError, json_response
-from crosstie.sandbox.dynamics.org import Call
+from crosstie.sandbox.dynamics.org import Call, Org
 from crosstie.sandbox.dynamics.table import AttributeType, Table
 from crosstie.sandbox.dynamics.tables import TABLES
 from crosstie.sandbox.http import Response
@@ -27,12 +27,12 @@ from crosstie.sandbox.http import Response
 _ALWAYS = ("@odata.type", "MetadataId", "LogicalName")
 
 
-def serve(call: Call) -> Response:
+def serve(org: Org, call: Call) -> Response:
     """GET RetrieveMetadataChanges(Query=@p1)?@p1={json}."""
     query = _query(call)
     names = _names(query)
     shown = []
-    for table in TABLES.values():
+    for table in map(org.choices.of, TABLES.values()):
         whole = table_definition(table)
         if _meets(query.get("Criteria"), whole):
             shown.append(_chosen(whole, names) | _below(table, query, names))

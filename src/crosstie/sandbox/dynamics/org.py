@@ -13,6 +13,7 @@ from crosstie.sandbox.clock import SandboxClock
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.dynamics import generate, schema
+from crosstie.sandbox.dynamics.choices import Choices
 from crosstie.sandbox.dynamics.switches import Switches
 from crosstie.sandbox.dynamics.visibility import apply_late_write
 from crosstie.sandbox.faults import FaultPlan
@@ -68,6 +69,7 @@ class Org:
         self.switches = msgspec.convert(self.database.setting("switches", {}), Switches)
         self.hidden: frozenset[str] = frozenset(self.database.setting("hidden", []))
         """Tables (`lead`) that the user has no privilege for, and columns (`contact.jobtitle`) that are secured."""
+        self.choices = Choices(self.database)
         self.url = ""
         """`https://localhost:PORT`, where the organization is reached and what its tokens are for."""
 

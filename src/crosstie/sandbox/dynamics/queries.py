@@ -122,6 +122,7 @@ def rules(org: Org, call: Call) -> Rules:
         now=org.clock.now(),
         user_id=call.user.id,
         hidden=org.hidden,
+        choices=org.choices.changed,
         ne_includes_nulls=org.switches.ne_includes_nulls,
         wildcards=org.switches.like_wildcards,
         accents=org.switches.accents_differ,

@@ -128,7 +128,7 @@ class Records:
                 raise ApiError(400, "0x80060888", f"The property {name} leads to {target}, not to {found[0]}.")
             return found
 
-        return read_payload(table, body, self._org.switches, resolve, new=new)
+        return read_payload(self._org.choices.of(table), body, self._org.switches, resolve, new=new)
 
     def _new_columns(self, table: Table, given: Row, writer: Writer) -> Row:
         """What a new record has beside what was given."""

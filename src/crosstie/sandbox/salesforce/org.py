@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from crosstie.sandbox.clock import SandboxClock
+from crosstie.sandbox.control import SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
@@ -20,9 +21,10 @@ from crosstie.sandbox.http import Request
 from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
 from crosstie.sandbox.salesforce.contention import Contention
-from crosstie.sandbox.salesforce.describes import org_describes, visible
+from crosstie.sandbox.salesforce.describes import Described, org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
 from crosstie.sandbox.salesforce.ids import to_18
+from crosstie.sandbox.salesforce.picklists import changed_picklist, with_picklists
 from crosstie.sandbox.salesforce.recycle_bin import RecycleBin
 from crosstie.sandbox.salesforce.rules import Rules
 from crosstie.sandbox.salesforce.switches import Switches
@@ -71,10 +73,14 @@ class Org:
 
     def __init__(self, state_dir: Path, *, records: int) -> None:
         self.state_dir = state_dir
-        self._describes = org_describes()
-        catalog = Catalog.from_describes(self._describes)
+        made = org_describes()
+        catalog = Catalog.from_describes(made)
         make_once(state_dir / "salesforce.sqlite", partial(_fill, catalog=catalog, records=records))
         self.database = Database(state_dir / "salesforce.sqlite")
+        self._picklists: dict[str, Described] = self.database.setting("picklists", {})
+        """What was changed of the fields (`Contact.Interests__c`) whose values are others now."""
+        self._made = made
+        self._describes = with_picklists(made, self._picklists)
         self.counters = Counters()
         self.plan = FaultPlan()
         self.instance_url = ""
@@ -106,6 +112,18 @@ class Org:
         """Sets which objects (`Contact`) and fields (`Contact.Email`) the user may not see, as field security does."""
         self.hidden = frozenset(names)
         self.database.keep_setting("hidden", sorted(names))
+        self._describe_anew()
+
+    def set_values(self, given: SetValues) -> None:
+        """Sets the values of a picklist, as an administrator does. Raises ControlRefused for what is none."""
+        name, changed = changed_picklist(self._describes, given)
+        self._picklists = {**self._picklists, name: changed}
+        self.database.keep_setting("picklists", self._picklists)
+        self._describes = with_picklists(self._made, self._picklists)
+        self.full_catalog = self._catalog(self._describes)
+        self._describe_anew()
+
+    def _describe_anew(self) -> None:
         self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
         self.described = visible(self._describes, self.hidden)
         self.catalog = self._catalog(self.described)

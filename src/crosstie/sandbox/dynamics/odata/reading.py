@@ -99,9 +99,8 @@ class Reader:
         """At most so many rows."""
         options, scope = query.options, query.scope
         ordered = [] if query.joined_order else [key.column.attribute for key in query.keys]
-        made, shown = shape(
-            scope.table, scope.alias, options.select, [*ordered, *self._lookups(query)], self.rules.hidden
-        )
+        needed = [*ordered, *self._lookups(query)]
+        made, shown = shape(scope.table, scope.alias, options.select, needed, self.rules)
         # Of two lower bounds SQLite takes the first for its index, and the page's is the higher one.
         where = query.where if after is None else after + Sql(" AND ") + query.where
         sql = Sql(f"SELECT {', '.join(made.columns)}{_source(scope)} WHERE ") + where
@@ -199,7 +198,7 @@ class Reader:
         query = self.query(table, expand.options)
         ordered = [] if query.joined_order else [key.column.attribute for key in query.keys]
         needed = [table.attributes[column], *ordered, *self._lookups(query)]
-        made, shown = shape(table, query.scope.alias, expand.options.select, needed, self.rules.hidden)
+        made, shown = shape(table, query.scope.alias, expand.options.select, needed, self.rules)
         sql = Sql(f"SELECT {', '.join(made.columns)}{_source(query.scope)} WHERE ") + tie + query.where
         text = f"{sql.text} ORDER BY {order_sql(query.keys, self.rules)}"
         rows = self.connection.execute(text, sql.params).fetchall()

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from crosstie.sandbox.dynamics.errors import unknown_property
+from crosstie.sandbox.dynamics.odata.rules import Rules
 from crosstie.sandbox.dynamics.odata.values import EXACT, WHOLE
 from crosstie.sandbox.dynamics.preferences import FORMATTED, LOOKUP_TABLE, NAVIGATION, Preferences
-from crosstie.sandbox.dynamics.table import CHOICES, Attribute, AttributeType, Table
+from crosstie.sandbox.dynamics.table import CHOICES, Attribute, AttributeType, Option, Table
 from crosstie.sandbox.fragments import quoted
 
 ETAG = "@odata.etag"
@@ -34,6 +35,7 @@ class Member:
     attribute: Attribute
     at: int
     type_at: int | None
+    options: Sequence[Option] = ()
 
     def target(self, row: Row) -> str:
         """The table that a lookup's value is of."""
@@ -94,13 +96,13 @@ def shape(
     table: Table,
     alias: str,
     select: Sequence[str] | None,
-    needed: Iterable[Attribute] = (),
-    hidden: frozenset[str] = frozenset(),
+    needed: Iterable[Attribute],
+    rules: Rules,
 ) -> tuple[Shape, int]:
     """The shape of a $select (None: every column), with the number of members that appear.
 
-    The primary key always appears; `needed` are attributes to fetch besides; columns in `hidden` (`contact.jobtitle`)
-    are null. Raises QueryError for an unknown name.
+    The primary key always appears; `needed` are attributes to fetch besides; columns that the rules hide are null.
+    Raises QueryError for an unknown name.
     """
     chosen = [one for one in table.attributes.values() if one.selectable] if select is None else _named(table, select)
     primary = table.attributes[table.primary_id]
@@ -111,7 +113,7 @@ def shape(
     start = len(columns)
     everything = [*chosen, *besides]
     for one in everything:
-        shown = one.stored and f"{table.logical_name}.{one.logical_name}" not in hidden
+        shown = one.stored and f"{table.logical_name}.{one.logical_name}" not in rules.hidden
         columns.append(f"{alias}.{quoted(one.logical_name)}" if shown else "NULL")
     members = []
     for at, one in enumerate(everything, start):
@@ -119,7 +121,8 @@ def shape(
         if one.type_column is not None:
             type_at = len(columns)
             columns.append(f"{alias}.{quoted(one.type_column)}")
-        members.append(Member(one.property_name, one, at, type_at))
+        options = rules.choices.get(f"{table.logical_name}.{one.logical_name}", one.options)
+        members.append(Member(one.property_name, one, at, type_at, options))
     return Shape(table, tuple(columns), tuple(members), versioned), len(chosen)
 
 
@@ -150,7 +153,7 @@ def _annotations(member: Member, row: Row, wanted: Preferences, names: Names) ->
     found: Record = {}
     value, attribute = row[member.at], member.attribute
     if wanted.wants(FORMATTED):
-        text = names.get((member.target(row), value)) if attribute.is_lookup else formatted(attribute, value)
+        text = names.get((member.target(row), value)) if attribute.is_lookup else formatted(member, value)
         if text is not None:
             found[f"{member.key}@{FORMATTED}"] = text
     if attribute.is_lookup:
@@ -163,13 +166,13 @@ def _annotations(member: Member, row: Row, wanted: Preferences, names: Names) ->
     return found
 
 
-def formatted(attribute: Attribute, value: Any) -> str | None:
+def formatted(member: Member, value: Any) -> str | None:
     """A value as people in the United States read it; None for what has no such form."""
-    kind = attribute.type
+    attribute, kind = member.attribute, member.attribute.type
     if kind in CHOICES or kind is AttributeType.BOOLEAN:
-        return next((one.label for one in attribute.options if one.value == value), str(value))
+        return next((one.label for one in member.options if one.value == value), str(value))
     if kind is AttributeType.MULTI_SELECT:
-        labels = {str(one.value): one.label for one in attribute.options}
+        labels = {str(one.value): one.label for one in member.options}
         return "; ".join(labels.get(piece, piece) for piece in str(value).split(","))
     if kind in WHOLE:
         return f"{value:,}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from crosstie.sandbox.dynamics.table import Option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,8 @@ class Rules:
     """The systemuserid of who asks."""
     hidden: frozenset[str] = frozenset()
     """Columns (`contact.jobtitle`) that column security shows to nobody here."""
+    choices: Mapping[str, tuple[Option, ...]] = field(default_factory=dict)
+    """The values of the columns (`contact.new_interests`) whose choices were changed."""
     ne_includes_nulls: bool = True
     """Whether `ne`, `not` and NotIn of a value find records without one."""
     wildcards: bool = True
