@@ -18,9 +18,8 @@ from crosstie.app.enumerations import Edit, Synced, Unknown
 from crosstie.errors import ConfigError
 from crosstie.model import EnumerationValue
 from crosstie.workflow.runner import RunReport
-from tests.contract.every_connector.worlds import BELIEVED, World
-
-pytestmark = BELIEVED
+from tests.contract.every_connector.worlds import ROLES, World
+from tests.sandboxes import Sandbox, running_sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +102,13 @@ class Lists:
 
     def warnings(self, run: RunReport) -> list[str]:
         return [one.text for one in self.app.runs.messages(run.run) if one.level == "warning"]
+
+
+@pytest.fixture(scope="module", params=list(ROLES))
+def served(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """A sandbox of its own: exports leave contacts behind."""
+    with running_sandbox(records=10, kind=request.param) as running:
+        yield running
 
 
 @pytest.fixture
