@@ -27,7 +27,7 @@ class Settings(BaseModel):
     """An account of a made-up CRM."""
 
     host: str = Field(default="", description="Where it is.")
-    flavour: str = Field(default="sweet", description="How it tastes.")
+    savour: str = Field(default="sweet", description="How it tastes.")
     word: SecretStr = Field(default=SecretStr(""), json_schema_extra={"secret": True})
 
     def login_url(self) -> str:
@@ -84,7 +84,7 @@ def test_a_further_kind_is_one_line(dummy: Kind, capsys: pytest.CaptureFixture[s
     assert kind_of("dummy").expected_calls(25, bulk=False) == 3
     commands.main(["account", "add", "--help"], standalone_mode=False, obj=Session())
     shown = capsys.readouterr().out
-    assert "--flavour TEXT" in shown
+    assert "--savour TEXT" in shown
     assert "How it tastes." in shown
 
 
