@@ -168,7 +168,7 @@ class OnDemand:
         return Response(headers=headers, parts=(content,))
 
     def _wsdl(self, name: str, version: str, flavour: str, request: Request) -> Response:
-        record = self.org.objects.get(name)
+        record = DELETED_ITEM if name == DELETED_ITEM.name else self.org.objects.get(name)
         if record is None or version not in record.versions:
             return _nothing_here(request)
         host = request.headers.get("host", "") or self.org.url.removeprefix("https://")
