@@ -1,0 +1,1 @@
+"""zeep, given only the WSDLs that the Oracle sandbox serves, in its strict mode."""
