@@ -14,11 +14,14 @@ from crosstie.sandbox.http import Request
 
 
 class Match(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Which requests; what is not given concerns all. `path` is a regular expression, searched in path and query."""
+    """Which requests; what is not given concerns all. `path`, `action` and `body` are
+    regular expressions, searched in path and query, in SOAPAction, and in the request's text."""
 
     kind: str | None = None
     method: str | None = None
     path: str | None = None
+    action: str | None = None
+    body: str | None = None
 
 
 FaultType = Literal[
@@ -50,6 +53,8 @@ Trick = Literal[
     "empty",
     "bomb",
     "deep",
+    "entities",
+    "external_entity",
     "big_header",
     "wrong_type",
     "short_length",
@@ -129,7 +134,8 @@ class FaultPlan:
     def replace(self, rules: list[Rule]) -> None:
         """Sets the whole plan; an empty list ends all faults. Raises re.error for a malformed path."""
         for rule in rules:
-            re.compile(rule.match.path or "")
+            for pattern in (rule.match.path, rule.match.action, rule.match.body):
+                re.compile(pattern or "")
         with self._lock:
             self._rules = list(rules)
             self._seen = [0] * len(rules)
@@ -153,4 +159,6 @@ def _concerns(match: Match, kind: str, request: Request) -> bool:
         (match.kind is None or match.kind == kind)
         and (match.method is None or match.method.upper() == request.method)
         and (match.path is None or re.search(match.path, request.target) is not None)
+        and (match.action is None or re.search(match.action, request.headers.get("soapaction", "")) is not None)
+        and (match.body is None or re.search(match.body, request.body.decode("utf-8", "replace")) is not None)
     )

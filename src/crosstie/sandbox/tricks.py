@@ -12,6 +12,7 @@ from typing import Any
 
 from crosstie.sandbox.faults import Fault
 from crosstie.sandbox.http import Request, Response
+from crosstie.sandbox.xml_tricks import rewritten
 
 Page = dict[str, Any]
 Table = list[list[str]]
@@ -25,7 +26,10 @@ def rewrite(response: Response, fault: Fault, request: Request) -> None:
     """Changes the answer by the fault's trick. What the trick has no meaning for stays as it is."""
     body = _plain(response)
     kind = response.headers.get("Content-Type", "")
-    if fault.trick in _BODIES:
+    changed = rewritten(body, fault) if kind.startswith("text/xml") else None
+    if changed is not None:
+        response.parts = (changed,)
+    elif fault.trick in _BODIES:
         _BODIES[fault.trick](response, body, fault)
     elif fault.trick in _TABLES and kind.startswith("text/csv"):
         rows = list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))

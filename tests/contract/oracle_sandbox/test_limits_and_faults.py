@@ -98,3 +98,29 @@ def test_large_answers_are_compressed_and_counted(soap: SoapWire, oracle: Sandbo
     assert answer.headers["Content-Encoding"] == "gzip" and len(written(answer)) == 50
     counted = oracle.counters()
     assert (counted["requests"], counted["rows"]) == ({"query": 1}, {"query": 50})
+
+
+def test_pages_are_rewritten_on_demand(soap: SoapWire) -> None:
+    page = '<ListOfContact pagesize="5"><Contact><Id/><ContactLastName/></Contact></ListOfContact>'
+
+    def spoiled(trick: str, **given: Any) -> requests.Response:
+        plan(soap, kind="query", type="rewrite", trick=trick, field="ContactLastName", **given)
+        return soap.send("Contact", page, method="QueryPage")
+
+    assert len(written(spoiled("big_field", bytes=500))[0]["ContactLastName"]) == 500
+    assert len(written(spoiled("short_page"))) == 4
+    rows = written(spoiled("same_row"))
+    assert len(rows) == 5 and rows[0] == rows[4]
+    assert set(written(spoiled("missing_member"))[0]) == {"Id"}
+    assert b"\xff" in spoiled("invalid_utf8").content and b"&#0;" in spoiled("nul").content
+    assert spoiled("entities").text.count("<!ENTITY") == 12
+    there = spoiled("external_entity", location="file:///nowhere").text
+    assert '<!ENTITY there SYSTEM "file:///nowhere">' in there and "&there;" in there
+    assert spoiled("deep").text.startswith("<a><a>")
+
+
+def test_faults_choose_their_requests_by_action_and_content(soap: SoapWire) -> None:
+    match = {"action": "/contact/.*ContactInsert", "body": "unlucky"}
+    soap.sandbox.faults([{"match": match, "fault": {"type": "status", "status": 500, "code": "SBL-DAT-00542"}}])
+    assert written(insert(soap, "lucky-1"))
+    assert fault(insert(soap, "unlucky-1"))[1] == "SBL-DAT-00542"
