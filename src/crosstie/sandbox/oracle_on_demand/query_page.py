@@ -7,6 +7,7 @@ change comes first, so that what is written while it is read moves indeed; v1.0 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from crosstie.sandbox.oracle_on_demand.template import Asked, Template, Template
 from crosstie.sandbox.oracle_on_demand.values import Wire
 
 _Parse = Callable[[], Condition]
+_Cell = Callable[[str | int | None], str]
 OWN_RECORDS = frozenset({"Sales Rep", "Personal"})
 """The view modes that show only what the user owns."""
 
@@ -58,10 +60,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    """One page: the values of the template's fields, by row; `last` when nothing comes after it."""
+    """One page: the values of the template's fields, by row, and what writes each of them; `last` when nothing comes
+    after it."""
 
-    fields: tuple[tuple[str, Field], ...]
-    rows: list[tuple[str | None, ...]]
+    cells: tuple[_Cell, ...]
+    rows: list[tuple[str | int | None, ...]]
     ids: list[str]
     last: bool
 
@@ -155,11 +158,15 @@ class QueryPage:
         start = max(template.start - 1, 0) if self.rules.start_row_from_one else template.start
         columns = ", ".join([f"{scope.alias}.Id", *(scope.column(field) for _, field in fields)])
         table = quoted(self.subject.table if template.child is None else self.subject.child_table(template.child))
-        statement = Sql(f"SELECT {columns} FROM {table} AS {scope.alias} WHERE ") + where
-        statement += Sql(f" ORDER BY {self._order(template, scope)} LIMIT ? OFFSET ?", (size + 1, start))
+        # Only ids are sorted and skipped; the rows of the page are fetched afterwards.
+        order = self._order(template, scope)
+        chosen = Sql(f"SELECT {scope.alias}.rowid FROM {table} AS {scope.alias} WHERE ") + where
+        chosen += Sql(f" ORDER BY {order} LIMIT ? OFFSET ?", (size + 1, start))
+        statement = Sql(f"SELECT {columns} FROM {table} AS {scope.alias} WHERE {scope.alias}.rowid IN (") + chosen
+        statement += Sql(f") ORDER BY {order}")
         found = self.connection.execute(statement.text, statement.params).fetchall()
         return _Page(
-            fields=fields,
+            cells=tuple(self._cell(tag, field, scope.wire) for tag, field in fields),
             rows=[row[1:] for row in found[:size]],
             ids=[row[0] for row in found[:size]],
             last=len(found) <= size,
@@ -167,12 +174,10 @@ class QueryPage:
 
     def _order(self, template: Template, scope: Scope) -> str:
         """As Oracle's databases sort: what has no value comes last going up, first going down."""
-        keys = [
-            f"{sort_key(scope, one.field)} {'ASC NULLS LAST' if one.order == 'ASC' else 'DESC NULLS FIRST'}"
-            for one in template.sorted
-        ]
+        keys = [f"{sort_key(scope, one.field)} {_direction(one)}" for one in template.sorted]
         if keys:
-            return ", ".join([*keys, f"{scope.alias}.Id DESC"])
+            tie = [] if any(one.field.tag == "Id" for one in template.sorted) else [f"{scope.alias}.Id DESC"]
+            return ", ".join([*keys, *tie])
         if template.child is not None:
             return f"{scope.alias}.Id"
         if self.wire.version == "v1":
@@ -198,10 +203,7 @@ class QueryPage:
 
     def _row(self, template: Template, scope: Scope, page: _Page, number: int) -> str:
         tag = template.child.tag if template.child else self.subject.name
-        cells = "".join(
-            self._cell(name, field, value, scope.wire)
-            for (name, field), value in zip(page.fields, page.rows[number], strict=True)
-        )
+        cells = "".join([write(value) for write, value in zip(page.cells, page.rows[number], strict=True)])
         asked = {one.child.list_tag: one for one in template.children if one.child is not None}
         inner = "".join(
             self._children(asked[child.list_tag], child, scope, page.ids[number])
@@ -210,11 +212,15 @@ class QueryPage:
         )
         return f"<{tag}>{cells}{inner}</{tag}>"
 
-    def _cell(self, tag: str, field: Field, value: str | None, wire: Wire) -> str:
-        if value is None:
-            typed = wire.version == "v2" and field.type in TYPED
-            return f"<{tag}/>" if self.rules.empty_texts and not typed else ""
-        return f"<{tag}>{escape(wire.write(field, str(value)), _MORE)}</{tag}>"
+    def _cell(self, tag: str, field: Field, wire: Wire) -> _Cell:
+        """Writes the cells of a column."""
+        typed = wire.version == "v2" and field.type in TYPED
+        nothing = f"<{tag}/>" if self.rules.empty_texts and not typed else ""
+
+        def write(value: str | int | None) -> str:
+            return nothing if value is None else f"<{tag}>{_escaped(wire.write(field, str(value)))}</{tag}>"
+
+        return write
 
     def _children(self, template: Template, child: Child, scope: Scope, parent: str) -> str:
         """A page of one record's child list."""
@@ -226,7 +232,18 @@ class QueryPage:
         return f"<{child.list_tag}{last}>{rows}</{child.list_tag}>"
 
 
-_MORE = {"\r": "&#13;"}
+_SPECIAL = re.compile(r"[&<>\r]")
+_ALWAYS_SET = frozenset({"Id", "ModifiedDate", "CreatedDate"})
+
+
+def _escaped(text: str) -> str:
+    return escape(text, {"\r": "&#13;"}) if _SPECIAL.search(text) else text
+
+
+def _direction(asked: Asked) -> str:
+    if asked.field.tag in _ALWAYS_SET:
+        return asked.order
+    return "ASC NULLS LAST" if asked.order == "ASC" else "DESC NULLS FIRST"
 
 
 def _tags(condition: Condition) -> Iterator[str]:
