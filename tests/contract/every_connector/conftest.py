@@ -9,7 +9,8 @@ import pytest
 
 from crosstie.crm.connector import Connector
 from crosstie.model import RemoteObject
-from crosstie.sandbox.dynamics.switches import UNSURE
+from crosstie.sandbox.dynamics.switches import UNSURE as DYNAMICS
+from crosstie.sandbox.oracle_on_demand.switches import UNSURE as ORACLE
 from tests.contract.every_connector.worlds import RECORDS, ROLES, World
 from tests.contract.positions import OTHER
 from tests.sandboxes import Sandbox, running_sandbox
@@ -17,9 +18,13 @@ from tests.sandboxes import Sandbox, running_sandbox
 _DOCUMENTED = frozenset({"like_wildcards"})
 """How a wildcard is made to stand for itself is documented, and no text means the same where there are none."""
 
+_TOLD = frozenset({"v2_dates_in_utc"})
+"""What dates mean is a setting of the account."""
+
 FLIPPED: Mapping[str, Mapping[str, Any]] = {
     "salesforce": OTHER,
-    "dynamics": {name: value for name, value in UNSURE.items() if name not in _DOCUMENTED},
+    "dynamics": {name: value for name, value in DYNAMICS.items() if name not in _DOCUMENTED},
+    "oracle_on_demand": {name: value for name, value in ORACLE.items() if name not in _TOLD},
 }
 
 

@@ -13,7 +13,7 @@ from tests.contract.every_connector.worlds import World, read
 def test_the_list_of_objects_names_standard_and_custom_ones(connector: Connector, world: World) -> None:
     objects = {one.name: one for one in connector.objects()}
     assert not objects[world.roles.contact].custom
-    assert objects[world.roles.everything].custom
+    assert objects[world.roles.custom].custom
     assert all(one.readable and one.label for one in objects.values())
 
 
@@ -49,7 +49,7 @@ def test_what_did_not_change_is_what_was_known(connector: Connector, contact: Re
 def test_an_object_that_this_user_may_not_see_is_named(
     connector: Connector, contact: RemoteObject, world: World
 ) -> None:
-    hidden = connector.describe(world.roles.everything)
+    hidden = connector.describe(world.roles.custom)
     world.sandbox.hide(hidden.name)
     check = world.open().check([contact, hidden])
     assert [finding.text for finding in check.findings if not finding.ok] == [

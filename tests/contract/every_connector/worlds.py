@@ -25,18 +25,30 @@ QUICK = Retries(
 )
 
 
+LASTING: tuple[tuple[Mapping[str, Any], str], ...] = (
+    ({"type": "redirect"}, "a host that this account does not allow"),
+    ({"type": "truncate", "bytes": 200}, "broke off|was cut"),
+    ({"type": "status", "status": 401}, "straight after signing in"),
+)
+LINKED: tuple[Mapping[str, Any], str] = ({"type": "foreign_next"}, "a host that this account does not allow")
+"""Where a page names the next one by an address."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
     """The names of one kind. `flows` are its ways to sign in, the first the usual one; `secret` is the setting of that
     one that a wrong text spoils; `links` maps settings to what sandbox.json calls them; `everything` is the object with
-    every type of field; `choices` are two values of the multi-select `interests`; `path` leads to the name of the firm;
-    `refused` can't be read; `pages` and `more` are the requests of first and further pages; `quiet` switches make pages
-    small."""
+    every type of field, `custom` one that is the org's own; `required` is what a
+    contact has to have beside its last name; `choices` are two values of the multi-select `interests`;
+    `path` leads to the name of the firm; `refused` can't be read; `pages` and `more` are the requests of first and
+    further pages; `small_pages` are switches for pages of `page_rows`; `sign_in` are the requests of signing in, and
+    `resumed` how many of them a kept session costs; `lasting` are faults that no read survives, with what they say."""
 
     flows: tuple[str, ...]
     secret: str
     links: Mapping[str, str]
     everything: str
+    custom: str
     contact: str
     key: str
     last_name: str
@@ -50,10 +62,14 @@ class Roles:
     path: str
     refused: tuple[str, ...]
     unknown_object: str
+    required: Mapping[str, str] = field(default_factory=dict)
+    org_name: str = "Acme"
     pages: str = "query"
     more: str = "query_more"
-    objects: str = "metadata"
+    page_rows: int = PAGE_ROWS
     sign_in: frozenset[str] = frozenset({"token"})
+    resumed: Mapping[str, int] = field(default_factory=dict)
+    lasting: tuple[tuple[Mapping[str, Any], str], ...] = (*LASTING, LINKED)
     small_pages: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     other_org: Mapping[str, Any] = field(default_factory=dict)
@@ -64,6 +80,11 @@ class Roles:
         judged = (self.last_name, self.email, self.interests, self.score, self.flag, self.birthday, self.stamp)
         return (self.key, *judged)
 
+    @property
+    def page_count(self) -> int:
+        """How many pages all contacts take."""
+        return -(-RECORDS // self.page_rows)
+
 
 ROLES: Mapping[str, Roles] = {
     "salesforce": Roles(
@@ -71,6 +92,7 @@ ROLES: Mapping[str, Roles] = {
         secret="client_secret",
         links={"host": "login_url"},
         everything="Gadget__c",
+        custom="Gadget__c",
         contact="Contact",
         key="Id",
         last_name="LastName",
@@ -84,7 +106,6 @@ ROLES: Mapping[str, Roles] = {
         path="Account.Name",
         refused=("Nickname", "MailingAddress", "Boss.Name"),
         unknown_object="Contract__c",
-        objects="describe_global",
         sign_in=frozenset({"token", "versions"}),
         small_pages={"query_page_rows": PAGE_ROWS},
         other_org={"org_id": "00D5g00000OTHERAA0"},
@@ -94,6 +115,7 @@ ROLES: Mapping[str, Roles] = {
         secret="client_secret",
         links={"host": "url", "authority": "authority", "tenant": "tenant"},
         everything="new_everything",
+        custom="new_everything",
         contact="contact",
         key="contactid",
         last_name="lastname",
@@ -110,6 +132,36 @@ ROLES: Mapping[str, Roles] = {
         sign_in=frozenset({"openid_configuration", "token", "who_am_i"}),
         options={"page_rows": PAGE_ROWS},
         other_org={"organization_id": "00000000-0000-4000-8000-000000000001"},
+    ),
+    "oracle_on_demand": Roles(
+        flows=("session", "ws_security"),
+        secret="password",
+        links={"host": "url", "user": "user", "password": "password", "time_zone": "time_zone"},
+        everything="Contact",
+        custom="CustomObject1",
+        contact="Contact",
+        key="Id",
+        last_name="ContactLastName",
+        email="ContactEmail",
+        score="nScore",
+        flag="NeverEmail",
+        birthday="DateofBirth",
+        stamp="ModifiedDate",
+        interests="mspInterests",
+        choices=("Music", "Sport"),
+        path="AccountName",
+        refused=("Nickname", "ListOfContactTeam", "Account.AccountName"),
+        unknown_object="Contract",
+        required={"ContactFirstName": "Ada"},
+        org_name="ACME-DEV",
+        more="query",
+        page_rows=100,
+        sign_in=frozenset({"login", "logoff", "current_user_query_page"}),
+        resumed={"login": 1, "current_user_query_page": 1},
+        lasting=LASTING,
+        small_pages={"request_gap": 0},
+        options={"between": timedelta(0)},
+        other_org={"company": "OTHER"},
     ),
 }
 
@@ -135,7 +187,8 @@ class World:
         """The account's settings for a way to sign in as people give them, the usual one unless told."""
         chosen = flow or self.roles.flows[0]
         fields = kind_of(self.kind).settings_model().model_fields
-        given = {name: value for name, value in self.sandbox.sign_in(chosen).items() if name in fields}
+        signing = self.sandbox.sign_in(chosen) if "sign_in" in self.sandbox.told else {}
+        given = {name: value for name, value in signing.items() if name in fields}
         known = {name: self.sandbox.told[said] for name, said in self.roles.links.items()}
         return {**known, "ca_file": str(self.sandbox.ca_file), **given, "flow": chosen}
 
@@ -170,7 +223,8 @@ class World:
 
     def insert(self, names: Sequence[str]) -> list[str]:
         """Contacts of these last names, made by another user."""
-        return self.sandbox.insert(self.roles.contact, [{self.roles.last_name: name} for name in names])
+        records = [{self.roles.last_name: name, **self.roles.required} for name in names]
+        return self.sandbox.insert(self.roles.contact, records)
 
     def set_stamp(self, ids: Sequence[str], stamp: str | None) -> None:
         """Gives contacts that stamp, in wire form."""

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from lxml import etree
 
 _POSITIONS_PER_PART = 1_000_000
-_POSITIONS_PER_ROUND = 100_000
 _MOST_ROUNDS = 5
 _MOST_VALUES = 100
 _MOST_SPLIT_FIELDS = 3
@@ -67,6 +66,9 @@ class _Page:
     last: bool
 
 
+_NOTHING = _Page([], [], False)
+
+
 class PageReader:
     """Reads one query by pages. `rows_per_page` is at most 100."""
 
@@ -85,8 +87,7 @@ class PageReader:
         self._size = rows_per_page
 
     def partitions(self) -> tuple[Partition, ...]:
-        """Where to begin: one chain of pages, or several where a list of values is cut, or where records without a
-        value of the order have to come before or behind the others."""
+        """Where to begin: one chain of pages, or several where a list of values is cut."""
         parts = self._parts()
         if len(parts) > 1 and self._query.order:
             raise RequestError(
@@ -95,7 +96,7 @@ class PageReader:
                 hint="Leave the order out and sort after the import, or give fewer values.",
             )
         by_rows = bool(self._query.order) or not self._service.is_v2
-        walks = [replace(part, empty=empty, by_rows=by_rows) for part in parts for empty in self._split()]
+        walks = [replace(part, empty=self._split()[0], by_rows=by_rows) for part in parts]
         for walk in walks:
             self._body(walk)  # refuses what can't be asked before anything is sent
         return tuple(
@@ -109,8 +110,6 @@ class PageReader:
             return Fetched(batches=self._sorted(partition))
         page, following = self._fetched(walk)
         position = partition.position + 1
-        if following is not None and following.round != walk.round:
-            position = partition.position - partition.position % _POSITIONS_PER_ROUND + _POSITIONS_PER_ROUND
         return Fetched(
             batches=self._batches(page),
             partitions=(Partition(position=position, payload=following.payload()),) if following else (),
@@ -149,39 +148,49 @@ class PageReader:
 
     def _fetched(self, walk: Walk) -> tuple[_Page, Walk | None]:
         """A page without what the one before had, and where the chain goes on."""
-        page = self._page(walk)
-        if not walk.by_rows:
-            return self._behind(walk, page)
-        if walk.row and page.ids[:1] != [walk.after]:
-            if walk.round >= _MOST_ROUNDS:
-                raise UnavailableError(
-                    f"The records of “{self._what}” moved between its pages {_MOST_ROUNDS} times.",
-                    hint="They are being changed. Run it again when fewer people work, or leave the order out.",
-                )
-            self._session.meter.count_retry(f"Records of “{self._what}” had moved between pages; read it anew.")
-            self._session.meter.usage.reopened += 1
-            begun = replace(walk, after="", row=0, round=walk.round + 1)
-            return _Page([], [], False), begun
-        following = None
-        if not page.last and page.ids:
-            if len(page.ids) == 1 and walk.row:
-                raise self._wrong("gave no further record, but says that there are more")
-            # The next page begins with the last record of this one.
-            row = walk.row + len(page.ids) - 1
-            following = replace(walk, after=page.ids[-1], row=row)
-        seen = 1 if walk.row else 0
-        return _Page(page.rows[seen:], page.ids[seen:], page.last), following
+        page, following = self._by_rows(walk) if walk.by_rows else self._by_id(walk)
+        if following is None:
+            splits = self._split()
+            place = splits.index(walk.empty) + 1
+            if place < len(splits):
+                following = Walk(start=walk.start, end=walk.end, empty=splits[place], by_rows=walk.by_rows)
+        return page, following
 
-    def _behind(self, walk: Walk, page: _Page) -> tuple[_Page, Walk | None]:
+    def _by_rows(self, walk: Walk) -> tuple[_Page, Walk | None]:
+        """A page by row numbers. It begins with the last record of the one before; when that is not in it, records have
+        moved, and the chain begins anew."""
+        page = self._page(walk)
+        seen = 0
+        if walk.row:
+            if walk.after not in page.ids:
+                return _NOTHING, self._anew(walk)
+            seen = page.ids.index(walk.after) + 1
+        rest = _Page(page.rows[seen:], page.ids[seen:], page.last)
+        if page.last:
+            return rest, None
+        if not rest.ids:
+            raise self._wrong("gave no further record, but says that there are more")
+        return rest, replace(walk, after=page.ids[-1], row=walk.row + len(page.ids) - 1)
+
+    def _anew(self, walk: Walk) -> Walk:
+        if walk.round >= _MOST_ROUNDS:
+            raise UnavailableError(
+                f"The records of “{self._what}” moved between its pages {_MOST_ROUNDS} times.",
+                hint="They are being changed. Run it again when fewer people work, or leave the order out.",
+            )
+        self._session.meter.count_retry(f"Records of “{self._what}” had moved between pages; read it anew.")
+        self._session.meter.usage.reopened += 1
+        return replace(walk, after="", row=0, round=walk.round + 1)
+
+    def _by_id(self, walk: Walk) -> tuple[_Page, Walk | None]:
         """A page by the id. Where the service sorts or compares ids otherwise than by their characters, pages go by row
         numbers from the beginning: nothing of that can be lost."""
+        page = self._page(walk)
         if page.ids and (page.ids[0] <= walk.after or any(one >= two for one, two in pairwise(page.ids))):
             self._session.meter.usage.reopened += 1
             self._session.meter.count_retry(f"“{self._what}” can't be read by its ids; read it by row numbers.")
-            return _Page([], [], False), replace(walk, after="", by_rows=True, round=walk.round + 1)
-        if page.last or not page.ids:
-            return page, None
-        return page, replace(walk, after=page.ids[-1])
+            return _NOTHING, replace(walk, after="", by_rows=True, round=walk.round + 1)
+        return page, None if page.last else replace(walk, after=page.ids[-1])
 
     def _batches(self, page: _Page) -> Iterator[pa.RecordBatch]:
         if page.rows:
@@ -208,7 +217,7 @@ class PageReader:
         rows = self._rows.rows(listed)
         ids = self._rows.checked_ids(rows)
         if len(rows) > self._size:
-            raise self._wrong(f"gave {len(rows):,} records where {self._size:,} were asked for")
+            raise self._wrong(f"gave {len(rows):,} records where {self._size:,} were asked for at most")
         told = (listed.get("lastpage") or "").strip().lower()
         last = told == "true" if told in {"true", "false"} else len(rows) < self._size
         if not last and not rows:
@@ -286,8 +295,8 @@ class PageReader:
         }
 
     def _split(self) -> list[str]:
-        """Which of the order's fields are empty in each chain, in the order wanted: where the service puts records
-        without a value is not sure."""
+        """Which of the order's fields are empty, one after the other in the order wanted: where the service puts
+        records without a value is not sure."""
         if not self._query.order or not self._service.is_v2:
             return [""]
         choices: list[tuple[str, ...]] = []

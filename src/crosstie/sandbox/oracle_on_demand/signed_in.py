@@ -51,6 +51,8 @@ def current_user(org: Org, call: Call) -> etree._Element:
     cells = []
     for (tag, field), value in zip(known.items(), row, strict=False):
         shown = zone_label(org.zone, org.clock.now()) if field.tag == "TimeZoneName" else value
+        if field.tag == "UserSignInId" and org.switches.company:
+            shown = f"{org.switches.company}/{str(value).partition('/')[2]}"
         if shown is not None:
             cells.append(element(CURRENT_USER_DATA, tag, wire.write(field, str(shown))))
     listed = element(CURRENT_USER_DATA, "ListOfCurrentUser", element(CURRENT_USER_DATA, "CurrentUser", *cells))

@@ -8,6 +8,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
 
     time_zone: str = "America/New_York"
     """The zone of the user: that of every text date on the wire."""
+    company: str = ""
+    """The company in the sign-in id of the user who asks, in place of its own."""
     session_quota: int = 10
     """How many sessions the company may have open."""
     idle_seconds: int = 600
