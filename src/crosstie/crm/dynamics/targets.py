@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from crosstie.crm.comparing import same_value
 from crosstie.crm.dynamics.ids import complete_id
-from crosstie.crm.writing import Operation, RemoteWrite
+from crosstie.crm.write_fields import targets_of, writable
+from crosstie.crm.writing import RemoteWrite
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import FieldType, RemoteField, RemoteObject
 
@@ -52,20 +53,7 @@ def column_of(field: RemoteField) -> str:
 def targets(write: RemoteWrite) -> tuple[Target, ...]:
     """The targets of a write, in the order of its fields. Raises MappingError for a field that the object does not
     have, RequestError for one that cannot be written this way or comes twice."""
-    if write.operation is Operation.DELETE:
-        if write.fields:
-            raise RequestError(f"A delete of {write.object.name} takes remote ids and no fields.")
-        return ()
-    if not write.fields and write.operation is not Operation.UPSERT:
-        raise RequestError(f"An {write.operation} of {write.object.name} without any field says nothing.")
-    found = tuple(_target(write, name) for name in write.fields)
-    names = [one.field.name for one in found]
-    if write.operation is Operation.UPSERT:
-        names.append(alternate_key(write).name)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RequestError(f"{write.object.name}.{twice} is written twice by the same rows.", hint="Map it once.")
-    return found
+    return targets_of(write, _target, alternate_key)
 
 
 def alternate_key(write: RemoteWrite) -> RemoteField:
@@ -95,7 +83,7 @@ def _target(write: RemoteWrite, name: str) -> Target:
     kind, _, path = name.rpartition(":")
     base, _, key = path.partition(".")
     lookup = next((one for one in write.object.fields if key and one.relationship == base), None)
-    field = _writable(write, lookup or _known(write.object, base))
+    field = writable(write, lookup or _known(write.object, base))
     if field.type is not FieldType.REFERENCE:
         if kind or key:
             raise RequestError(f"“{name}” names a parent, but {write.object.name}.{field.name} is no lookup.")
@@ -116,19 +104,3 @@ def _parent_type(remote: RemoteObject, lookup: RemoteField, kind: str, name: str
         f"{remote.name}.{lookup.name} can refer to {words}; “{name}” does not say to which.",
         hint=f"Name the table under “parent”, like {(*lookup.reference_to, 'account')[0]}.",
     )
-
-
-def _writable(write: RemoteWrite, field: RemoteField) -> RemoteField:
-    can = {
-        Operation.INSERT: field.createable,
-        Operation.UPDATE: field.updateable,
-        Operation.UPSERT: field.createable or field.updateable,
-    }[write.operation]
-    if not can:
-        raise RequestError(
-            f"{write.object.name}.{field.name} cannot be written by an {write.operation}"
-            f"{': it is calculated' if field.calculated else ', or not by this user'}.",
-            hint="Leave the field out, or give the user of the account the right to edit it and collect the object "
-            "again.",
-        )
-    return field

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from crosstie.crm.comparing import same_value
 from crosstie.crm.salesforce.ids import complete_id
 from crosstie.crm.salesforce.soql import readable_field, select
-from crosstie.crm.writing import Operation, RemoteWrite
+from crosstie.crm.write_fields import targets_of, writable
+from crosstie.crm.writing import RemoteWrite
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import RemoteField, RemoteObject
 
@@ -47,20 +48,7 @@ class Target:
 def targets(write: RemoteWrite) -> tuple[Target, ...]:
     """The targets of a write, in the order of its fields. Raises MappingError for a field that the object does not
     have, RequestError for one that cannot be written this way or comes twice."""
-    if write.operation is Operation.DELETE:
-        if write.fields:
-            raise RequestError(f"A delete of {write.object.name} takes remote ids and no fields.")
-        return ()
-    if not write.fields and write.operation is not Operation.UPSERT:
-        raise RequestError(f"An {write.operation} of {write.object.name} without any field says nothing.")
-    found = tuple(_target(write, name) for name in write.fields)
-    names = [one.field.name for one in found]
-    if write.operation is Operation.UPSERT:
-        names.append(external_id(write).name)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RequestError(f"{write.object.name}.{twice} is written twice by the same rows.", hint="Map it once.")
-    return found
+    return targets_of(write, _target, external_id)
 
 
 def external_id(write: RemoteWrite) -> RemoteField:
@@ -80,13 +68,13 @@ def _target(write: RemoteWrite, name: str) -> Target:
     if "." not in path:
         if kind:
             raise RequestError(f"“{name}” names a kind of parent, but no external id of it.")
-        return Target(field=_writable(write, readable_field(write.object, path)))
+        return Target(field=writable(write, readable_field(write.object, path)))
     relationship, _, key = select(write.object, path).path.partition(".")
     lookup = next(one for one in write.object.fields if one.relationship == relationship)
     if "." in key:
         raise RequestError(f"“{name}” goes through two parents; a parent is named by an external id of its own.")
     return Target(
-        field=_writable(write, lookup), parent_key=key, parent_type=_parent_type(write.object, lookup, kind, name)
+        field=writable(write, lookup), parent_key=key, parent_type=_parent_type(write.object, lookup, kind, name)
     )
 
 
@@ -102,19 +90,3 @@ def _parent_type(remote: RemoteObject, lookup: RemoteField, kind: str, name: str
             hint=f"Write {lookup.reference_to[0]}:{name.rpartition(':')[2]}.",
         )
     return found
-
-
-def _writable(write: RemoteWrite, field: RemoteField) -> RemoteField:
-    can = {
-        Operation.INSERT: field.createable,
-        Operation.UPDATE: field.updateable,
-        Operation.UPSERT: field.createable or field.updateable,
-    }[write.operation]
-    if not can:
-        raise RequestError(
-            f"{write.object.name}.{field.name} cannot be written by an {write.operation}"
-            f"{': it is calculated' if field.calculated else ', or not by this user'}.",
-            hint="Leave the field out, or give the user of the account the right to edit it and collect the object "
-            "again.",
-        )
-    return field
