@@ -15,9 +15,6 @@ from crosstie.crm.writing import Effect, Operation, Outcome, Sent
 from crosstie.errors import ConnectorError
 from crosstie.model import RemoteObject
 
-TAKEN = DUPLICATE_KEY | {"0x80073002"}
-"""A primary or an alternate key that another record has; the last one as the database itself says it."""
-
 UNVERSIONED = frozenset({"0x80060883", "0x8006088d"})
 """The table compares no versions (optimistic concurrency is off)."""
 
@@ -47,7 +44,7 @@ class Answers(RowAnswers):
         if self._write.operation is Operation.DELETE and code == NOT_FOUND:
             self.accept(place, Effect.GONE)
             return
-        if self._write.operation is Operation.INSERT and code in TAKEN:
+        if self._write.operation is Operation.INSERT and code in DUPLICATE_KEY:
             self.taken.append(place)
         self.unversioned = self.unversioned or code in UNVERSIONED
         again = code in THROTTLED or code in CUT_SHORT or code in _LOOKED_AT_ANEW

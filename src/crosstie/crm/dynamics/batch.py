@@ -38,6 +38,17 @@ class Piece:
         found = re.search(rb"^" + re.escape(name.encode()) + rb":[ \t]*([^\r\n]*)", self.head, re.I | re.M)
         return found.group(1).decode("latin-1").strip() if found else ""
 
+    def as_answer(self, batch: Answer) -> Answer:
+        """It as an answer of its own: its time to wait and its request id are its own where it says them."""
+        retry_after = self.header("Retry-After")
+        return Answer(
+            status=self.status,
+            headers={"retry-after": retry_after} if retry_after else {},
+            body=self.body,
+            request_id=self.header("x-ms-service-request-id") or batch.request_id,
+            what=batch.what,
+        )
+
 
 class BatchBody:
     """Writes batches. `request` is the beginning of a request: its line and its headers."""

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from crosstie.crm.dynamics.answers import TAKEN, Answers
+from crosstie.crm.dynamics.answers import Answers
 from crosstie.crm.dynamics.batch import BatchBody, Piece, read_batch
 from crosstie.crm.dynamics.binding import BoundTable
-from crosstie.crm.dynamics.faults import SEGMENT_NOT_FOUND, THROTTLED, code_and_message, error_of
+from crosstie.crm.dynamics.faults import DUPLICATE_KEY, SEGMENT_NOT_FOUND, THROTTLED, code_and_message, error_of
 from crosstie.crm.dynamics.ids import complete_id
 from crosstie.crm.dynamics.keys import key_form
 from crosstie.crm.dynamics.packing import BATCH_ROWS
@@ -112,7 +112,7 @@ class BatchWriter:
                 answers.accept(place, _effect(shipment, piece), record_id)
                 continue
             code, message = code_and_message(piece.body)
-            error = error_of(_as_answer(piece, answer), self._session.account)
+            error = error_of(piece.as_answer(answer), self._session.account)
             if piece.status == 429 or code in THROTTLED:
                 self._session.hold(error.retry_after)
                 answers.set(place, Outcome.RETRY, error.code, error.message)
@@ -120,7 +120,7 @@ class BatchWriter:
             elif not code and piece.status >= 500:
                 answers.set(place, Outcome.DOUBT, error.code, error.message)
                 failure = failure or error
-            elif code in TAKEN and by_id.get(place) == "":
+            elif code in DUPLICATE_KEY and by_id.get(place) == "":
                 answers.set(place, Outcome.RETRY, code, message)  # it was made since it was looked for
             else:
                 answers.refuse(place, code or error.code, message or error.message)
@@ -238,18 +238,6 @@ def _id_of(body: bytes, key: str) -> str | None:
         return None
     found = said.get(key) if isinstance(said, dict) else None
     return complete_id(found) if isinstance(found, str) else None
-
-
-def _as_answer(piece: Piece, answer: Answer) -> Answer:
-    """A part of a batch as an answer of its own."""
-    retry_after = piece.header("Retry-After")
-    return Answer(
-        status=piece.status,
-        headers={"retry-after": retry_after} if retry_after else {},
-        body=piece.body,
-        request_id=piece.header("x-ms-service-request-id") or answer.request_id,
-        what=answer.what,
-    )
 
 
 def _wrong(answer: Answer, how: str) -> ProtocolError:

@@ -19,7 +19,9 @@ NOT_FOUND = "0x80040217"
 NO_SUCH_KEY = "0x80060891"
 """No record has the values of an alternate key."""
 
-DUPLICATE_KEY = frozenset({"0x80040237", "0x80060892"})
+DUPLICATE_KEY = frozenset({"0x80040237", "0x80060892", "0x80073002"})
+"""A primary or an alternate key that another record has; the last one as the database itself says it."""
+
 DUPLICATE_DETECTED = "0x80040333"
 CHANGED_SINCE = "0x80060882"
 THROTTLED = frozenset({"0x80072321", "0x80072322", "0x80072326"})

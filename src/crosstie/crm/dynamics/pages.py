@@ -190,7 +190,7 @@ class PageReader:
                 hint="Nothing of it was used. Run it again; if it stays so, report it.",
                 request_id=answer.request_id,
             )
-        inner = replace(answer, status=pieces[0].status, body=pieces[0].body)
+        inner = pieces[0].as_answer(answer)
         if inner.status >= 400:
             raise error_of(inner, self._session.account)
         return inner

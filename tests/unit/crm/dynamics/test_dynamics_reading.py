@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,7 +16,7 @@ from crosstie.crm.connector import Comparison, Group, Operator, Order, RemoteQue
 from crosstie.crm.dynamics import odata
 from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.crm.dynamics.settings import DynamicsSettings
-from crosstie.errors import MappingError, ProtocolError, RequestError
+from crosstie.errors import MappingError, ProtocolError, RequestError, UnavailableError
 from crosstie.model import EnumerationValue, FieldType, IndexRange, RemoteField, RemoteObject
 
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -299,6 +299,18 @@ def test_a_query_too_long_for_a_url_travels_in_a_batch() -> None:
     assert rows(connect(Tables(batch)), query) == [(ONE, "x")]
     assert len(sent[0]) > 32_768
     assert "\r\nGET /api/data/v9.2/contacts?$select=contactid,lastname&$filter=" in sent[0]
+
+
+def test_a_batch_that_is_told_to_wait_waits_as_long_as_its_part_says() -> None:
+    body = (
+        b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 429 Too Many Requests\r\nRetry-After: 600\r\n"
+        b'Content-Type: application/json\r\n\r\n{"error":{"code":"0x80072322","message":"Wait."}}\r\n--b--\r\n'
+    )
+    texts = tuple(Comparison(field="lastname", operator=Operator.EQUAL, value="é" * 90) for _ in range(70))
+    query = RemoteQuery(object=CONTACT, fields=("contactid",), condition=Group(all=False, items=texts))
+    with pytest.raises(UnavailableError) as caught:
+        rows(connect(Tables(always(200, body, Content_Type="multipart/mixed; boundary=b"))), query)
+    assert caught.value.retry_after == timedelta(minutes=10)
 
 
 def test_a_count_that_is_capped_is_made_by_reading_keys() -> None:
