@@ -45,6 +45,18 @@ def test_a_kept_session_is_used_and_renewed_when_it_has_ended(world: World) -> N
     assert kept[-1] != kept[0]
 
 
+def test_a_check_signs_in_anew(world: World) -> None:
+    """A session kept from an earlier run would hide that the secret has expired since."""
+    kept: list[str] = []
+    world.open(on_token=kept.append).org_id()
+    again = world.open(token=kept[-1])
+    world.sandbox.counters(reset=True)
+    assert again.objects()
+    assert not any(world.sandbox.counters()["requests"].get(one) for one in world.roles.sign_in)
+    assert again.check().passed
+    assert world.sandbox.counters()["requests"]["token"]
+
+
 def test_another_org_behind_the_account_is_refused_before_any_call(world: World) -> None:
     connector = world.open(org_id="another")
     world.sandbox.counters(reset=True)

@@ -17,7 +17,7 @@ _ORG = ("Id", "Name", "IsSandbox", "OrganizationType", "TimeZoneSidKey")
 
 def check_account(session: Session, objects: Sequence[RemoteObject], describe: Callable[[str], RemoteObject]) -> Check:
     """All findings. Raises AuthError when signing in is refused: then there is nothing else to find."""
-    signed_in = session.signed_in()
+    signed_in = session.signed_in_anew()
     org = _one_row(session, f"SELECT {', '.join(_ORG)} FROM Organization", "org", *_ORG)
     org_id = str(org["Id"])
     user: dict[str, object] = {"Username": ""}

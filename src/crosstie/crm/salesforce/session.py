@@ -91,6 +91,13 @@ class Session:
             assert self._signed_in is not None
             return self._signed_in
 
+    def signed_in_anew(self) -> SignedIn:
+        """A session that was made just now: a kept one proves nothing of the credentials."""
+        with self._lock:
+            self._renew()
+            assert self._signed_in is not None
+            return self._signed_in
+
     def _renew(self) -> None:
         session = sign_in(self.http, self._settings, self.account, earlier=self._signed_in)
         # An account that was never checked has no org yet; but once a session is there, its renewal must not change it.
