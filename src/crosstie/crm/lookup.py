@@ -93,6 +93,15 @@ class RecordLookup:
             else:
                 answers.set(place, Outcome.RETRY, message=f"No record has that {sought.write.key}.")
 
+    def kept(self, answers: RowAnswers, place: int, record_id: str, stamp: datetime | None, left_at: datetime) -> None:
+        """A record that the row of a DELETE has left, or that was there again: what moved since was changed or restored
+        by another, whose work is not deleted; else the delete is asked for again."""
+        if stamp is not None and stamp > left_at:
+            said = f"The record {record_id} is there, and was changed or restored by another meanwhile."
+            answers.set(place, Outcome.REJECTED, CONFLICT, said)
+        else:
+            answers.set(place, Outcome.RETRY, message="The record was not deleted.")
+
     def current(self, sought: Sought) -> pa.RecordBatch:
         """The records of the rows of an UPDATE or UPSERT as they are now; see `Writer.current`."""
         import pyarrow as pa

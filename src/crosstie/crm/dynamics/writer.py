@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from crosstie.crm.comparing import instant_of
 from crosstie.crm.connector import RemoteQuery, Road
 from crosstie.crm.dynamics.answers import Answers, failed
 from crosstie.crm.dynamics.batches import BatchWriter
@@ -82,9 +83,7 @@ class DynamicsWriter:
             elif write.operation is Operation.UPSERT:
                 self._records.upserted(answers, shipment, left_at)
             elif shipment.open:
-                there = self._there(shipment, shipment.open)
-                for place in shipment.open:
-                    _look(answers, place, write.operation, there=shipment.remote_ids[place] in there)
+                self._look(shipment, answers, self._there(shipment, shipment.open), left_at)
         except ConnectorError as error:
             return failed(shipment, Outcome.DOUBT, error)
         return answers.sent()
@@ -110,12 +109,33 @@ class DynamicsWriter:
             said.append(("MSCRM.SuppressCallbackRegistrationExpanderJob", "true"))
         return tuple(said)
 
-    def _there(self, shipment: Shipment, places: Sequence[int]) -> set[str]:
-        """The remote ids of those rows that have a record."""
+    def _there(self, shipment: Shipment, places: Sequence[int]) -> dict[str, datetime | None]:
+        """The remote ids of those rows that have a record, and when it was changed last."""
         remote = shipment.write.object
         ids = [str(shipment.remote_ids[place]) for place in places]
-        query = RemoteQuery(object=remote, fields=(remote.key,), ids=ids, road=Road.PAGES)
-        return {complete_id(one) or one for batch in self._read(query) for one in batch.column(0).to_pylist()}
+        query = RemoteQuery(object=remote, fields=(remote.key, self._records.stamp(remote)), ids=ids, road=Road.PAGES)
+        found: dict[str, datetime | None] = {}
+        for batch in self._read(query):
+            for record_id, stamp in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
+                found[complete_id(record_id) or record_id] = instant_of(stamp)
+        return found
+
+    def _look(
+        self, shipment: Shipment, answers: Answers, there: Mapping[str, datetime | None], left_at: datetime
+    ) -> None:
+        """A record that bears the key of the plan is ours. What is not there was not made, or is made yet: to make it
+        again under the same key does no harm. A record that is not there any more is what a delete wants."""
+        inserted = shipment.write.operation is Operation.INSERT
+        for place in shipment.open:
+            record_id = str(shipment.remote_ids[place])
+            if inserted and record_id in there:
+                answers.accept(place, Effect.CREATED)
+            elif inserted:
+                answers.set(place, Outcome.RETRY, message="The record is not there.")
+            elif record_id in there:
+                self._records.kept(answers, place, record_id, there[record_id], left_at)
+            else:
+                answers.accept(place, Effect.DELETED)
 
     def _settle_taken(self, shipment: Shipment, answers: Answers) -> ConnectorError | None:
         """Of inserts whose key was taken: a record with the key of the plan is ours, made by an earlier try. Without
@@ -180,16 +200,3 @@ class DynamicsWriter:
         said = f"No {parent.name} has that {field.parent_key}; the row was not sent."
         shipment.refuse(lost, NO_SUCH_KEY, said, field.name)
         return found
-
-
-def _look(answers: Answers, place: int, operation: Operation, *, there: bool) -> None:
-    """A record that bears the key of the plan is ours. What is not there was not made, or is made yet: to make it again
-    under the same key does no harm. A record that is not there any more is what a delete wants."""
-    if operation is Operation.INSERT and there:
-        answers.accept(place, Effect.CREATED)
-    elif operation is Operation.DELETE and not there:
-        answers.accept(place, Effect.DELETED)
-    else:
-        answers.set(
-            place, Outcome.RETRY, message="The record was not deleted." if there else "The record is not there."
-        )

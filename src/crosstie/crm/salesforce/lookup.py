@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from crosstie.crm.answers import CONFLICT
 from crosstie.crm.comparing import instant_of
 from crosstie.crm.connector import RemoteQuery, Road
 from crosstie.crm.lookup import CLOCK_GUARD, Read, RecordLookup
@@ -74,11 +73,8 @@ class Lookup:
                 answers.accept(place, Effect.GONE if before else Effect.DELETED)
             elif record_id in purged or (record_id not in found and not remote.tracks_deletions):
                 answers.accept(place, Effect.GONE)
-            elif stamp is not None and stamp > left_at:
-                said = f"The record {record_id} is there, and was changed or restored by another meanwhile."
-                answers.set(place, Outcome.REJECTED, CONFLICT, said)
             else:
-                answers.set(place, Outcome.RETRY, message="The record was not deleted.")
+                self._records.kept(answers, place, record_id, stamp, left_at)
 
     def current(self, shipment: Shipment) -> pa.RecordBatch:
         """The records of the rows of an UPDATE or UPSERT as they are now; see `Writer.current`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from tests.unit.crm.answers import answer
 from tests.unit.crm.dynamics.environment import DATE, Environment, always
 
+from crosstie.crm.answers import CONFLICT
 from crosstie.crm.connector import RemoteQuery
 from crosstie.crm.dynamics.writer import DynamicsWriter
 from crosstie.crm.writing import Certainty, Operation, RemoteWrite, Sent, WriteRoad, outgoing
@@ -46,6 +47,7 @@ CONTACT = RemoteObject(
         column("parentcustomerid", FieldType.REFERENCE, "Customer", reference_to=("account", "contact")),
         column("new_accountid", FieldType.REFERENCE, "Lookup", reference_to=("account",)),
         column("ownerid", FieldType.REFERENCE, "Owner", reference_to=("systemuser", "team")),
+        column("modifiedon", FieldType.DATETIME, "DateTime", createable=False, updateable=False),
         column("fullname", FieldType.TEXT, "String", createable=False, updateable=False, calculated=True),
     ),
 )
@@ -79,12 +81,16 @@ def names_of(table: str, entity_set: str, bound: dict[tuple[str, str], str]) -> 
 
 class Service(Environment):
     """An environment with contacts and accounts. `batches` are what came, `said` the answers to the requests of one:
-    bodies of HTTP answers, or the whole answer. `held` are the records that a look-up finds."""
+    bodies of HTTP answers, or the whole answer. `held` are the records that a look-up finds, `moved` when some of
+    them were changed; the others were long before."""
 
-    def __init__(self, *said: str | httpx2.Response, held: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *said: str | httpx2.Response, held: Sequence[str] = (), moved: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__()
         self.said = list(said)
         self.held = list(held)
+        self.moved = moved or {}
         self.batches: list[list[str]] = []
         self.settings: dict[str, Any] = {}
         self.answers[NAMES] = always(200, names_of("contact", "contacts", BOUND))
@@ -108,7 +114,9 @@ class Service(Environment):
 
     def _read(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
         there = [one for one in self.held if one in (query.ids or ())]
-        yield pa.RecordBatch.from_arrays([pa.array(there, pa.string())], names=["contactid"])
+        stamps = [self.moved.get(one, "2020-01-01T00:00:00Z") for one in there]
+        assert query.fields == ("contactid", "modifiedon")
+        yield pa.RecordBatch.from_arrays([pa.array(there, pa.string()), pa.array(stamps)], names=query.fields)
 
 
 def wanted(entity_set: str, key: str, column: str, listed: str) -> str:
@@ -429,6 +437,12 @@ def test_bulk_messages_take_all_rows_or_none() -> None:
 def test_an_insert_is_found_by_its_key() -> None:
     found = Service(held=[IDS[0]]).writer.find(INSERT, batch(INSERT, ("A",), ("B",)), left_at=LEFT)
     assert outcomes(found) == [("accepted", "created", None), ("retry", None, None)]
+
+
+def test_a_record_that_was_restored_after_its_delete_is_not_deleted_again() -> None:
+    service = Service(held=[IDS[0], IDS[1]], moved={IDS[1]: "2026-11-23T08:00:05Z"})
+    found = service.writer.find(DELETE, batch(DELETE, (), (), ()), left_at=LEFT)
+    assert outcomes(found) == [("retry", None, None), ("rejected", None, CONFLICT), ("accepted", "deleted", None)]
 
 
 def test_a_delete_is_found_by_what_is_left() -> None:
