@@ -177,7 +177,7 @@ def test_a_plan_is_shown_and_then_carried_out_exactly(project_on_both: Project, 
     assert shown["outlook"] == {"create": 1, "update": 2, "rejected": 1}
     assert shown["fields"]["Score__c"] == 2
     assert shown["rows"][0]["changes"] == [{"field": "Score__c", "before": "1.0", "after": "2.00"}]
-    assert "STRING_TOO_LONG" in project.crosstie("plan", "show", str(plan), "--refused").out
+    assert "TOO_LONG" in project.crosstie("plan", "show", str(plan), "--refused").out
     assert "Score__c: 1.0 → 2.00" in project.crosstie("plan", "show", str(plan)).out
     assert org.writes() == {}
 

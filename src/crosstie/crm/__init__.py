@@ -25,7 +25,8 @@ class Kind:
     a remote id as the CRM answers it of one as people have it, `tells_deletions` of what says whether the deletions of
     a described object can be read. `tracks_changes`: the CRM tells changes of some objects by tokens.
     `typed_paths`: a path over a link to several objects may say to which, like `account:parentcustomerid.name`.
-    `labels`: values can be read as people see them, like `statuscode@label`."""
+    `assigned` are the objects that have assignment rules. `labels`: values can be read as people see them, like
+    `statuscode@label`."""
 
     label: str
     settings: str
@@ -39,6 +40,7 @@ class Kind:
     tracks_changes: bool = False
     typed_paths: bool = False
     labels: bool = False
+    assigned: tuple[str, ...] = ()
 
     def settings_model(self) -> Any:
         """The pydantic model of an account of this kind; its fields are what a person is asked for."""
@@ -84,6 +86,7 @@ CONNECTORS: dict[str, Kind] = {
         bulk_calls=4,
         complete_id="crosstie.crm.salesforce.ids:complete_id",
         tells_deletions="crosstie.crm.salesforce.deletions:tells_deletions",
+        assigned=("Lead", "Case"),
     ),
     "dynamics": Kind(
         label="Microsoft Dynamics 365",

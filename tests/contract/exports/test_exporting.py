@@ -85,11 +85,9 @@ def test_a_text_too_long_is_rejected_or_cut(world: Exports) -> None:
     ended = world.run(export(), world.people((1, None, "Abracadabra", "a@x"), (2, None, "Ono", "o@x")))
     assert ended.counts == {"created": 1, "updated": 0, "unchanged": 0, "rejected": 1}
     assert world.read(ended.tables["rejects"], "id", "errorSymbol", "errorMessage", "errorField") == [
-        (1, "STRING_TOO_LONG", "LastName is longer than the 10 characters of the field", "LastName")
+        (1, "TOO_LONG", "LastName is longer than the 10 characters of the field", "LastName")
     ]
-    assert [(one.symbol, one.field, one.value) for one in ended.rejects] == [
-        ("STRING_TOO_LONG", "LastName", "Abracadabra")
-    ]
+    assert [(one.symbol, one.field, one.value) for one in ended.rejects] == [("TOO_LONG", "LastName", "Abracadabra")]
     world.run_number = 2
     activity = export(map={"LastName": {"from": "name", "too_long": "cut"}})
     ended = world.run(activity, world.people((1, None, "Abracadabra", "a@x")))
@@ -134,7 +132,7 @@ def test_an_external_id_creates_or_updates(world: Exports) -> None:
     ended = world.run(activity, world.people(*rows))
     assert ended.counts == {"created": 1, "updated": 1, "unchanged": 0, "rejected": 1}
     assert [(one.symbol, one.message) for one in ended.rejects] == [
-        ("REQUIRED_FIELD_MISSING", "Ext__c is empty: nothing says which record the row is")
+        ("KEY_MISSING", "Ext__c is empty: nothing says which record the row is")
     ]
     world.run_number = 2
     world.crm.calls.clear()

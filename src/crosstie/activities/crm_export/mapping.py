@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from crosstie.activities.remote import find_remote_field, guess_field
+from crosstie.crm import kind_of
 from crosstie.db.columns import arrow_type
 from crosstie.db.expressions import Expression, Scope
 from crosstie.db.merge.phrases import Phrases, Place, as_type
@@ -21,7 +22,6 @@ from crosstie.workflow.yaml_source import suggest
 if TYPE_CHECKING:
     from crosstie.activities.crm_export import CrmExport, MapLine
 
-_ASSIGNED = ("Lead", "Case")
 _MOST_SCALE = 15
 
 
@@ -87,8 +87,10 @@ def read_mapping(activity: CrmExport, remote: RemoteObject, inbound: Shape, site
             found.fields.append(one)
     _read_changed_at(phrases, found, activity, scope)
     _check_active(phrases, found, activity)
-    if activity.assignment != "off" and remote.name not in _ASSIGNED:
-        phrases.refuse(("assignment",), f"{remote.name} has no assignment rules: {' and '.join(_ASSIGNED)} have")
+    assigned = kind_of(site.account_kind(activity.account)).assigned
+    if activity.assignment != "off" and remote.name not in assigned:
+        told = f": {' and '.join(assigned)} have" if assigned else "; leave “assignment” out"
+        phrases.refuse(("assignment",), f"{remote.name} has no assignment rules{told}")
     return found
 
 

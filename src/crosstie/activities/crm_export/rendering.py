@@ -14,6 +14,7 @@ from crosstie.activities.crm_export.listed import NOT_LISTED, Listed
 from crosstie.activities.crm_export.mapping import MappedField
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.columns import arrow_type
+from crosstie.db.merge.plan import KEY_MISSING, TOO_LONG
 from crosstie.model import Column, ColumnType
 from crosstie.schema.conversions.reading import read_set
 from crosstie.sync.plans import UNCHANGED
@@ -74,7 +75,7 @@ class Renderer:
                 told = f"{one.remote.name} is longer than the {one.remote.length} characters of the field"
                 messages = pc.if_else(pc.and_(long, pc.is_null(messages)), told, messages)
                 faults = pc.if_else(pc.and_(long, pc.is_null(faults)), one.wire, faults)
-                symbols = pc.if_else(long, "STRING_TOO_LONG", symbols)
+                symbols = pc.if_else(long, TOO_LONG, symbols)
             strange = self.listed.strange(one.remote, wires[-1])
             if strange is not None:
                 told = f"{one.remote.name} takes only the values of its list, and this is none that is active"
@@ -171,7 +172,7 @@ class Renderer:
             lacks = pc.is_null(given)
             told = f"{self.key_field} is empty: nothing says which record the row is"
             upsert = pa.array([Operation.UPSERT.value] * count, pa.string())
-            return upsert, nothing, given, [(lacks, ("REQUIRED_FIELD_MISSING", told))]
+            return upsert, nothing, given, [(lacks, (KEY_MISSING, told))]
         known = pc.coalesce(given, tied)
         operation = pc.if_else(pc.is_valid(known), Operation.UPDATE.value, Operation.INSERT.value)
         if self.activity.insert != "never":
