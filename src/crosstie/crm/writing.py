@@ -100,7 +100,8 @@ class Packing:
     """How so many rows are best sent. `rows` and `content_bytes` bound one shipment, `lanes` how many may be on their
     way at once; rows that share a parent belong into one lane, in consecutive shipments. `calls` is about what all of
     it costs in API calls. A shipment that has not left within `deadline` of being recorded is not sent any more.
-    `reason` is a sentence for the log."""
+    `reason` is a sentence for the log. `probes` is how many shipments more may leave, in one run, to find the rows at
+    fault where rows are refused together."""
 
     road: WriteRoad
     certainty: Certainty
@@ -110,15 +111,20 @@ class Packing:
     calls: int
     deadline: timedelta
     reason: str
+    probes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
     """What became of a shipment: an answer for every row of it. `failure` is set when the whole call failed, with the
-    rows that this leaves as RETRY or DOUBT; it is not raised, because the answers have to be kept first."""
+    rows that this leaves as RETRY or DOUBT; it is not raised, because the answers have to be kept first.
+
+    `parts` are the numbers of rows that the CRM has refused together, executing none of them, without saying which of
+    them are at fault: each part leaves again, in a shipment of its own. Their answers are RETRY, and say why."""
 
     answers: pa.RecordBatch
     failure: ConnectorError | None = None
+    parts: tuple[tuple[int, ...], ...] = ()
 
 
 class DeletionRoad(StrEnum):
@@ -242,8 +248,9 @@ def current_columns(write: RemoteWrite) -> pa.Schema:
 
 def answer_columns() -> pa.Schema:
     """The columns of answers: `row`, `outcome`, `effect` (of accepted rows), `remote_id`, and of the others `symbol`
-    (the CRM's code), `message`, and `fields` (API names, comma between)."""
+    (the CRM's code), `message`, `fields` (API names, comma between), and where the CRM has them beside its code, `word`
+    (its name of the error) and `log_file` (where it has logged it)."""
     import pyarrow as pa
 
-    texts = ("outcome", "effect", REMOTE_ID, "symbol", "message", "fields")
+    texts = ("outcome", "effect", REMOTE_ID, "symbol", "message", "fields", "word", "log_file")
     return pa.schema([(ROW, pa.int64()), *((name, pa.string()) for name in texts)])

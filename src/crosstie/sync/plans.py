@@ -37,6 +37,8 @@ _ANSWERS = (
     Column(name="symbol", type=ColumnType.TEXT),
     Column(name="message", type=ColumnType.TEXT),
     Column(name="faults", type=ColumnType.TEXT),
+    Column(name="word", type=ColumnType.TEXT),
+    Column(name="log_file", type=ColumnType.TEXT),
     Column(name="tries", type=ColumnType.INTEGER),
     Column(name="told", type=ColumnType.INTEGER),
 )

@@ -29,11 +29,11 @@ _SHIPMENT = (
 )
 
 
-_ANSWERED = ("number", "outcome", "effect", "remote_id", "symbol", "message", "faults")
+_ANSWERED = ("number", "outcome", "effect", "remote_id", "symbol", "message", "faults", "word", "log_file")
 
 
 class ShipmentStatus(StrEnum):
-    """How far a shipment is; see the migration."""
+    """How far a shipment is; see the migration. SPLIT: its rows were refused together, and left again in others."""
 
     PLANNED = "planned"
     LEAVING = "leaving"
@@ -41,6 +41,7 @@ class ShipmentStatus(StrEnum):
     ANSWERED = "answered"
     DOUBT = "doubt"
     DISSOLVED = "dissolved"
+    SPLIT = "split"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +89,7 @@ def due(transaction: Transaction, plan: Plan) -> dict[Operation, int]:
 def pack(transaction: Transaction, plan: Plan, operation: Operation, packing: Packing, now: datetime) -> None:
     """Puts the rows of an operation that are due into shipments, those that share a parent side by side. From then on
     nothing is known of them: what an earlier shipment said of a row is over."""
-    last = transaction.row(
-        "select coalesce(max(number), 0) from crosstie.shipment where plan = :plan", {"plan": plan.id}
-    )
-    base = int(last[0]) if last else 0
+    base = last_number(transaction, plan)
     ordered = "order by coalesce(p.lane, ''), p.number"
     transaction.execute(
         f"update crosstie.{plan.table} as w set shipment = q.place + :base, outcome = null from (select c.number,"
@@ -102,6 +100,21 @@ def pack(transaction: Transaction, plan: Plan, operation: Operation, packing: Pa
         f" and (p.outcome is null or p.outcome = '{Outcome.RETRY}')) c) q where w.number = q.number",
         {"base": base, "operation": operation},
     )
+    register(transaction, plan, base, operation, packing.road, now, now + packing.deadline)
+
+
+def last_number(transaction: Transaction, plan: Plan) -> int:
+    """The number of the newest shipment of a plan."""
+    row = transaction.row(
+        "select coalesce(max(number), 0) from crosstie.shipment where plan = :plan", {"plan": plan.id}
+    )
+    return int(row[0]) if row else 0
+
+
+def register(
+    transaction: Transaction, plan: Plan, base: int, operation: Operation, road: str, now: datetime, deadline: datetime
+) -> None:
+    """Records the shipments that rows have been put into, those with numbers beyond `base`."""
     transaction.execute(
         "insert into crosstie.shipment (plan, number, operation, road, row_count, first_lane, last_lane, recorded_at,"
         " deadline) select :plan, p.shipment, :operation, :road, count(*), min(coalesce(p.lane, '')),"
@@ -111,9 +124,9 @@ def pack(transaction: Transaction, plan: Plan, operation: Operation, packing: Pa
             "plan": plan.id,
             "base": base,
             "operation": operation,
-            "road": packing.road,
+            "road": road,
             "now": instant_text(now),
-            "deadline": instant_text(now + packing.deadline),
+            "deadline": instant_text(deadline),
         },
     )
 
@@ -252,6 +265,7 @@ def record_answers(
         # The id that was chosen for a record that was not made leads to none.
         f" answered_id = case when p.operation <> '{Operation.INSERT}' or a.outcome = '{Outcome.ACCEPTED}'"
         " then coalesce(a.remote_id, p.remote_id) end, symbol = a.symbol, message = a.message, faults = a.faults,"
+        " word = a.word, log_file = a.log_file,"
         f" tries = coalesce(p.tries, 0) + {int(tried)}, shipment = case when a.outcome = '{Outcome.RETRY}' then null"
         f" else p.shipment end from ({_rows_of(transaction.dialect, _ANSWERED)}) a"
         " where p.number = a.number and p.shipment = :shipment",

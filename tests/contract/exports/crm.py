@@ -82,7 +82,8 @@ class Crm:
     lost), `lost before` (lost, and not executed), `half lost` (executed, but for the first row no answer), `killed
     before`, `killed after`, and of a look-up `never ran`; `locked` are ids refused for now. `looked_up` are the row
     numbers that were asked for. `chooses_ids`: ids of new records are ours, and by them they are looked up.
-    `versioned`: records have a version, which is what they say; `meanwhile` happens between a look and the write."""
+    `versioned`: records have a version, which is what they say; `meanwhile` happens between a look and the write.
+    `together`: rows of a shipment are refused together, and `probes` more may be sent to find the bad ones."""
 
     records: dict[str, dict[str, str | None]] = field(default_factory=dict)
     faults: list[str | None] = field(default_factory=list)
@@ -92,6 +93,8 @@ class Crm:
     opaque: bool = False
     chooses_ids: bool = False
     versioned: bool = False
+    together: bool = False
+    probes: int = 0
     meanwhile: Callable[[], None] | None = None
     org: str = "00D1"
     clock: datetime = NOW
@@ -128,6 +131,7 @@ class Crm:
             calls=1,
             deadline=timedelta(hours=1),
             reason=f"{rows} rows",
+            probes=self.probes,
         )
 
     def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], keep: Callable[[str], None]) -> Sent:
@@ -142,6 +146,12 @@ class Crm:
                 raise Killed
             if fault == "not sent":
                 return self._failed(given, Outcome.RETRY)
+            if self.together and len(given) > 1 and any(row["f_0"] == "bad" for row in given):
+                if fault == "killed after":
+                    raise Killed
+                rows = [(row["row"], Outcome.RETRY, None, None, "CUSTOM", "one is bad") for row in given]
+                numbers, middle = tuple(row["row"] for row in given), len(given) // 2
+                return Sent(answers=answered(rows), parts=(numbers[:middle], numbers[middle:]))
             token = f"job-{len(self.calls)}"
             keep(token)
             if fault == "lost before":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from crosstie.activities.remote import reject_columns
 from crosstie.crm.writing import Operation, Outcome
 from crosstie.db.database import Transaction
 from crosstie.db.statements import quote_identifier
@@ -17,7 +18,13 @@ from crosstie.workflow.refusing import key_for_the_log
 
 REMOTE = Column(name="remoteId", type=ColumnType.TEXT, label="remote id")
 DONE = Column(name="done", type=ColumnType.TEXT, label="created, updated or unchanged")
-_REASONS = {"errorSymbol": "symbol", "errorCode": "symbol", "errorMessage": "message", "errorField": "faults"}
+_REASONS = {
+    "errorSymbol": "symbol",
+    "errorCode": "symbol",
+    "errorMessage": "message",
+    "errorField": "faults",
+    "errorLogFilename": "log_file",
+}
 
 
 def outcome_columns(inbound: Sequence[Column], added: Sequence[Column]) -> tuple[Column, ...]:
@@ -39,14 +46,15 @@ def table_of(context: Context, plan: Plan, name: str, shape: Shape, outcome: Out
     """The inbound rows with that outcome that no transition has carried yet, with what the CRM said of them."""
     inbound = context.input
     context.db.create_work(name, shape.columns)
+    reasons = _reasons(context.site.account_kind(plan.account)) if outcome is Outcome.REJECTED else {}
     values = []
     for column in shape.columns:
         if column.name == REMOTE.name:
             values.append("p.answered_id")
         elif column.name == DONE.name:
             values.append("p.effect")
-        elif column.name in _REASONS and outcome is Outcome.REJECTED:
-            values.append(f"p.{_REASONS[column.name]}")
+        elif column.name in reasons:
+            values.append(f"p.{reasons[column.name]}")
         elif inbound.column(column.name) is not None:
             values.append(f"s.{quote_identifier(column.name)}")
         else:
@@ -59,6 +67,15 @@ def table_of(context: Context, plan: Plan, name: str, shape: Shape, outcome: Out
             f" where p.outcome = '{outcome}' and p.told is null"
         )
     return shape.work_table(name, rows)
+
+
+def _reasons(kind: str) -> dict[str, str]:
+    """The columns of the plan that fill the reject columns of a kind of CRM."""
+    names = [one.name for one in reject_columns(kind)]
+    found = {name: _REASONS[name] for name in names}
+    if "errorCode" in names and "errorSymbol" in names:
+        found["errorSymbol"] = "word"
+    return found
 
 
 def rejects(context: Context, plan: Plan) -> Iterator[Reject]:

@@ -23,7 +23,7 @@ from crosstie.crm.writing import Operation, Outcome, Packing, RemoteWrite, Sent,
 from crosstie.db.database import Transaction
 from crosstie.errors import ConfigError, ConnectorError, UnavailableError
 from crosstie.model import Column, RemoteObject
-from crosstie.sync import plans, shipments
+from crosstie.sync import parts, plans, shipments
 from crosstie.sync.plans import Plan
 from crosstie.sync.shipments import Shipment, ShipmentStatus
 from crosstie.sync.ties import find_ties, tie_tables
@@ -96,6 +96,7 @@ class Shipping:
     permit: Callable[[], None] = lambda: None
     _sent: int = 0
     _conflicts: list[int] = field(default_factory=list)
+    _probes: int = 0
 
     def unfinished(self, account: str) -> timedelta:
         """How long the CRM may still be making records for another run, whose answers are missing: what is not there
@@ -167,6 +168,7 @@ class Shipping:
         for operation, rows in due.items():
             packing = self.connector.packing(write_for(plan, self.remote, operation), rows)
             self.context.log.info(f"{operation}: {packing.reason}")
+            self._probes = packing.probes
             with self.context.step(f"rows of {plan.activity} are packed") as transaction:
                 shipments.pack(transaction, plan, operation, packing, self.context.now())
             self.context.db.prepare(plan.table, ("shipment",))
@@ -212,7 +214,7 @@ class Shipping:
                     try:
                         sent = future.result()
                         if isinstance(sent, Sent):
-                            self._record(plan, shipment, sent, looked_up=False)
+                            lane.extendleft(reversed(self._record(plan, shipment, sent, looked_up=False)))
                             failure = failure or sent.failure
                         else:
                             failure = failure or sent
@@ -286,18 +288,29 @@ class Shipping:
                     raise sent.failure
                 self._record(plan, shipment, sent, looked_up=True)
 
-    def _record(self, plan: Plan, shipment: Shipment, sent: Sent, *, looked_up: bool) -> None:
-        """The answers, and the ties that they make, in one transaction."""
+    def _record(self, plan: Plan, shipment: Shipment, sent: Sent, *, looked_up: bool) -> tuple[Shipment, ...]:
+        """The answers, and the ties that they make, in one transaction; with the shipments in which rows leave again
+        that the CRM has refused together, as long as the run may ask it for more of them."""
+        answers = sent.answers
+        again: tuple[Shipment, ...] = ()
         with self.context.step(f"answers to shipment {shipment.number}") as transaction:
             now = self.context.now()
             tried = sent.failure is None and not looked_up
-            shipments.record_answers(transaction, plan, shipment, sent.answers, now, looked_up=looked_up, tried=tried)
+            if sent.parts and parts.probes(transaction, plan) < self._probes:
+                again = parts.split(transaction, plan, shipment, sent.parts, now)
+                answers = _without(answers, sent.parts)
+            elif sent.parts:
+                answers = _refused_together(answers, sent.parts, self._probes)
+            shipments.record_answers(transaction, plan, shipment, answers, now, looked_up=looked_up, tried=tried)
+            if again:
+                shipments.end_shipment(transaction, shipment, ShipmentStatus.SPLIT, now)
             if shipment.operation is Operation.DELETE:
                 shipments.bury_ties(transaction, plan, tie_tables(transaction, plan.lineage), shipment, now)
             else:
                 self._write_ties(transaction, plan, shipment)
-        self._sent += shipment.rows
+        self._sent += answers.num_rows
         self.context.progress(self._sent, None)
+        return again
 
     def _write_ties(self, transaction: Transaction, plan: Plan, shipment: Shipment) -> None:
         ties = find_ties(transaction, plan.lineage, plan.local_table) if plan.local_table else None
@@ -308,6 +321,31 @@ class Shipping:
 def travelling(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of a plan as a connector takes them."""
     return batch.rename_columns(["row", *batch.schema.names[1:]])
+
+
+def _without(answers: pa.RecordBatch, groups: Sequence[Sequence[int]]) -> pa.RecordBatch:
+    """The answers of the rows that do not leave again."""
+    import pyarrow as pa
+
+    leaving = {row for group in groups for row in group}
+    return answers.filter(pa.array([row not in leaving for row in answers.column(0).to_pylist()], pa.bool_()))
+
+
+def _refused_together(answers: pa.RecordBatch, groups: Sequence[Sequence[int]], probes: int) -> pa.RecordBatch:
+    """The answers when nobody may ask any more which of the rows are at fault: all of them are refused."""
+    import pyarrow as pa
+
+    refused = {row for group in groups for row in group}
+    told = (
+        f"Refused together with {len(refused) - 1} other rows; this run has made the {probes:,} further shipments that"
+        " it may, and did not find out which of them are at fault. Correct the rejects that were found, and run it"
+        " again. The CRM says: "
+    )
+    rows = answers.to_pylist()
+    for row in rows:
+        if row["row"] in refused:
+            row.update(outcome=str(Outcome.REJECTED), message=f"{told}{row['message'] or ''}")
+    return pa.RecordBatch.from_pylist(rows, schema=answers.schema)
 
 
 def _leaves_doubt(sent: Sent) -> bool:
