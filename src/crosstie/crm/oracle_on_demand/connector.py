@@ -24,10 +24,12 @@ from crosstie.crm.oracle_on_demand.check import check_account, server_clock
 from crosstie.crm.oracle_on_demand.deletions import KEPT, Deletions
 from crosstie.crm.oracle_on_demand.describe import describe, object_names, service_of
 from crosstie.crm.oracle_on_demand.fields import readable_field
+from crosstie.crm.oracle_on_demand.packing import LANES
 from crosstie.crm.oracle_on_demand.pages import PageReader, ids_per_page
 from crosstie.crm.oracle_on_demand.session import BETWEEN_REQUESTS, Session
 from crosstie.crm.oracle_on_demand.settings import OracleOnDemandSettings, Version
 from crosstie.crm.oracle_on_demand.times import WireTimes
+from crosstie.crm.oracle_on_demand.writer import OracleWriter, new_key
 from crosstie.crm.writing import DeletedRecords, DeletionReach, DeletionRoad, Packing, Pauses, RemoteWrite, Sent
 from crosstie.errors import RequestError
 from crosstie.model import RemoteObject
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARALLEL = 4
+FINISHING = timedelta(minutes=5)
+"""How long the service goes on with a request whose caller has left."""
+
 _WORTH_COUNTING = 2
 
 
@@ -53,12 +58,13 @@ class OracleOnDemandConnector:
         retries: Retries | None = None,
         timeouts: Timeouts | None = None,
         pauses: Pauses | None = None,
+        lanes: int = LANES,
         page_rows: int = 0,
         between: timedelta = BETWEEN_REQUESTS,
         transport: Transport | None = None,
     ) -> None:
         self._settings = settings
-        self._pauses = pauses or Pauses()
+        self._pauses = pauses or Pauses(finishing=FINISHING)
         self._session = Session(
             settings,
             account=account,
@@ -74,6 +80,7 @@ class OracleOnDemandConnector:
         self._times = WireTimes(
             zone=settings.zone if settings.in_zone else None, is_text=settings.version is Version.V1
         )
+        self._writer = OracleWriter(self._session, self._rows, lambda remote: service_of(remote, settings), lanes=lanes)
         self._deletions = Deletions(self._session, self.server_time, rows_per_page=self._page_rows)
 
     @property
@@ -191,29 +198,29 @@ class OracleOnDemandConnector:
         return self._pauses
 
     @property
-    def new_id(self) -> Callable[[], str] | None:
-        """None: the CRM gives records ids of its own."""
-        return None
+    def new_id(self) -> Callable[[], str]:
+        """Makes keys of ours: the CRM gives records ids of its own, and a new one bears ours in the field for it."""
+        return new_key
 
     def packing(self, write: RemoteWrite, rows: int) -> Packing:
-        """How to send so many rows."""
-        raise _reads_only(write)
+        """How to send so many rows; no call."""
+        return self._writer.packing(write, rows)
 
     def send(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], keep: Callable[[str], None]) -> Sent:
-        """Sends one shipment."""
-        raise _reads_only(write)
+        """Sends one shipment; see `OracleWriter.send`."""
+        return self._writer.send(write, rows)
 
     def find(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch], *, token: str, left_at: datetime) -> Sent:
-        """Finds out what became of a shipment."""
-        raise _reads_only(write)
+        """Finds out what became of a shipment; see `OracleWriter.find`."""
+        return self._writer.find(write, rows, left_at=left_at)
 
     def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
         """See `Writer`."""
-        raise _reads_only(write)
+        return self._writer.current(write, rows)
 
     def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
         """See `Writer`."""
-        raise _reads_only(write)
+        return self._writer.comparer(write)
 
     def deletion_reach(self, object: RemoteObject, road: DeletionRoad = DeletionRoad.FEED) -> DeletionReach:
         """Which deletions can be had now; see `Deletions.reach`."""
@@ -247,10 +254,3 @@ class OracleOnDemandConnector:
     def close(self, *, token: str = "") -> None:
         """Logs off, and closes every connection."""
         self._session.close()
-
-
-def _reads_only(write: RemoteWrite) -> RequestError:
-    return RequestError(
-        f"{write.object.name} can't be written: Oracle CRM On Demand is read only as yet.",
-        hint="Take the export out of the workflow.",
-    )
