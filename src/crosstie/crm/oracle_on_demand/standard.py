@@ -95,7 +95,7 @@ AUDIT = MappingProxyType(
 
 READ_ONLY = frozenset(
     {"ModifiedDate", "CreatedDate", "ModifiedDateExt", "CreatedDateExt", "LastUpdated", "ModifiedById", "CreatedById"}
-    | {"ModifiedBy", "CreatedBy", "LastLoggedIn"}
+    | {"ModifiedBy", "CreatedBy", "LastLoggedIn", "ModId"}
 )
 NOT_FILTERABLE = frozenset({"ModifiedBy", "CreatedBy"})
 
