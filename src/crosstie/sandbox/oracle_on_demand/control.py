@@ -11,6 +11,10 @@ from crosstie.sandbox.oracle_on_demand.org import AddedField
 from crosstie.sandbox.oracle_on_demand.records import Rule
 
 
+Values = dict[str, str | int | float | None]
+"""Numbers may be given as such."""
+
+
 class LateChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Arguments of what changes records of `object`: late by `late` seconds of sandbox time if not 0."""
 
@@ -29,14 +33,14 @@ class Touch(LateChange, kw_only=True):
 class Insert(LateChange, kw_only=True):
     """insert: `records`, by v2.0 tag, in the store's form."""
 
-    records: list[dict[str, str | None]]
+    records: list[Values]
 
 
 class Update(LateChange, kw_only=True):
     """update: `values` of the record `id`, by v2.0 tag, in the store's form."""
 
     id: str
-    values: dict[str, str | None]
+    values: Values
 
 
 class Ids(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -77,8 +81,8 @@ def on_demand_actions(company: OnDemand) -> Actions:
     return {
         "counters": (Reset, lambda given: company.counted(reset=given.reset)),
         "change": (Touch, lambda given: {"ids": _touch(changes, given)}),
-        "insert": (Insert, lambda given: {"ids": changes.insert(given.object, given.records, late=given.late)}),
-        "update": (Update, lambda given: changes.update(given.object, given.id, given.values, late=given.late)),
+        "insert": (Insert, lambda given: {"ids": changes.insert(given.object, [_texts(one) for one in given.records], late=given.late)}),
+        "update": (Update, lambda given: changes.update(given.object, given.id, _texts(given.values), late=given.late)),
         "delete": (Ids, lambda given: changes.delete(given.object, given.ids)),
         "restore": (Ids, lambda given: changes.restore(given.object, given.ids)),
         "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
@@ -93,3 +97,7 @@ def on_demand_actions(company: OnDemand) -> Actions:
 def _touch(changes: Changes, given: Touch) -> list[Any]:
     which = given.count if given.ids is None else given.ids
     return changes.touch(given.object, which, given.fields, late=given.late)
+
+
+def _texts(values: Values) -> dict[str, str | None]:
+    return {tag: None if value is None else str(value) for tag, value in values.items()}
