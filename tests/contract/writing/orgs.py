@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,9 @@ class Names:
     """What a kind calls the things that are written, beside its roles of reading. `key` is the external id of people,
     `lookup` leads to their company, whose own external id is `company_key`; `parent` is that as a write names it, and
     `parent_id` how the id of the company is read. `carriers`: the requests that carry rows, by operation. `too_long`
-    and `not_there` are the symbols of rows that are refused for that."""
+    and `not_there` are the symbols of rows that are refused for that. `respelled` gives a key in another spelling by
+    which the record is found all the same; `needed` are further fields without which no person is made, `elsewhere` texts
+    that have to be the key of another record."""
 
     key: str
     company: str
@@ -37,6 +39,9 @@ class Names:
     carriers: Mapping[Operation, str]
     too_long: str
     not_there: str
+    respelled: Callable[[str], str] = str.lower
+    needed: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,10 +76,11 @@ class Org:
         self, operation: Operation, *roles: str, road: WriteRoad = WriteRoad.AUTO, conditional: bool = False
     ) -> RemoteWrite:
         """A write of people with these fields."""
+        needed = self.names.needed if operation in {Operation.INSERT, Operation.UPSERT} else ()
         return RemoteWrite(
             object=self.connector.describe(self.roles.contact),
             operation=operation,
-            fields=tuple(self.fields[role] for role in roles),
+            fields=(*(self.fields[role] for role in roles), *needed),
             key=self.names.key if operation is Operation.UPSERT else "",
             road=road,
             conditional=conditional,
@@ -83,13 +89,14 @@ class Org:
     def rows(self, write: RemoteWrite, rows: Sequence[Mapping[str, str | None]]) -> list[Row]:
         """Rows by role as the write names their fields; those that make records have the ids that a plan gives them."""
         chooses = self.connector.new_id if write.operation is Operation.INSERT else None
-        named = [{self.fields.get(role, role): one for role, one in row.items()} for row in rows]
+        needed = {name: text for name, text in self.names.needed.items() if name in write.fields}
+        named = [{**needed, **{self.fields.get(role, role): one for role, one in row.items()}} for row in rows]
         return [{**row, "remote_id": chooses()} for row in named] if chooses is not None else named
 
     def insert(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         """People whom another has made; their ids."""
         columns = {**self.fields, "key": self.names.key}
-        records = [{columns[role]: value for role, value in row.items()} for row in rows]
+        records = [{**self.names.needed, **{columns[role]: value for role, value in row.items()}} for row in rows]
         return self.sandbox.insert(self.roles.contact, records)
 
     def make_company(self, key: str) -> str:
@@ -133,6 +140,26 @@ NAMES: Mapping[str, Names] = {
         too_long="0x80044331",
         not_there="0x80040217",
     ),
+    "oracle_on_demand": Names(
+        key="ExternalSystemId",
+        company="Account",
+        company_name="AccountName",
+        company_key="ExternalSystemId",
+        lookup="AccountId",
+        parent="AccountId.ExternalSystemId",
+        parent_id="AccountId",
+        carriers={
+            Operation.INSERT: "insert",
+            Operation.UPDATE: "update",
+            Operation.UPSERT: "insert",
+            Operation.DELETE: "delete",
+        },
+        too_long="STRING_TOO_LONG",
+        not_there="SBL-EAI-04378",
+        respelled=lambda key: f" {key} ",
+        needed={"ContactFirstName": "Ann"},
+        elsewhere=frozenset({"AccountExternalSystemId"}),
+    ),
 }
 
 
@@ -174,17 +201,33 @@ def _by_filter(sandbox: Sandbox) -> Iterator[People]:
         yield people
 
 
+@contextmanager
+def _by_rows(sandbox: Sandbox) -> Iterator[People]:
+    columns = _columns("oracle_on_demand")
+
+    def people(name: str) -> list[dict[str, Any]]:
+        stored = sandbox.control("rows", object="Contact")["rows"]
+        found = [one for one in stored if str(one[columns["name"]]).startswith(name)]
+        rows = [{role: one[column] for role, column in columns.items()} for one in found]
+        numbered = [{**one, "score": None if one["score"] is None else float(one["score"])} for one in rows]
+        return sorted(numbered, key=lambda one: str(one["name"]))
+
+    yield people
+
+
 _WITNESSES: Mapping[str, Callable[[Sandbox], AbstractContextManager[People]]] = {
     "salesforce": _by_soql,
     "dynamics": _by_filter,
+    "oracle_on_demand": _by_rows,
 }
 
 
 @contextmanager
 def _opened(kind: str, switches: Mapping[str, Any]) -> Iterator[Org]:
     with running_sandbox(records=20, kind=kind) as sandbox, _WITNESSES[kind](sandbox) as people:
-        sandbox.switches(**switches)
         world = World(kind, sandbox)
+        sandbox.switches(**world.roles.small_pages)
+        sandbox.switches(**switches)
         with closing(world.open()) as connector:
             yield Org(
                 sandbox=sandbox,
@@ -199,7 +242,13 @@ def _opened(kind: str, switches: Mapping[str, Any]) -> Iterator[Org]:
 KINDS: Mapping[str, Callable[[], AbstractContextManager[Org]]] = {kind: partial(_opened, kind, {}) for kind in ROLES}
 """What opens an org, by the kind."""
 
+_ONE_OF_TWO = frozenset({"nil_clears"})
+"""A value that is no text is cleared by an empty element, or by nil: one of the two does."""
+
 OTHERWISE: Mapping[str, Callable[[], AbstractContextManager[Org]]] = {
-    f"{kind}-otherwise": partial(_opened, kind, FLIPPED[kind]) for kind in ROLES
+    f"{kind}-otherwise": partial(
+        _opened, kind, {name: value for name, value in FLIPPED[kind].items() if name not in _ONE_OF_TWO}
+    )
+    for kind in ROLES
 }
 """The same with each fact that nobody is sure of the other way round."""

@@ -66,14 +66,22 @@ def send(
     numbers: Iterable[int] | None = None,
     keep: Callable[[str], None] = lambda token: None,
 ) -> Answered:
-    """Sends the rows as one shipment."""
+    """Sends the rows as one shipment, and parts of it where they were refused together."""
     kept: list[str] = []
+    numbered = dict(zip(range(len(rows)) if numbers is None else numbers, rows, strict=True))
 
     def keeping(token: str) -> None:
         kept.append(token)
         keep(token)
 
-    return answered(connector.send(write, batches(write, rows, numbers), keeping), kept)
+    sent = connector.send(write, batches(write, rows, list(numbered)), keeping)
+    found = answered(sent, kept)
+    for part in sent.parts:
+        assert {found.rows[row].outcome for row in part} == {Outcome.RETRY}
+        more = send(connector, write, [numbered[row] for row in part], numbers=part, keep=keeping)
+        found.rows.update(more.rows)
+        found.failure = found.failure or more.failure
+    return found
 
 
 def find(connector: Connector, write: RemoteWrite, rows: Sequence[Row], token: str, left_at: datetime) -> Answered:
