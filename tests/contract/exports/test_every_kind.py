@@ -37,7 +37,8 @@ class Office:
 
     def send(self, map: dict[str, Any], **keys: Any) -> RunReport:
         """Exports all people, fields by role."""
-        fields = {self.org.plain[role]: line for role, line in map.items()}
+        needed = {name: f"'{text}'" for name, text in self.org.names.needed.items()}
+        fields = needed | {self.org.plain[role]: line for role, line in map.items()}
         given = {"type": "crm_export", "account": "crm", "object": self.org.roles.contact, "map": fields, **keys}
         return self.run(given)
 
