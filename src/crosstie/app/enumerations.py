@@ -136,22 +136,15 @@ class Enumerations:
                 )
         return tuple(self._synchronised(chosen, dry_run=dry_run))
 
-    def create(self, name: str, *, label: str = "") -> Enumeration:
-        """Makes an empty enumeration of people's own. Raises ConfigError when the name is taken."""
-        made = Enumeration(name=_valid_name(name), label=label or name)
+    def edit(self, name: str, change: Edit, *, create: bool = False) -> Enumeration:
+        """Changes an enumeration, or makes one of people's own. Raises ConfigError when there is none (with `create`:
+        when there is one), for a value that is not there, and when a value would be removed that rows hold."""
         with self._db.transaction(f"enumeration {name}") as transaction:
             stored.lock_enumeration(transaction, name)
-            if stored.find_enumeration(transaction, name) is not None:
-                raise ConfigError(f"There is an enumeration {name} already.", hint="Look: crosstie enumeration list")
-            stored.store_enumeration(transaction, made, None, "create", self._now())
-        return made
-
-    def edit(self, name: str, change: Edit) -> Enumeration:
-        """Changes an enumeration. Raises ConfigError when there is none, for a value that is not there, and when a
-        value would be removed that rows hold."""
-        with self._db.transaction(f"enumeration {name}") as transaction:
-            stored.lock_enumeration(transaction, name)
-            before = _get(transaction, name)
+            known = stored.find_enumeration(transaction, name) if create else _get(transaction, name)
+            if create and known is not None:
+                raise ConfigError(f"There is an enumeration {name} already.", hint="Edit it without --create.")
+            before = known or Enumeration(name=_valid_name(name), label=name)
             after = change.of(before)
             for table, column in set(after.columns) - set(before.columns):
                 self._refuse_missing(table, column)
@@ -163,8 +156,8 @@ class Enumerations:
                     f"Rows hold values that would be removed from {name}: {told}.",
                     hint=f"They can be made inactive: crosstie enumeration edit {name} --deactivate VALUE",
                 )
-            if after != before:
-                stored.store_enumeration(transaction, after, before, "edit", self._now())
+            if create or after != before:
+                stored.store_enumeration(transaction, after, known, "create" if create else "edit", self._now())
         return after
 
     def remove(self, name: str) -> None:

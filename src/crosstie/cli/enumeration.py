@@ -314,9 +314,7 @@ def edit(
             app.enumerations.remove(name)
             click.echo(f"✓ enumeration {name} removed", err=as_json)
             return
-        if create:
-            app.enumerations.create(name)
-        one = app.enumerations.edit(name, change)
+        one = app.enumerations.edit(name, change, create=create)
     if as_json:
         emit_json(_facts(one))
     else:

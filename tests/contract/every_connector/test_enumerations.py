@@ -227,8 +227,8 @@ def _tied(transaction: Any, table: str) -> list[tuple[Any, ...]]:
 def test_an_enumeration_of_ones_own_is_matched_by_its_label_and_keeps_what_rows_hold(lists: Lists) -> None:
     described = lists.app.schemas.get("crm", lists.world.roles.contact).object.field(lists.world.roles.interests)
     assert described is not None
-    lists.app.enumerations.create("hobbies", label=described.label)
-    lists.app.enumerations.edit("hobbies", Edit(add={"own": "Our own"}, columns=[("person", "interests")]))
+    own = Edit(label=described.label, add={"own": "Our own"}, columns=[("person", "interests")])
+    lists.app.enumerations.edit("hobbies", own, create=True)
     assert lists.follow().enumeration.name == "hobbies"
     assert lists.shown()[0] == ("own", "Our own")
     assert [one.followed_by for one in lists.app.enumerations.candidates("crm") if one.followed_by] == ["hobbies"]
