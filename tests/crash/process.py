@@ -118,7 +118,7 @@ def _run(order: Order, config: Config, db: Database) -> RunReport:
     clock = StandingClock(datetime.fromisoformat(order.at))
     schemas = SchemaStore(db, clock.now)
     store = AccountStore(db, lambda: Vault.open(config), clock.now)
-    site = DatabaseSite(db, schemas, Accounts(store, lambda name: ()), files=config.files_folder)
+    site = DatabaseSite(db, schemas, Accounts(store, lambda name: (), config.zone), files=config.files_folder)
 
     def connect(name: str) -> Connector:
         account = store.get(name)

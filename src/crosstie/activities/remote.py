@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from crosstie.crm import kind_of
 from crosstie.errors import ConfigError, MappingError
@@ -49,14 +50,28 @@ def collected_object(site: Site, account: str, name: str) -> RemoteObject:
     return found
 
 
-def find_remote_field(remote: RemoteObject, path: str, account: str, site: Site) -> RemoteField:
+class Described(Protocol):
+    """What knows the accounts, and the objects that were collected."""
+
+    def account_kind(self, name: str) -> str:
+        """See `Site`."""
+        ...
+
+    def remote_object(self, account: str, name: str) -> RemoteObject | None:
+        """A collected remote object, as stored."""
+        ...
+
+
+def find_remote_field(remote: RemoteObject, path: str, account: str, site: Described) -> RemoteField:
     """The field behind a name or a relationship path (`Account.Name`; where the CRM has links to several objects and
     takes paths that say to which, `account:parentcustomerid.name`), or its label. Raises MappingError naming what is
     wrong."""
     return find_remote_path(remote, path, account, site)[1]
 
 
-def find_remote_path(remote: RemoteObject, path: str, account: str, site: Site) -> tuple[RemoteObject, RemoteField]:
+def find_remote_path(
+    remote: RemoteObject, path: str, account: str, site: Described
+) -> tuple[RemoteObject, RemoteField]:
     """The same, with the object that has the field."""
     if path.endswith(LABEL):
         if not kind_of(site.account_kind(account)).labels:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from crosstie.accounts import AccountStore, Vault
 from crosstie.app import adoption
@@ -32,6 +33,10 @@ from crosstie.schema.store import SchemaStore
 from crosstie.workflow.clock import Clock, SystemClock
 from crosstie.workflow.runner import Surroundings
 from crosstie.workflow.watcher import Watcher
+
+if TYPE_CHECKING:
+    from crosstie.app.serving import Child
+    from crosstie.app.status import Status
 
 __all__ = ["Adopted", "App", "InboxReject", "Made", "Option", "init_project"]
 
@@ -86,6 +91,7 @@ class App:
         accounts = Accounts(
             AccountStore(db, lambda: Vault.open(self.config), now),
             lambda name: tuple(schema.object for schema in store.list(name)),
+            self.config.zone,
         )
         site = DatabaseSite(db, store, accounts, declared_relations(self.config.links), files=self.config.files_folder)
 
@@ -189,6 +195,29 @@ class App:
     def rejects(self) -> Rejects:
         """The inbox of refused rows."""
         return self._rooms.rejects
+
+    def status(self) -> Status:
+        """What all workflows are doing now, and who serves them."""
+        from crosstie.app.status import look
+
+        return look(self.db, self._clock.now)
+
+    def serve(
+        self, spawn: Callable[[str], Child], wait: Callable[[float], bool], *, workers: int, say: Callable[[str], None]
+    ) -> None:
+        """Fires schedules and carries on started workflows until `wait` (which sleeps so many seconds at most) says
+        that it is time to end. `spawn` begins a process for a workflow, `say` is told what happens."""
+        from crosstie.app.serving import Service
+
+        Service(
+            db=self.db,
+            workflows=self.workflows,
+            control=self.control,
+            clock=self._clock,
+            spawn=spawn,
+            workers=workers,
+            say=say,
+        ).run(wait)
 
     def adoption_warning(self) -> str:
         """What to say when the database is a copy that nobody adopted; '' when it is this installation's own."""

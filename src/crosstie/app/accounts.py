@@ -4,18 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from crosstie.accounts import AccountStore, ExternalAccount
 from crosstie.crm.connector import Check, Connector
 from crosstie.model import RemoteObject
 
+if TYPE_CHECKING:
+    from crosstie.app.reading import Org
+
 
 class Accounts:
-    """`app.accounts`. `collected` gives the collected objects of an account, which a check looks at too."""
+    """`app.accounts`. `collected` gives the collected objects of an account, which a check looks at too; `zone` is the
+    project's time zone."""
 
-    def __init__(self, store: AccountStore, collected: Callable[[str], tuple[RemoteObject, ...]]) -> None:
+    def __init__(
+        self, store: AccountStore, collected: Callable[[str], tuple[RemoteObject, ...]], zone: ZoneInfo
+    ) -> None:
         self._store = store
         self._collected = collected
+        self._zone = zone
+
+    def __getitem__(self, name: str) -> Org:
+        """What the account leads to, for reading its objects now. Raises ConfigError, with a suggestion, when there is
+        no such account."""
+        from crosstie.app.reading import Org
+
+        account = self.get(name)
+        found = account.name
+        return Org(
+            name=found,
+            kind=account.kind,
+            connected=partial(self.connected, found),
+            collected=partial(self._collected, found),
+            proved=partial(self.check, found),
+            zone=self._zone,
+        )
 
     def names(self) -> tuple[str, ...]:
         """The names of all accounts, sorted."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstie.app.following import follow
 from crosstie.app.schemas import DatabaseSite, Draft
 from crosstie.app.versions import Version, is_superseded, newest_version, newest_versions, read_file, superseded
 from crosstie.db.audit import record, who
@@ -36,6 +37,45 @@ class Applied:
     definition: Definition
     version: int
     changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workflow:
+    """A workflow by its name: `app.workflows["contact-import"].run()`. The newest version is meant each time."""
+
+    name: str
+    workflows: Workflows
+
+    @property
+    def version(self) -> Version:
+        """The newest version, as it is stored."""
+        return self.workflows.get(self.name)
+
+    @property
+    def definition(self) -> Definition:
+        """The newest version, read and validated against the database as it is now."""
+        return self.workflows.definition(self.name)
+
+    def run(
+        self,
+        *,
+        restart: bool = False,
+        simulate: bool = False,
+        plan: bool = False,
+        from_plan: int = 0,
+        accept_edit: bool = False,
+        watcher: Watcher | None = None,
+    ) -> RunReport:
+        """See `Workflows.run`."""
+        return self.workflows.run(
+            self.name,
+            restart=restart,
+            simulate=simulate,
+            plan=plan,
+            from_plan=from_plan,
+            accept_edit=accept_edit,
+            watcher=watcher,
+        )
 
 
 class Workflows:
@@ -166,6 +206,10 @@ class Workflows:
             )
         return newest
 
+    def __getitem__(self, name: str) -> Workflow:
+        """A workflow by its name. Raises ConfigError, with a suggestion, when there is none."""
+        return Workflow(name=self.get(name).workflow, workflows=self)
+
     def definition(self, name: str) -> Definition:
         """The newest version, read and validated against the database as it is now."""
         return self.load(name)[0]
@@ -278,6 +322,11 @@ class Runs:
         """Its log, oldest first."""
         with self._db.reading() as transaction:
             return messages(transaction, number)
+
+    def follow(self, number: int, wait: Callable[[], None]) -> Iterator[Message]:
+        """Its log as it grows, every message once, until it is over or nobody carries it on. `wait` is called between
+        two looks. Raises ConfigError when there is no such run."""
+        return follow(self._db, self.get(number), wait)
 
     def windows(self, number: int) -> tuple[Window, ...]:
         """The windows of its automatic indexes, oldest first. A read without index keeps a window too, as the record

@@ -243,8 +243,6 @@ def _follow(
     app: App, number: int | None, workflow: str, levels: Sequence[str], activity: str, *, as_json: bool
 ) -> None:
     """One line for each message, at once; how the run ended is said on standard error, so that lines stay lines."""
-    from crosstie.app.following import follow
-
     if number is None:
         newest = app.runs.list(workflow, 1)
         if not newest:
@@ -252,7 +250,7 @@ def _follow(
                 f"Workflow {workflow} has not run yet.", hint=f"Begin with: crosstie run {workflow}, or workflow start"
             )
         number = newest[0].id
-    for message in follow(app.db, app.runs.get(number), lambda: time.sleep(_LOOK_SECONDS)):
+    for message in app.runs.follow(number, lambda: time.sleep(_LOOK_SECONDS)):
         if message.level not in levels or activity not in ("", message.activity):
             continue
         click.echo(json_line({"run": message.run, **_message(message)}) if as_json else _line(message))

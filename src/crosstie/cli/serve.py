@@ -56,22 +56,10 @@ def serve(
     if only is not None:
         _carry_on(session, only, with_parent=with_parent)
         return
-    from crosstie.app.serving import Service
-    from crosstie.workflow.clock import SystemClock
-
     with session.app() as app, _asked_to_end() as ended, app.courier.at_work():
         say(f"serving {app.db.place}")
-        service = Service(
-            db=app.db,
-            workflows=app.workflows,
-            control=app.control,
-            clock=SystemClock(),
-            spawn=lambda name: _Process(app.config.project, name, log_format),
-            workers=workers,
-            say=say,
-        )
         with _measured(app, metrics, metrics_address, say):
-            service.run(ended.wait)
+            app.serve(lambda name: _Process(app.config.project, name, log_format), ended.wait, workers=workers, say=say)
         say("ended; what was at work is gone on with by the next crosstie serve")
 
 

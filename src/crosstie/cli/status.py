@@ -20,11 +20,8 @@ if TYPE_CHECKING:
 @pass_session
 def status(session: Session, as_json: bool) -> None:
     """Shows what all workflows are doing: status, next firing, what is at work or waits, last run, open rejects."""
-    from crosstie.app.status import look
-    from crosstie.workflow.clock import SystemClock
-
     with session.app() as app:
-        found = look(app.db, SystemClock().now)
+        found = app.status()
     if as_json:
         emit_json(_facts(found))
         return

@@ -81,7 +81,12 @@ def on_demand_actions(company: OnDemand) -> Actions:
     return {
         "counters": (Reset, lambda given: company.counted(reset=given.reset)),
         "change": (Touch, lambda given: {"ids": _touch(changes, given)}),
-        "insert": (Insert, lambda given: {"ids": changes.insert(given.object, [_texts(one) for one in given.records], late=given.late)}),
+        "insert": (
+            Insert,
+            lambda given: {
+                "ids": changes.insert(given.object, [_texts(one) for one in given.records], late=given.late)
+            },
+        ),
         "update": (Update, lambda given: changes.update(given.object, given.id, _texts(given.values), late=given.late)),
         "delete": (Ids, lambda given: changes.delete(given.object, given.ids)),
         "restore": (Ids, lambda given: changes.restore(given.object, given.ids)),
