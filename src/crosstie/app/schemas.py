@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosstie.app.versions import newest_version
+from crosstie.app.schema_effects import Comparison, Use, concerned, new_mistakes, uses
+from crosstie.app.versions import Version, newest_version, newest_versions
 from crosstie.config import LinkKeys, split_columns
 from crosstie.db.database import Database
 from crosstie.db.foreign_keys import foreign_keys
-from crosstie.errors import ConfigError
+from crosstie.errors import BrakeError, ConfigError, MappingError
 from crosstie.model import RemoteObject, Table
 from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys, of_references
 from crosstie.schema.store import Collected, Schema, SchemaStore
+from crosstie.schema.tables import Difference, changed_table
 from crosstie.workflow import lists as stored
 from crosstie.workflow.activity import Shape
 from crosstie.workflow.definition import Definition, called_workflows, read_definition
 
 if TYPE_CHECKING:
     from crosstie.app.accounts import Accounts
-    from crosstie.crm.connector import ObjectName
+    from crosstie.crm.connector import Connector, ObjectName
 
 
 class Schemas:
@@ -54,12 +57,74 @@ class Schemas:
     def collect(self, account: str, names: Iterable[str], *, dry_run: bool = False) -> Iterator[Collected]:
         """Fetches the descriptions of objects one by one, stores them, makes or widens their local tables; with
         `dry_run` only says what would change. Raises ConfigError, with a suggestion and before anything is stored,
-        for an object the CRM doesn't list."""
+        for an object the CRM doesn't list, and BrakeError for one that was collected before and changed in a way that
+        may break workflows: `refresh` accepts that."""
         with self._accounts.connected(account) as connector:
             listed = {one.name.lower(): one.name for one in connector.objects()}
             exact = [_exact(account, name, listed) for name in names]
             for name in dict.fromkeys(exact):
                 yield self._store.collect(account, name, connector, dry_run=dry_run)
+
+    def diff(self, account: str, names: Iterable[str] = ()) -> tuple[Comparison, ...]:
+        """Compares what was collected of an account, or these objects of it, with what the CRM describes now; stores
+        nothing. Raises ConfigError for an object that was not collected."""
+        chosen = [self.get(account, name) for name in names] or list(self.list(account))
+        if not chosen:
+            return ()
+        with self._accounts.connected(account) as connector:
+            return tuple(self._compared(schema, self._described(schema, connector)) for schema in chosen)
+
+    def refresh(
+        self, account: str, names: Iterable[str] = (), accepted: Collection[str] = ()
+    ) -> tuple[Comparison, ...]:
+        """Brings what was collected of an account, or these objects of it, up to what the CRM describes now: new
+        columns are added, none is ever dropped, and every process uses it from its next task on. What differed is
+        answered.
+
+        Raises BrakeError, with nothing changed, where a field was removed, renamed or retyped and nobody accepts that:
+        by the word for its kind, its name, or `all`."""
+        found = self.diff(account, names)
+        refused = [one for one in found if one.difference.refused(accepted)]
+        if refused:
+            raise BrakeError(
+                "\n".join(_refusal(one, accepted) for one in refused),
+                hint="Nothing was changed. When the workflows are ready for it, accept it: crosstie schema refresh"
+                f" {account} {' '.join(_accepting(refused, accepted))}",
+                code="BREAKING_CHANGES",
+            )
+        for one in found:
+            if one.described is not None and not one.difference.empty:
+                self._store.keep(account, one.described, accepted)
+        return found
+
+    def _described(self, schema: Schema, connector: Connector) -> RemoteObject | None:
+        try:
+            return self._store.describe(schema.account, schema.object.name, connector)
+        except MappingError:  # there is no such object any more, or it is hidden from this user
+            return None
+
+    def _compared(self, schema: Schema, described: RemoteObject | None) -> Comparison:
+        versions = self._site.versions()
+        if described is None:
+            gone = (Use(workflow=name, activities=()) for name in concerned(versions, schema))
+            return Comparison(
+                schema=schema, described=None, difference=Difference(created=False), uses={"": tuple(gone)}
+            )
+        found = self._store.compare(schema.account, described).difference
+        if found.empty:
+            return Comparison(schema=schema, described=described, difference=found)
+        named = {one.field: uses(versions, schema, one) for one in found.changes}
+        existing = self._site.table(schema.table)
+        after = self._site.as_described(
+            schema.account, described, changed_table(existing, found) if existing is not None else None
+        )
+        about = concerned(versions, schema)
+        mistakes = {
+            one.workflow: told
+            for one in versions
+            if one.workflow in about and (told := new_mistakes(one, self._site, after))
+        }
+        return Comparison(schema=schema, described=described, difference=found, uses=named, mistakes=mistakes)
 
     def names(self, account: str) -> tuple[str, ...]:
         """The names of an account's collected objects."""
@@ -70,6 +135,27 @@ class Schemas:
         if account:
             self._accounts.get(account)
         return self._store.list(account)
+
+    def find(self, name: str) -> Schema:
+        """A collected object by its local table, or by its own name where only one account has it. Raises ConfigError,
+        with a suggestion."""
+        known = self._store.list()
+        wanted = name.lower()
+        named = [one for one in known if one.table.lower() == wanted]
+        named = named or [one for one in known if one.object.name.lower() == wanted]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            raise ConfigError(
+                f"{name} was collected from several accounts: {', '.join(one.account for one in named)}.",
+                hint=f"Say which: crosstie schema show {named[0].account} {name}",
+            )
+        words = (*self._accounts.names(), *(word for one in known for word in (one.object.name, one.table)))
+        close = difflib.get_close_matches(name, words, n=1)
+        raise ConfigError(
+            f"“{name}” is neither an account nor a collected object, nor its table.",
+            hint=f"Did you mean {close[0]}?" if close else "All that was collected: crosstie schema show",
+        )
 
     def get(self, account: str, name: str) -> Schema:
         """A collected object. Raises ConfigError, with a suggestion, for one that was not collected."""
@@ -84,6 +170,22 @@ class Schemas:
                 hint=f"{suggestion}Collect it with: crosstie collect {account} {name}",
             )
         return found
+
+
+def _refusal(one: Comparison, accepted: Collection[str]) -> str:
+    told = []
+    for change in one.difference.refused(accepted):
+        using = ", ".join(use.text for use in one.uses.get(change.field, ()))
+        told.append(f"  {change.text}; used by {using or 'no workflow'}")
+    name = f"{one.schema.object.name} of {one.schema.account}"
+    return "\n".join([f"{name} changed in a way that may break workflows:", *told])
+
+
+def _accepting(refused: Sequence[Comparison], accepted: Collection[str]) -> tuple[str, ...]:
+    """The command's arguments that accept what was refused, and what was accepted already."""
+    kinds = [str(change.kind) for one in refused for change in one.difference.refused(accepted)]
+    objects = [one.schema.object.name for one in refused]
+    return (*objects, *(f"--accept {word}" for word in dict.fromkeys((*accepted, *kinds))))
 
 
 def _exact(account: str, name: str, listed: Mapping[str, str]) -> str:
@@ -144,10 +246,24 @@ class DatabaseSite:
         self._store = store
         self._accounts = accounts
         self._declared = tuple(declared)
+        self._objects: Mapping[tuple[str, str], RemoteObject] = {}
+        self._changed: Mapping[str, Table] = {}
+
+    def as_described(self, account: str, described: RemoteObject, table: Table | None) -> DatabaseSite:
+        """The same, with an object as the CRM describes it now, and its local table as it will be."""
+        site = copy.copy(self)
+        site._objects = {(account, described.name.lower()): described}
+        site._changed = {table.name.lower(): table} if table is not None else {}
+        return site
+
+    def versions(self) -> tuple[Version, ...]:
+        """The newest version of each workflow."""
+        with self._db.reading() as transaction:
+            return newest_versions(transaction)
 
     def table(self, name: str) -> Table | None:
         """A table of people's."""
-        return self._db.reflect(name)
+        return self._changed.get(name.lower()) or self._db.reflect(name)
 
     def tables(self) -> tuple[str, ...]:
         """The names of people's tables, for suggestions."""
@@ -167,6 +283,8 @@ class DatabaseSite:
 
     def remote_object(self, account: str, name: str) -> RemoteObject | None:
         """A collected remote object, as stored."""
+        if (account, name.lower()) in self._objects:
+            return self._objects[account, name.lower()]
         found = self._store.find(account, name)
         return found.object if found else None
 

@@ -1,4 +1,4 @@
-"""Remote objects: what the CRM has, what we collected, and the local tables made from it."""
+"""Remote objects: what the CRM has, and collecting it into local tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crosstie.cli.output import emit_json, json_option, table
+from crosstie.cli.schema import say_difference
 from crosstie.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from crosstie.app import App
     from crosstie.crm.connector import ObjectName
-    from crosstie.schema.store import Collected, Schema
+    from crosstie.schema.store import Collected
 
 
 @click.command()
@@ -55,8 +56,8 @@ def objects(session: Session, account: str, as_json: bool) -> None:
 def collect(session: Session, account: str, names: tuple[str, ...], again: bool, dry_run: bool, as_json: bool) -> None:
     """Makes or widens the local tables of OBJECTs.
 
-    Their descriptions are fetched with all enumerations. Without an object, on a terminal, lets you choose. A
-    column whose field is gone is reported and kept."""
+    Their descriptions are fetched with all enumerations. Without an object, on a terminal, lets you choose. What
+    may break workflows is refused: see crosstie schema refresh."""
     with session.app() as app:
         if again:
             names = (*names, *app.schemas.names(account))
@@ -120,83 +121,4 @@ def _say_collected(one: Collected, *, dry_run: bool) -> None:
         click.echo(f"✓ {schema.object.name}: nothing changed, table {schema.table}")
         return
     click.echo(f"✓ {schema.object.name}: table {schema.table}")
-    for column in found.added:
-        click.echo(f"  + {column.name} ({column.type})")
-    for line in found.changed:
-        click.echo(f"  ~ {line}")
-    for name in found.removed:
-        click.echo(f"  - {name} is gone on the CRM, or hidden from this user; its column and values are kept")
-
-
-@click.group()
-def schema() -> None:
-    """The collected objects."""
-
-
-@schema.command("show")
-@click.argument("account", required=False)
-@click.argument("name", metavar="[OBJECT]", required=False)
-@click.option("--values", is_flag=True, help="Also list the values of the enumerations.")
-@json_option
-@pass_session
-def show(session: Session, account: str | None, name: str | None, values: bool, as_json: bool) -> None:
-    """Shows what was collected: all objects, those of an ACCOUNT, or the fields of one OBJECT."""
-    with session.app() as app:
-        if account and name:
-            one = app.schemas.get(account, name)
-            _show_object(one, values=values, as_json=as_json)
-            return
-        found = app.schemas.list(account or "")
-    if as_json:
-        emit_json([_summary(one) for one in found])
-        return
-    table(
-        ["account", "object", "label", "table", "fields", "collected at (UTC)"],
-        [
-            (one.account, one.object.name, one.object.label, one.table, len(one.object.fields), one.collected_at)
-            for one in found
-        ],
-        empty="Nothing was collected yet. Begin with: crosstie collect ACCOUNT",
-    )
-
-
-def _summary(one: Schema) -> dict[str, object]:
-    return {
-        "account": one.account,
-        "object": one.object.name,
-        "label": one.object.label,
-        "table": one.table,
-        "fields": len(one.object.fields),
-        "collected_at": one.collected_at,
-    }
-
-
-def _show_object(one: Schema, *, values: bool, as_json: bool) -> None:
-    if as_json:
-        import msgspec
-
-        emit_json({**_summary(one), "description": msgspec.to_builtins(one.object)})
-        return
-    click.echo(f"{one.object.name} “{one.object.label}” of {one.account}, table {one.table}, key {one.object.key}")
-    if one.object.index_fields:
-        click.echo(f"automatic index: {', '.join(one.object.index_fields)} (recommended: {one.object.safe_index})")
-    table(
-        ["field", "label", "type", "on the CRM", "length", "links to", "values"],
-        [
-            (
-                field.name,
-                field.label,
-                field.type.value,
-                field.wire_type,
-                field.length or None,
-                ", ".join(field.reference_to),
-                len(field.values) or None,
-            )
-            for field in one.object.fields
-        ],
-        empty="This object has no field that this user can see.",
-    )
-    if values:
-        for field in one.object.fields:
-            if field.values:
-                click.echo(f"{field.name}: {', '.join(value.name for value in field.values if value.active)}")
+    say_difference(found)

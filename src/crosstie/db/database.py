@@ -131,6 +131,14 @@ class Database(Protocol):
         """Adds nullable columns to a table."""
         ...
 
+    def rename_column(self, transaction: Transaction, name: str, old: str, new: str) -> None:
+        """Renames a column of a table, with its values and indexes."""
+        ...
+
+    def widen_columns(self, transaction: Transaction, name: str, columns: Sequence[Column]) -> None:
+        """Lets text columns of a generated table hold texts of the length that these have; nothing is rewritten."""
+        ...
+
     def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """Creates an empty private work table `crosstie.<name>`, replacing what an earlier attempt left.
 

@@ -150,6 +150,14 @@ class HeldDatabase:
         """See `Database`."""
         self._db.add_columns(transaction, name, columns)
 
+    def rename_column(self, transaction: Transaction, name: str, old: str, new: str) -> None:
+        """See `Database`."""
+        self._db.rename_column(transaction, name, old, new)
+
+    def widen_columns(self, transaction: Transaction, name: str, columns: Sequence[Column]) -> None:
+        """See `Database`."""
+        self._db.widen_columns(transaction, name, columns)
+
     def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """See `Database`. Raises DatabaseError when the hold is lost."""
         self._hold.check()

@@ -93,7 +93,9 @@ def test_changes_of_type_length_and_values_are_reported() -> None:
 
     found = difference(local_table("salesforce", now), local_table("salesforce", CONTACT), before=CONTACT, now=now)
 
-    assert found.added == ()
+    assert [column.name for column in found.added] == ["birthdate"]
+    assert found.set_aside == (("birthdate", "birthdate_was"),)
+    assert [column.length for column in found.wider] == [80]
     assert found.changed == (
         "LastName: length was 40, is 80",
         "Birthdate: was date, is datetime",

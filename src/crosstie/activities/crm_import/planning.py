@@ -49,7 +49,7 @@ def described(activity: CrmImport, context: Context, connector: Connector) -> Re
         check_fields(activity, described)
         context.log.info(
             f"{stored.name} is described differently than when it was collected; the fields of this import are still"
-            f" there. See what changed: crosstie collect {activity.account} {stored.name}"
+            f" there. See what changed: crosstie schema diff {activity.account} {stored.name}"
         )
     return described
 

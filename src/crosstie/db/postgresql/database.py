@@ -117,6 +117,17 @@ class PostgresqlDatabase:
         if added:
             transaction.execute(f"alter table {self.quote_table(name)} {added}")
 
+    def rename_column(self, transaction: Transaction, name: str, old: str, new: str) -> None:
+        """See `Database`."""
+        self._refuse_long(new)
+        renamed = f"rename column {quote_identifier(old)} to {quote_identifier(new)}"
+        transaction.execute(f"alter table {self.quote_table(name)} {renamed}")
+
+    def widen_columns(self, transaction: Transaction, name: str, columns: Sequence[Column]) -> None:
+        """See `Database`."""
+        wider = ", ".join(f"alter column {quote_identifier(one.name)} type {postgresql_type(one)}" for one in columns)
+        transaction.execute(f"alter table {self.quote_table(name)} {wider}")
+
     def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """See `Database`."""
         self._refuse_long(name, *(column.name for column in columns))

@@ -17,7 +17,7 @@ from crosstie.db.database import Dialect, Load, Params, Transaction
 from crosstie.db.locks import call_holder, heed, hold_path, holder_of, is_file_of, lock_folder, try_hold
 from crosstie.db.sqlite.connections import Connections, storage_value
 from crosstie.db.sqlite.errors import in_our_words
-from crosstie.db.sqlite.reflection import reflect, tables
+from crosstie.db.sqlite.reflection import reflect, tables, widened
 from crosstie.db.statements import SQLITE_PREFIX, for_sqlite, quote_identifier
 from crosstie.errors import DatabaseError
 from crosstie.model import Column, Table
@@ -102,6 +102,26 @@ class SqliteDatabase:
             transaction.execute(
                 f"alter table {quote_identifier(name)} add column {quote_identifier(column.name)} {sqlite_type(column)}"
             )
+
+    def rename_column(self, transaction: Transaction, name: str, old: str, new: str) -> None:
+        """See `Database`."""
+        renamed = f"rename column {quote_identifier(old)} to {quote_identifier(new)}"
+        transaction.execute(f"alter table {quote_identifier(name)} {renamed}")
+
+    def widen_columns(self, transaction: Transaction, name: str, columns: Sequence[Column]) -> None:
+        """See `Database`. SQLite does not enforce the length, we read it from the declaration: that is what changes
+        (SQLite, "Making Other Kinds Of Table Schema Changes")."""
+        row = transaction.row("select sql from sqlite_master where type = 'table' and name = :name", {"name": name})
+        declared = widened(str(row[0]), columns) if row is not None else ""
+        version = transaction.row("pragma schema_version")
+        if not declared or version is None:
+            return
+        transaction.execute("pragma writable_schema = on")
+        transaction.execute(
+            "update sqlite_master set sql = :sql where type = 'table' and name = :name", {"sql": declared, "name": name}
+        )
+        transaction.execute(f"pragma schema_version = {int(version[0]) + 1}")
+        transaction.execute("pragma writable_schema = off")
 
     def create_work(self, name: str, columns: Sequence[Column], *, durable: bool = False) -> None:
         """See `Database`. A table in the file outlives a crash as the file does."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from crosstie.db.columns import from_sqlite_type
+from crosstie.db.columns import from_sqlite_type, sqlite_type
 from crosstie.db.database import Transaction
-from crosstie.db.statements import SQLITE_PREFIX
+from crosstie.db.statements import SQLITE_PREFIX, quote_identifier
 from crosstie.model import Column, Table
 
 _HIDDEN = 1  # the hidden columns of a virtual table; 2 and 3 are generated ones, which can be read
@@ -56,3 +57,15 @@ def _unique(transaction: Transaction, table: str) -> Iterator[tuple[str, ...]]:
         )
         if all(position >= 0 for position, _ in columns):  # -2 is an expression
             yield tuple(name for _, name in columns)
+
+
+def widened(declared: str, columns: Sequence[Column]) -> str:
+    """The statement of a table with the declared lengths of text columns changed to those of `columns`. A column that
+    it does not declare in so many words stays as it is."""
+    for column in columns:
+        name = f'(?:{re.escape(quote_identifier(column.name))}|(?<![\\w"]){re.escape(column.name)})'
+        found = list(re.finditer(rf"({name}\s+)VARCHAR\s*\(\s*\d+\s*\)", declared, re.IGNORECASE))
+        if len(found) == 1:
+            match = found[0]
+            declared = f"{declared[: match.start()]}{match[1]}{sqlite_type(column)}{declared[match.end() :]}"
+    return declared
