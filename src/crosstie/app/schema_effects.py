@@ -75,6 +75,17 @@ def concerned(versions: Iterable[Version], schema: Schema) -> tuple[str, ...]:
     return tuple(one.workflow for one in versions if _speaks_of(_activities(one.text), schema))
 
 
+def imports(text: str, schema: Schema) -> bool:
+    """Whether a definition imports the object."""
+    about = (schema.account, schema.object.name.lower())
+    return any(
+        isinstance(keys, dict)
+        and keys.get("type") == "crm_import"
+        and (keys.get("account"), str(keys.get("object", "")).lower()) == about
+        for keys in _activities(text).values()
+    )
+
+
 def _activities(text: str) -> Mapping[str, object]:
     try:
         top = parse("workflow", text).value

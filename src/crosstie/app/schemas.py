@@ -14,7 +14,7 @@ from crosstie.app.versions import Version, newest_version, newest_versions
 from crosstie.config import LinkKeys, split_columns
 from crosstie.db.database import Database
 from crosstie.db.foreign_keys import foreign_keys
-from crosstie.errors import BrakeError, ConfigError, MappingError
+from crosstie.errors import BrakeError, ConfigError, ConnectorError, MappingError
 from crosstie.model import RemoteObject, Table
 from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys, of_references
 from crosstie.schema.store import Collected, Schema, SchemaStore
@@ -26,6 +26,9 @@ from crosstie.workflow.definition import Definition, called_workflows, read_defi
 if TYPE_CHECKING:
     from crosstie.app.accounts import Accounts
     from crosstie.crm.connector import Connector, ObjectName
+
+# So many that a connector asks how many records there are at all.
+_MANY_IDS = 10_000_000
 
 
 class Schemas:
@@ -53,6 +56,21 @@ class Schemas:
         """Every object that the account's user can read, as the CRM lists them now."""
         with self._accounts.connected(account) as connector:
             return connector.objects()
+
+    def about(self, account: str, names: Iterable[str]) -> dict[str, int | None]:
+        """About how many records these objects have, each for one cheap call; None where the CRM does not tell."""
+        from crosstie.crm.connector import RemoteQuery
+
+        found: dict[str, int | None] = {}
+        with self._accounts.connected(account) as connector:
+            for name in names:
+                remote = RemoteObject(name=name, label=name, label_plural=name, key="Id", fields=())
+                try:
+                    road = connector.road_for_ids(RemoteQuery(object=remote, fields=("Id",)), _MANY_IDS)
+                    found[name] = road.expected_rows
+                except ConnectorError:
+                    found[name] = None
+        return found
 
     def collect(self, account: str, names: Iterable[str], *, dry_run: bool = False) -> Iterator[Collected]:
         """Fetches the descriptions of objects one by one, stores them, makes or widens their local tables; with

@@ -28,6 +28,7 @@ from crosstie.cli import (
     sandbox,
     schema,
     serve,
+    setup,
     status,
     workflow,
 )
@@ -38,6 +39,7 @@ _HELP = """Keeps a marketing database and its CRM in step.
 
 \b
 Begin with:
+  crosstie setup                      all of this, step by step
   crosstie init                       a project in this folder
   crosstie account add KIND           how to reach a CRM, by the kind that it is of
   crosstie collect KIND               choose the objects to work with
@@ -65,6 +67,7 @@ def commands(context: click.Context, project: Path | None) -> None:
 
 
 for _command in (
+    setup.setup,
     project.init,
     project.adopt,
     sandbox.sandbox,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from crosstie.cli.output import emit_json, json_option, table
-from crosstie.cli.schema import say_difference
+from crosstie.cli.schema import difference_lines
 from crosstie.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def collect(session: Session, account: str, names: tuple[str, ...], again: bool,
         for one in app.schemas.collect(account, chosen, dry_run=dry_run):
             results.append(_collected(one))
             if not as_json:
-                _say_collected(one, dry_run=dry_run)
+                say_collected(one, dry_run=dry_run)
     if as_json:
         emit_json(results)
 
@@ -110,15 +110,17 @@ def _collected(one: Collected) -> dict[str, object]:
     }
 
 
-def _say_collected(one: Collected, *, dry_run: bool) -> None:
+def say_collected(one: Collected, *, dry_run: bool, say: Callable[[str], object] = click.echo) -> None:
+    """What became of an object and its local table, for people."""
     found, schema = one.difference, one.schema
     columns = len(found.added)
     if found.created:
         verb = "would be made" if dry_run else "made"
-        click.echo(f"✓ {schema.object.name}: table {schema.table} {verb} with {columns} columns")
+        say(f"✓ {schema.object.name}: table {schema.table} {verb} with {columns} columns")
         return
     if found.empty:
-        click.echo(f"✓ {schema.object.name}: nothing changed, table {schema.table}")
+        say(f"✓ {schema.object.name}: nothing changed, table {schema.table}")
         return
-    click.echo(f"✓ {schema.object.name}: table {schema.table}")
-    say_difference(found)
+    say(f"✓ {schema.object.name}: table {schema.table}")
+    for line in difference_lines(found):
+        say(line)

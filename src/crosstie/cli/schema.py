@@ -219,24 +219,24 @@ def _say(one: Comparison, *, done: bool) -> None:
         click.echo(f"✓ {account} {name}: as it was collected")
         return
     click.echo(f"{'✓' if done else '!'} {account} {name}: {'table' if done else 'differs, table'} {one.schema.table}")
-    say_difference(one.difference, one)
+    for line in difference_lines(one.difference, one):
+        click.echo(line)
     for workflow, mistakes in one.mistakes.items():
         click.echo(f"  {workflow} {'is' if done else 'would'} no longer {'valid' if done else 'be valid'}:")
         for mistake in mistakes:
             click.echo(f"    {mistake}")
 
 
-def say_difference(found: Difference, compared: Comparison | None = None) -> None:
+def difference_lines(found: Difference, compared: Comparison | None = None) -> Iterator[str]:
     """What collecting again changes, a line each, with the workflows that use it where they are known."""
     told = {change.field.lower() for change in found.changes}
     for change in found.changes:
         mark = "+" if change.kind == "added" else "-" if change.kind == "removed" else "~"
         using = ", ".join(use.text for use in compared.uses.get(change.field, ())) if compared is not None else ""
-        click.echo(
-            f"  {mark} {change.text}{'  BREAKING' if change.breaking else ''}{f'; used by {using}' if using else ''}"
-        )
+        breaking = "  BREAKING" if change.breaking else ""
+        yield f"  {mark} {change.text}{breaking}{f'; used by {using}' if using else ''}"
     for line in _columns(found, told):
-        click.echo(f"    {line}")
+        yield f"    {line}"
 
 
 def _columns(found: Difference, told: set[str]) -> Iterator[str]:
