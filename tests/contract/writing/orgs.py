@@ -26,8 +26,8 @@ class Names:
     `lookup` leads to their company, whose own external id is `company_key`; `parent` is that as a write names it, and
     `parent_id` how the id of the company is read. `carriers`: the requests that carry rows, by operation. `too_long`
     and `not_there` are the symbols of rows that are refused for that. `respelled` gives a key in another spelling by
-    which the record is found all the same; `needed` are further fields without which no person is made, `elsewhere` texts
-    that have to be the key of another record."""
+    which the record is found all the same; `needed` are further fields without which no person is made, `elsewhere`
+    texts that have to be the key of another record."""
 
     key: str
     company: str

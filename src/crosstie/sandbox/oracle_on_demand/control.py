@@ -10,7 +10,6 @@ from crosstie.sandbox.oracle_on_demand.dispatch import OnDemand
 from crosstie.sandbox.oracle_on_demand.org import AddedField
 from crosstie.sandbox.oracle_on_demand.records import Rule
 
-
 Values = dict[str, str | int | float | None]
 """Numbers may be given as such."""
 
