@@ -1,4 +1,4 @@
-"""Remote objects read from Python: `app.accounts["salesforce"].object("Contact").read(["Email"]).to_arrow()`.
+"""Remote objects read from Python: `app.accounts["sf"].object("Contact").read(["Email"]).to_arrow()`.
 
 Nothing is written anywhere: a read goes past workflows, work tables and windows.
 """

@@ -195,11 +195,11 @@ def test_what_an_activity_with_mistakes_puts_out_is_used_where_it_is_known() -> 
         ),
         (
             ("[FirstName, Email", "[3, Email"),
-            "contacts.fields[0]: “3” can't stand here. It takes the keys field, conversion, as",
+            "contacts.fields[0]: “3” can't stand here. It takes the keys field, conversion, as, unknown",
         ),
         (
             ("{field: SystemModstamp}", "yes"),
-            "contacts.index: “yes” can't stand here. It takes the keys field, option, overlap, guard",
+            "contacts.index: “yes” can't stand here. It takes the keys by, field, option, overlap, guard",
         ),
         (
             ("lower(Email)", "3"),
@@ -217,8 +217,8 @@ def test_what_an_activity_with_mistakes_puts_out_is_used_where_it_is_known() -> 
         ),
         (
             ("{field: SystemModstamp}", "{feild: SystemModstamp}"),
-            "contacts.index.feild: “feild” is not a key here. Did you mean “field”? Known: field, option, overlap,"
-            " guard",
+            "contacts.index.feild: “feild” is not a key here. Did you mean “field”? Known: by, field, option,"
+            " overlap, guard",
         ),
         (
             ("type: update_data", "tpye: update_data"),

@@ -42,7 +42,8 @@ class ImportField(_Keys):
     """One remote field to import, its conversion and its name in the work table."""
 
     field: str = Field(
-        description="its API name, or a path over a link, like Account.Name; on Dynamics account:parentcustomerid.name"
+        description="its API name, or a path over a link, like Account.Name; where a link leads to several objects,"
+        " account:parentcustomerid.name"
         " where the link leads to several objects, and statuscode@label for the value as people see it"
     )
     conversion: str = Field(default="default", description="default, date_only, without_time_offset or copy_paste")
