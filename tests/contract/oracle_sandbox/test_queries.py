@@ -57,6 +57,19 @@ def test_rows_that_change_while_they_are_read_move_between_the_pages(soap: SoapW
     assert len(everything - set(first) - set(second)) == 3
 
 
+def test_v1_may_answer_in_no_order_that_means_anything(soap: SoapWire, oracle: Sandbox) -> None:
+    def ask() -> list[str]:
+        inner = "<PageSize>100</PageSize>" + _page("", "<ContactId/>")
+        answer = soap.send("Contact", inner, method="QueryPage", version="v1")
+        return [one["ContactId"] for one in written(answer)]
+
+    assert ask() == sorted(ask())
+    oracle.switches(v1_ordered_by_id=False)
+    oracle.advance(timedelta(seconds=5))
+    (last,) = oracle.control("change", ids=[max(ask())])["ids"]
+    assert ask()[0] == last
+
+
 def test_a_calculated_field_among_the_criteria_cannot_be_counted(soap: SoapWire) -> None:
     for name, shape in (("*", ("A", "SBL-EAI-04376")), ("nobody", None)):
         criteria = f"""searchspec="[ContactFullName] LIKE '{name}'" """

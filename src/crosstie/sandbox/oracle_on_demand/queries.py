@@ -15,6 +15,7 @@ def query_page(org: Org, call: Call) -> bytes:
         strict_parentheses=switches.strict_parentheses,
         unequal_finds_empty=switches.unequal_finds_empty,
         empty_texts=switches.v2_empty_texts,
+        v1_ordered_by_id=switches.v1_ordered_by_id,
     )
     with org.read() as connection:
         return QueryPage(

@@ -56,6 +56,7 @@ class Rules:
     strict_parentheses: bool = False
     unequal_finds_empty: bool = False
     empty_texts: bool = False
+    v1_ordered_by_id: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +181,7 @@ class QueryPage:
             return ", ".join([*keys, *tie])
         if template.child is not None:
             return f"{scope.alias}.Id"
-        if self.wire.version == "v1":
+        if self.wire.version == "v1" and (self.rules.v1_ordered_by_id or self.subject.query_only):
             return ", ".join(scope.column(self.subject.fields[tag]) for tag in self.subject.order)
         return f"{scope.alias}.ModifiedDate DESC, {scope.alias}.Id DESC"
 

@@ -42,6 +42,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """The code of a wrong ModId."""
     duplicate_code: str = "SBL-DAT-00381"
     """The code of a key that another record has."""
+    v1_ordered_by_id: bool = True
+    """v1.0 answers by id; else in no order that means anything, as v2.0 does."""
     v2_dates_in_utc: bool = True
     """v2.0 writes UTC; else the user's own time with a false Z."""
     read_only_refused: bool = True
@@ -82,6 +84,7 @@ UNSURE: dict[str, object] = {
     "strict_parentheses": True,
     "unequal_finds_empty": True,
     "unchanged_moves_stamp": False,
+    "v1_ordered_by_id": False,
     "v2_dates_in_utc": False,
     "v2_empty_texts": True,
 }
