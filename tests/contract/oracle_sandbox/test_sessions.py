@@ -66,6 +66,16 @@ def test_a_company_has_few_sessions_and_idle_ones_end(wire: SoapWire, oracle: Sa
     assert fault(wire.send("Contact", ANY_CONTACT, method="QueryPage")) == LOST
 
 
+def test_the_slot_of_a_session_may_be_free_only_a_while_after_its_end(wire: SoapWire, oracle: Sandbox) -> None:
+    oracle.switches(session_quota=1, logoff_lag_seconds=20)
+    wire.login()
+    wire.logoff()
+    wire.session.cookies.clear()
+    assert (wire.login().status_code, oracle.counters()["sessions"]["open"]) == (500, 0)
+    oracle.advance(timedelta(seconds=20))
+    assert wire.login().status_code == 200
+
+
 def test_the_namespace_of_credentials_decides_about_a_session(wire: SoapWire, oracle: Sandbox) -> None:
     assert query(wire, credentials(wire, FINAL)) == 200
     assert wire.session.cookies["JSESSIONID"] and sessions(oracle) == {}

@@ -74,6 +74,16 @@ def test_an_answer_has_the_status_key_and_a_record_its_defaults(soap: SoapWire, 
     assert (row["AccountExternalSystemId"], row["Description"]) == (account["ExternalSystemId"], "a & b")
 
 
+def test_stamps_are_not_taken_from_requests_and_copies_follow_their_records(soap: SoapWire, oracle: Sandbox) -> None:
+    account = stored(oracle, name="Account")[1]["Id"]
+    given = f"<AccountId>{account}</AccountId><ModifiedDate>2001-01-01T00:00:00Z</ModifiedDate>"
+    row_id = insert(soap, "Copy", given)["Id"]
+    renamed = f"<Account><Id>{account}</Id><AccountName>Renamed &amp; Co</AccountName></Account>"
+    assert written(soap.send("Account", f"<ListOfAccount>{renamed}</ListOfAccount>", method="Update"))
+    (row,) = stored(oracle, row_id)
+    assert row["AccountName"] == "Renamed & Co" and row["ModifiedDate"] > "2026"
+
+
 def test_mod_id_counts_changes_and_refuses_a_stale_one(soap: SoapWire, oracle: Sandbox) -> None:
     row_id = insert(soap, "Modified")["Id"]
     changed = f"<ModId>0</ModId><Id>{row_id}</Id><JobTitle>First</JobTitle>"

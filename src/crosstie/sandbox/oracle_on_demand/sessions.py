@@ -39,6 +39,8 @@ class Sessions:
         self._org = org
         self._lock = threading.Lock()
         self._open: dict[str, Session] = {}
+        self._released: list[datetime] = []
+        """When the slots of sessions that were logged off become free."""
         self._opened: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._most_open = 0
@@ -52,7 +54,7 @@ class Sessions:
             self._drop_idle()
             self._open.pop(instead_of, None)
             quota = self._org.switches.session_quota
-            if len(self._open) >= quota:
+            if len(self._open) + len(self._released) >= quota:
                 raise no_slot(quota)
             session = Session(id=_new_id(), user=user, origin=origin, used=self._org.clock.now())
             self._open[session.id] = session
@@ -75,6 +77,8 @@ class Sessions:
         with self._lock:
             if self._open.pop(session_id, None):
                 self._ended["logoff"] += 1
+                if lag := self._org.switches.logoff_lag_seconds:
+                    self._released.append(self._org.clock.now() + timedelta(seconds=lag))
 
     def end_all(self) -> None:
         """Ends every session, as a restart of the service does."""
@@ -119,7 +123,9 @@ class Sessions:
             return found
 
     def _drop_idle(self) -> None:
-        since = self._org.clock.now() - timedelta(seconds=self._org.switches.idle_seconds)
+        now = self._org.clock.now()
+        self._released = [free for free in self._released if free > now]
+        since = now - timedelta(seconds=self._org.switches.idle_seconds)
         for session_id in [one.id for one in self._open.values() if one.used < since]:
             del self._open[session_id]
             self._ended["idle"] += 1

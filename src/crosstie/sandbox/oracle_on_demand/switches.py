@@ -14,6 +14,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """How many sessions the company may have open."""
     idle_seconds: int = 600
     """After so long without a request a session ends, on the sandbox's clock."""
+    logoff_lag_seconds: int = 0
+    """How long after a logoff the session's slot is taken still, on the sandbox's clock."""
     request_gap: int = 50
     """Milliseconds that must lie between two requests of a session, on the machine's clock; 0 for no limit."""
     request_kilobytes: int = 28_800
