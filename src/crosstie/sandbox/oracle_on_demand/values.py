@@ -149,8 +149,8 @@ def _number(wire: Wire, field: Field, text: str) -> str:
         raise _wrong(field, text) from None
     if not value.is_finite() or value.adjusted() > 15 or not re.fullmatch(r"[+-]?[\d.]+", text.strip(), re.ASCII):
         raise _wrong(field, text)
-    plain = format(value, "f")
-    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) or "0"
+    plain = format(value or Decimal(0), "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
 _XSD_BOOLEANS = {"true": "true", "1": "true", "false": "false", "0": "false"}
