@@ -71,6 +71,14 @@ def test_late_writes_are_seen_late_with_their_own_stamp(soap: SoapWire, oracle: 
     assert (row["ModifiedDate"], row["ModId"]) == (told["ModifiedDate"], "0")
 
 
+def test_a_late_change_of_a_record_that_is_gone_brings_nothing_back(soap: SoapWire, oracle: Sandbox) -> None:
+    (row_id,) = oracle.insert("Contact", [{"ContactFirstName": "Ada", "ContactLastName": "Gone"}])
+    oracle.control("update", id=row_id, values={"JobTitle": "Late"}, late=10)
+    oracle.control("delete", ids=[row_id])
+    oracle.advance(timedelta(seconds=11))
+    assert asked(soap, row_id) == []
+
+
 def test_others_change_records_and_administrators_add_fields(soap: SoapWire, oracle: Sandbox) -> None:
     oracle.advance(timedelta(seconds=2))
     ids = oracle.change_contacts(3)

@@ -184,5 +184,7 @@ def test_rights_and_rules_refuse_records(soap: SoapWire, oracle: Sandbox) -> Non
     assert fault(soap.send("Contact", jester, method="Insert"))[1] == "SBL-EXL-00151"
     oracle.switches(write_denied=["Contact"])
     assert fault(soap.send("Contact", contacts(person("Denied")), method="Insert"))[1] == "SBL-DAT-00553"
+    some = contacts(f"<Id>{stored(oracle)[0]['Id']}</Id>")
+    assert fault(soap.send("Contact", some, method="Delete"))[1] == "SBL-DAT-00553"
     oracle.hide("Contact")
     assert fault(soap.send("Contact", contacts(person("Hidden")), method="Insert"))[:2] == ("B", "SBL-ODU-01011")

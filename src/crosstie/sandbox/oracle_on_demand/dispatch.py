@@ -6,6 +6,7 @@ Source: Web Services On Demand Guide; fact sheet, 2.1.
 import logging
 import re
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -64,7 +65,8 @@ class OnDemand:
         self.sessions = Sessions(org)
         self.sign_in = SignIn(org, self.sessions)
         self.records = Records(org)
-        self.operations: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
+        self._asked_lock = threading.Lock()
         self._writes = Writes(org, self.records)
         self._operations = self._table()
         self._door = FrontDoor(
@@ -85,9 +87,10 @@ class OnDemand:
 
     def counted(self, *, reset: bool = False) -> dict[str, Any]:
         """The counters, with those of sessions and the operations by version and name."""
-        operations = dict(self.operations)
-        if reset:
-            self.operations.clear()
+        with self._asked_lock:
+            operations = dict(self._asked)
+            if reset:
+                self._asked.clear()
         sessions = self.sessions.shown(reset=reset)
         return {**self.org.counters.read(reset=reset), "sessions": sessions, "operations": operations}
 
@@ -142,7 +145,8 @@ class OnDemand:
             raise too_large(limit)
         envelope = read_envelope(request.body)
         user, set_cookie = self.sign_in.admit(request, envelope, each_time=each_time)
-        self.operations[f"{version} {action.operation}"] += 1
+        with self._asked_lock:
+            self._asked[f"{version} {action.operation}"] += 1
         name = etree.QName(envelope.body)
         if name.localname != body or (name.namespace or "").lower() != action.service.lower():
             raise no_operation(f"{name.namespace}:{name.localname}")

@@ -20,7 +20,7 @@ from crosstie.sandbox.http import Request
 from crosstie.sandbox.late_writes import settle_late_writes
 from crosstie.sandbox.oracle_on_demand import generate, schema
 from crosstie.sandbox.oracle_on_demand.objects import OBJECTS, Field, FieldType, Object, Value
-from crosstie.sandbox.oracle_on_demand.rows import apply_columns, purge_deleted
+from crosstie.sandbox.oracle_on_demand.rows import apply_columns, find_row, purge_deleted
 from crosstie.sandbox.oracle_on_demand.switches import Switches
 from crosstie.sandbox.oracle_on_demand.values import Wire, stamp
 
@@ -164,7 +164,10 @@ class Org:
         self.database.close()
 
     def _apply(self, connection: sqlite3.Connection, name: str, record_id: str, columns: Any) -> None:
-        apply_columns(connection, self.all_objects[name], record_id, columns)
+        record = self.all_objects[name]
+        # A change whose record was deleted meanwhile has nothing to change.
+        if "CreatedDate" in columns or find_row(connection, record.table, record_id) is not None:
+            apply_columns(connection, record, record_id, columns)
 
     def _describe(self) -> None:
         added = [msgspec.convert(one, AddedField) for one in self.database.setting("added_fields", [])]

@@ -106,6 +106,7 @@ class Records:
     def delete(self, connection: sqlite3.Connection, record: Object, row_id: str, given: Given, writer: Writer) -> Row:
         """Moves a record to the deleted items; returns its last row."""
         row = self._current(connection, record, row_id, given)
+        self._refuse_rights(record)
         bury(connection, record, row, self._org.now_stamp(), (writer.user.id, writer.user.name))
         return row
 
