@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test soak lint bench docs lock clean help
 
 help:
-	@echo "make demo    a first sync with a local sandbox and the way back, with a report (CRM=salesforce or dynamics)"
+	@echo "make demo    a first sync with a local sandbox and the way back, with a report (CRM=salesforce, dynamics or oracle_on_demand)"
 	@echo "make test    the whole test suite, on SQLite and PostgreSQL"
 	@echo "make soak    every crash point and 10,000 examples of the state machine (takes hours)"
 	@echo "make lint    ruff, mypy, import-linter, codespell"

@@ -1,7 +1,7 @@
 """The demo: a first sync and the way back, step by step, through the command line as a person would type it.
 
 It needs nothing but this repository: the CRM is a sandbox on this machine. Run it with `make demo`, or with
-`make demo CRM=dynamics`.
+`make demo CRM=dynamics` or `make demo CRM=oracle_on_demand`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent / "demo-project"
@@ -31,6 +33,7 @@ CHANGED = 25
 CLICKED = 12
 REJECTS = 3  # the exit code of a run that is done, with rejects
 START_SECONDS = 60
+WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
 
 
 Info = dict[str, Any]
@@ -339,6 +342,43 @@ def dynamics_asked(info: Info, query: dict[str, str]) -> list[dict[str, Any]]:
     return found
 
 
+def oracle_account(info: Info) -> tuple[list[str], str]:
+    """Signed in by user and password, for a session."""
+    org = info["oracle_on_demand"]
+    named = ["--host", org["url"], "--user", org["user"], "--time-zone", org["time_zone"]]
+    return [*named, "--ca-file", info["ca_file"], "--secret-stdin", "password"], org["password"]
+
+
+def oracle_asked(info: Info, tag: str, which: str = "") -> list[tuple[str, str]]:
+    """The id and the text of one element of the contacts that a search specification is about."""
+    org = info["oracle_on_demand"]
+    asked = f' searchspec="{which}"' if which else ""
+    found: list[tuple[str, str]] = []
+    while True:
+        body = (
+            f'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Header><w:Security xmlns:w="{WSSE}">'
+            f"<w:UsernameToken><w:Username>{escape(org['user'])}</w:Username><w:Password>{escape(org['password'])}"
+            "</w:Password></w:UsernameToken></w:Security></s:Header><s:Body><ContactQueryPage_Input"
+            ' xmlns="urn:crmondemand/ws/ecbs/contact/10/2004"><ListOfContact xmlns="urn:/crmondemand/xml/Contact/Query"'
+            f' pagesize="100" startrownum="{len(found)}"><Contact{asked}><Id sortorder="ASC" sortsequence="1"/><{tag}/>'
+            "</Contact></ListOfContact></ContactQueryPage_Input></s:Body></s:Envelope>"
+        )
+        headers = {
+            "Content-Type": "text/xml; charset=utf-8",
+            "SOAPAction": '"document/urn:crmondemand/ws/ecbs/contact/10/2004:ContactQueryPage"',
+        }
+        time.sleep(0.06)  # twenty requests a second are allowed
+        request = urllib.request.Request(f"{org['url']}/Services/Integration", data=body.encode(), headers=headers)
+        with urllib.request.urlopen(request, context=ssl.create_default_context(cafile=info["ca_file"])) as answer:
+            page = ElementTree.parse(answer)
+        name = "{urn:/crmondemand/xml/Contact/Data}"
+        contacts = page.findall(f".//{name}Contact")
+        found += [(one.findtext(f"{name}Id", ""), one.findtext(f"{name}{tag}", "")) for one in contacts]
+        listed = page.find(f".//{name}ListOfContact")
+        if listed is None or not contacts or listed.get("lastpage") == "true":
+            return found
+
+
 def report(crm: Crm, facts: Sequence[Fact], seconds: float) -> int:
     """Says what happened in words; 0 when it is what should have happened."""
     say("What happened")
@@ -400,6 +440,20 @@ CRMS = {
                 (one["contactid"], one["new_score"]) for one in dynamics_asked(info, {"$select": "new_score"})
             },
             updates=lambda counted: counted["parts"].get("record_update", 0),
+        ),
+        Crm(
+            kind="oracle_on_demand",
+            name="Oracle CRM On Demand",
+            workflows=HERE / "oracle_on_demand",
+            newcomers=HERE / "oracle_on_demand" / "newcomers.sql",
+            contact="Contact",
+            objects=("Contact", "Account", "Lead"),
+            account=oracle_account,
+            newsletter=lambda info: len(
+                oracle_asked(info, "ContactEmail", "[ContactEmail] LIKE '*@newsletter.invalid'")
+            ),
+            scores=lambda info: {(key, float(score) if score else None) for key, score in oracle_asked(info, "nScore")},
+            updates=lambda counted: counted["requests"].get("update", 0),
         ),
     )
 }
