@@ -222,8 +222,7 @@ class Session:
         """The cookie goes along: where a company keeps sessions all the same, it is one, not one each request."""
         call = self._call(message, credentials=True)
         answer = self._sent(call, send, message.operations, cookie=self._affinity)
-        if self.settings.flow is Flow.WS_SECURITY:
-            self._read_affinity(answer)
+        self._read_affinity(answer)
         return answer
 
     def _read_affinity(self, answer: Answer) -> None:
@@ -346,7 +345,7 @@ class Session:
         call = self._call(message, credentials=stateless)
 
         def attempt() -> Identity:
-            cookie = self._open.cookie if self._open is not None else ""
+            cookie = self._open.cookie if self._open is not None else self._affinity
             answer = self._sent(call, self.http.send, 0, cookie=cookie)
             if stateless:
                 self._read_affinity(answer)
@@ -480,7 +479,7 @@ class Session:
             self.http.permit = lambda: None
             try:
                 self._log_off_own()
-                if self._affinity:
-                    self._logged_off(self._affinity)
+                if self._affinity and self._logged_off(self._affinity):
+                    self._affinity = ""
             finally:
                 self.http.close()
