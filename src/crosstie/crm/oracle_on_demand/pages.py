@@ -161,7 +161,7 @@ class PageReader:
         moved, and the chain begins anew."""
         page = self._page(walk)
         seen = 0
-        if walk.row:
+        if walk.after:
             if walk.after not in page.ids:
                 return _NOTHING, self._anew(walk)
             seen = page.ids.index(walk.after) + 1

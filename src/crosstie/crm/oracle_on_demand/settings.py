@@ -120,7 +120,7 @@ class OracleOnDemandSettings(BaseModel):
     )
     page_rows: int = Field(
         default=_MOST_PAGE_ROWS,
-        ge=1,
+        ge=2,
         le=_MOST_PAGE_ROWS,
         title="Rows of a page",
         description="How many records a query page has, at most 100; fewer where wide queries time out.",
