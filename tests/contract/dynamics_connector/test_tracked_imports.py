@@ -10,7 +10,7 @@ import pytest
 from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow import state
 from crosstie.workflow.runner import RunReport
-from tests.contract.every_connector.test_importing import Imports, KindSite
+from tests.contract.every_connector.test_importing import Imports, KindSite, KindTables
 from tests.contract.every_connector.worlds import World
 from tests.contract.imports.world import ACCOUNT, Hooked, flow
 
@@ -80,7 +80,7 @@ def test_what_was_deleted_is_handed_on_and_takes_its_rows_along(running: Imports
         text = json.loads(flow({**TRACKED, **FILTERED, "deleted": "forget"}))
         text["activities"]["read"]["next"] = "write"
         text["activities"] |= {"write": write, "done": {"type": "end"}, "forget": forget}
-        running.site = _with_tables(running)
+        running.site = KindTables(running.site.objects, world.kind, running.db)
         running.run(json.dumps(text))
         return {row[0] for row in running.query("select name from reader")}
 
@@ -89,19 +89,6 @@ def test_what_was_deleted_is_handed_on_and_takes_its_rows_along(running: Imports
     assert run() == {"Tracked stays"}
     world.delete(ids[1:])
     assert run() == set()
-
-
-def _with_tables(running: Imports) -> Any:
-    site = running.site
-
-    class Tables(KindSite):
-        def table(self, name: str) -> Any:
-            return running.db.reflect(name)
-
-        def tables(self) -> tuple[str, ...]:
-            return running.db.tables()
-
-    return Tables(site.objects, "dynamics")
 
 
 def test_a_run_that_failed_moves_no_token(running: Imports, world: World) -> None:

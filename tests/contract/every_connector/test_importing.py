@@ -13,6 +13,7 @@ import pytest
 
 from crosstie.crm.connector import Connector, RemoteQuery, Road
 from crosstie.db.database import Database
+from crosstie.model import Table
 from tests.contract.every_connector.worlds import BELIEVED, World
 from tests.contract.imports import world as imports
 from tests.contract.imports.world import DescribedSite, HandClock, Hooked, flow
@@ -29,6 +30,19 @@ class KindSite(DescribedSite):
 
     def account_kind(self, name: str) -> str:
         return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class KindTables(KindSite):
+    """Also shows the tables of a database."""
+
+    db: Database
+
+    def table(self, name: str) -> Table | None:
+        return self.db.reflect(name)
+
+    def tables(self) -> tuple[str, ...]:
+        return self.db.tables()
 
 
 @dataclass

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
 from crosstie.crm.connector import Connector, Group, RemoteQuery
-from crosstie.errors import AuthError, UnavailableError
+from crosstie.errors import AuthError, CrosstieError, UnavailableError
 from tests.contract.every_connector.worlds import World
+
+SECRET = ("client_secret", "password", "security_token", "refresh_token")
 
 
 def test_every_way_signs_in_and_proves_the_account(world: World) -> None:
@@ -85,6 +88,24 @@ def test_wrong_credentials_are_one_clear_error_that_shows_none(world: World) -> 
     assert caught.value.hint
     assert "w0rdless" not in str(caught.value)
     assert set(world.sandbox.counters()["requests"]) <= world.roles.sign_in
+
+
+def test_no_repr_and_no_error_shows_a_secret(world: World) -> None:
+    for flow in world.roles.flows:
+        kept: list[str] = []
+        connector = world.open(flow, on_token=kept.append)
+        connector.org_id()
+        given = [value for name, value in world.given(flow).items() if name in SECRET]
+        kept_now = json.loads(kept[-1])
+        tokens = [str(value) for name, value in kept_now.items() if "token" in name and value]
+        assert tokens
+        settings = world.settings(flow, {})
+        world.sandbox.faults([world.fault(world.roles.objects, {"type": "redirect"}, times=None)])
+        with pytest.raises(CrosstieError) as caught:
+            connector.objects()
+        world.sandbox.faults([])
+        shown = " ".join((repr(settings), str(settings), repr(connector), repr(vars(connector)), str(caught.value)))
+        assert not [secret for secret in (*given, *tokens) if secret in shown]
 
 
 def test_a_host_that_is_not_trusted_or_not_there_says_so(world: World) -> None:

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
-from tests.contract.connector.conftest import Opener
 from tests.contract.positions import POSITIONS
+from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Client, Sandbox, Witness, running_sandbox
 
 

@@ -10,7 +10,7 @@ import pytest
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Certainty, Operation, RemoteWrite, WriteRoad
 from crosstie.errors import RequestError
-from tests.contract.connector.conftest import Opener
+from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Sandbox, running_sandbox
 
 INSERT, UPDATE, UPSERT, DELETE = Operation.INSERT, Operation.UPDATE, Operation.UPSERT, Operation.DELETE

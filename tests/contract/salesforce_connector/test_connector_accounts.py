@@ -1,4 +1,4 @@
-"""Signing in by every flow, proving an account, and never being led to another org or host."""
+"""Signing in by every flow of Salesforce, and what a check finds there."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contract.connector.conftest import Opener
+from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Sandbox
 
-from crosstie.errors import AuthError, CrosstieError, UnavailableError
+from crosstie.errors import AuthError
 
 FLOWS = ("jwt_bearer", "client_credentials", "password", "refresh_token", "soap")
 
@@ -73,19 +73,6 @@ def test_a_soap_login_that_the_org_has_switched_off_says_so(open_connector: Open
         open_connector("soap").org_id()
 
 
-def test_a_kept_session_is_used_and_renewed_when_it_has_ended(open_connector: Opener, sandbox: Sandbox) -> None:
-    kept: list[str] = []
-    open_connector(on_token=kept.append).org_id()
-    sandbox.counters(reset=True)
-    again = open_connector(token=kept[-1], on_token=kept.append)
-    again.objects()
-    assert sandbox.counters()["requests"] == {"describe_global": 1}
-    sandbox.control("expire_sessions")
-    again.objects()
-    assert len(kept) == 2
-    assert kept[0] != kept[1]
-
-
 def test_a_session_kept_for_other_settings_is_not_used(open_connector: Opener, sandbox: Sandbox) -> None:
     kept: list[str] = []
     open_connector("password", on_token=kept.append).org_id()
@@ -94,37 +81,6 @@ def test_a_session_kept_for_other_settings_is_not_used(open_connector: Opener, s
         other.org_id()
     assert sandbox.counters()["requests"]["token"] == 1
     assert sandbox.counters()["requests"]["soap"] == 1
-
-
-def test_another_org_behind_the_account_is_refused_before_any_call(open_connector: Opener, sandbox: Sandbox) -> None:
-    connector = open_connector(org_id="00D000000000001EAA")
-    sandbox.counters(reset=True)
-    with pytest.raises(AuthError, match="belongs to the org 00D000000000001EAA"):
-        connector.objects()
-    assert set(sandbox.counters()["requests"]) <= {"token", "versions"}
-
-
-def test_a_session_is_not_renewed_in_another_org(open_connector: Opener, sandbox: Sandbox) -> None:
-    """Nobody has checked the account yet, but a part of what is read came from the first org."""
-    kept: list[str] = []
-    connector = open_connector(on_token=kept.append)
-    first = connector.org_id()
-    sandbox.switches(org_id="00D5g00000OTHERAA0")
-    sandbox.control("expire_sessions")
-    for one in (connector, open_connector(token=kept[-1])):
-        with pytest.raises(AuthError, match=f"belongs to the org {first}, but signing in leads to 00D5g00000OTHER"):
-            one.objects()
-
-
-def test_without_its_authority_the_host_is_not_trusted(open_connector: Opener) -> None:
-    with pytest.raises(AuthError, match="is not trusted") as caught:
-        open_connector(ca_file="").org_id()
-    assert "ca_file" in caught.value.hint
-
-
-def test_a_host_that_is_not_there_is_unavailable(open_connector: Opener) -> None:
-    with pytest.raises(UnavailableError, match="cannot be reached"):
-        open_connector(host="https://127.0.0.1:9").org_id()
 
 
 def test_a_check_names_what_the_user_can_no_longer_see(open_connector: Opener, sandbox: Sandbox) -> None:
@@ -149,22 +105,3 @@ def test_a_check_warns_when_few_calls_are_left(open_connector: Opener, sandbox: 
     sandbox.switches(daily_requests=used + 6)
     finding = connector.check().findings[2]
     assert (finding.ok, finding.warning) == (False, True)
-
-
-def test_no_repr_and_no_error_shows_a_secret(open_connector: Opener, sandbox: Sandbox) -> None:
-    kept: list[str] = []
-    connector = open_connector("password", on_token=kept.append)
-    connector.org_id()
-    secrets = [
-        value
-        for name, value in sandbox.sign_in("password").items()
-        if name in {"password", "security_token", "client_secret"}
-    ]
-    settings = open_connector.settings("password")
-    shown = " ".join((repr(settings), str(settings), repr(connector), repr(connector._session.signed_in())))
-    sandbox.faults([{"match": {"kind": "describe_global"}, "fault": {"type": "redirect"}, "times": None}])
-    with pytest.raises(CrosstieError) as caught:
-        connector.objects()
-    shown += str(caught.value)
-    token = connector._session.signed_in().access_token
-    assert not [secret for secret in [*secrets, token] if secret in shown]

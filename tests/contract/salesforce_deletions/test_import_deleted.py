@@ -1,4 +1,5 @@
-"""Deletions of the CRM, imported: each once, whatever fails; rows here go with them, what lives stays."""
+"""Deletions of Salesforce, imported: its feed, its bin, merges and undeletes. What every CRM has to do is in
+`tests/contract/every_connector`."""
 
 from __future__ import annotations
 
@@ -11,23 +12,16 @@ from typing import Any
 
 import pytest
 
-from crosstie.errors import BrakeError, ConfigError, DefinitionError, TaskError
+from crosstie.errors import ConfigError, DefinitionError, TaskError
 from crosstie.sync import windows
 from crosstie.workflow.definition import read_definition
 from crosstie.workflow.runner import RunReport
-from tests.contract.deletions.feed import Feed
 from tests.contract.imports.world import ACCOUNT, CATALOGUE, DescribedSite, TableSite, World, flow
+from tests.contract.salesforce_deletions.feed import Feed
 
 OPTION = "LASTDELETED_away_gone"
 INDEX: Mapping[str, object] = {"index": True}
 REMOVE = {"type": "update_data", "into": "person", "operation": "delete", "identify": {"Id": "crm_id"}}
-MARK = {
-    "type": "update_data",
-    "into": "person",
-    "operation": "update",
-    "identify": {"Id": "crm_id"},
-    "set": {"active": "false"},
-}
 WRITE = {
     "type": "update_data",
     "into": "person",
@@ -36,10 +30,6 @@ WRITE = {
 }
 BY_NAME = {"all": [{"field": "LastName", "is": "starts with", "value": "'Away '"}]}
 IMPORT = flow({"index": {"field": "SystemModstamp"}, "filter": BY_NAME, "next": "write"}, more={"write": WRITE})
-
-
-class Killed(BaseException):
-    """The end of the process: nothing of ours may handle it."""
 
 
 def away(read: Mapping[str, object] = INDEX, *, zone: str = "", name: str = "away", **more: object) -> str:
@@ -138,22 +128,6 @@ def test_rows_go_with_their_records_and_older_versions_do_not_come_back(tabled: 
     assert buried(world, *ids) == set()
     world.set_option("", OPTION)
     assert ids[0] not in gone(world, world.run(away()))
-
-
-def test_marked_rows_stay_and_their_ties_lead_nowhere(tabled: World) -> None:
-    world = tabled
-    ids = tied(world, 2)
-    delete(world, ids[0])
-    world.advance(minutes=2)
-    assert world.run(away(write=MARK)).counts["write"]["updated"] == 1
-    assert people(world) == {ids[0]: False, ids[1]: True}
-    assert buried(world, *ids) == {ids[0]}
-    world.set_option("", OPTION)
-    again = world.run(away(write=MARK))
-    assert (again.counts["write"]["updated"], again.counts["write"]["rejected"]) == (0, 0)
-    # Marked is not deleted: who wants to delete them later can.
-    world.set_option("", OPTION)
-    assert world.run(away(write=REMOVE)).counts["write"]["deleted"] == 1
 
 
 def test_what_lives_is_left_out_though_the_feed_names_it(tabled: World, feed: Feed) -> None:
@@ -335,18 +309,6 @@ def test_what_came_while_both_sides_were_compared_is_not_gone(tabled: World, fee
     assert any("2 tied here; 0 of these are gone there" in one.text for one in world.log(report))
 
 
-def test_the_brake_stops_a_comparison_that_finds_too_many(tabled: World) -> None:
-    world = tabled
-    ids = tied(world, 101)
-    world.sandbox.control("purge", ids=ids)
-    with pytest.raises(TaskError, match="101 of 101 tied Contact records are no longer shown") as caught:
-        world.run(away({"by": "compare"}, write=REMOVE))
-    assert isinstance(caught.value.cause, BrakeError)
-    assert len(people(world)) == 101
-    world.run(away({"by": "compare", "brake": 100}, write=REMOVE), restart=True)
-    assert people(world) == {}
-
-
 def test_a_second_attempt_asks_for_the_same_window(tabled: World) -> None:
     world = tabled
     world.run(away())
@@ -363,27 +325,6 @@ def test_a_second_attempt_asks_for_the_same_window(tabled: World) -> None:
     assert set(gone(world, report)) == {one}
     assert replace(world.window(), status=before.status, rows=0, tail_table="") == before
     assert world.option(OPTION) == windows.option_text(before.end)
-
-
-def test_killed_and_begun_again_it_has_the_same_end(tabled: World) -> None:
-    world = tabled
-    before, after = made(world, 2)
-    text = away({"start": f"{world.clock.now():%Y-%m-%d %H:%M}"})
-    delete(world, before)
-    world.advance(minutes=2)
-
-    def kill(rows: int) -> None:
-        world.watcher.on_rows = lambda rows: None
-        raise Killed
-
-    world.watcher.on_rows = kill
-    with pytest.raises(Killed):
-        world.run(text)
-    world.advance(minutes=1)
-    delete(world, after)
-    world.advance(minutes=2)
-    assert set(gone(world, world.run(text))) == {before}
-    assert set(gone(world, world.run(text))) == {before, after}
 
 
 def test_the_variables_of_the_window_go_to_the_next_activity(tabled: World) -> None:

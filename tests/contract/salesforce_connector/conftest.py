@@ -1,4 +1,4 @@
-"""The connectors and their sandboxes; the suite is written against the Protocol."""
+"""Salesforce's connector and its sandbox; what every connector has to do is in `tests/contract/every_connector`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from tests.contract.connector.conftest import RECORDS, Opener, read
+from tests.contract.salesforce_connector.conftest import RECORDS, Opener, read
 from tests.sandboxes import Sandbox
 
 from crosstie.crm.connector import Comparison, Operator, RemoteQuery, Road

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.deletions.feed import Feed
 from tests.contract.imports.conftest import FIRST, site, world
 from tests.contract.imports.world import TableSite, World
+from tests.contract.salesforce_deletions.feed import Feed
 from tests.sandboxes import Client, Sandbox, running_sandbox
 
 __all__ = ["sandbox", "site", "world"]

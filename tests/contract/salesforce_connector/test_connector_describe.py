@@ -1,13 +1,12 @@
-"""Discovery: every field type, compounds by their parts, asked again only when something changed."""
+"""Descriptions of Salesforce: every field type, compounds by their parts, asked again only when something changed."""
 
 from __future__ import annotations
 
 import pytest
-from tests.contract.connector.conftest import Opener
+from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Sandbox
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
-from crosstie.errors import MappingError
 from crosstie.model import FieldType, RemoteObject
 
 
@@ -15,13 +14,6 @@ from crosstie.model import FieldType, RemoteObject
 def gadget(connector: SalesforceConnector) -> RemoteObject:
     """The object with every field type."""
     return connector.describe("Gadget__c")
-
-
-def test_the_list_of_objects_names_standard_and_custom_ones(connector: SalesforceConnector) -> None:
-    objects = {one.name: one for one in connector.objects()}
-    assert not objects["Contact"].custom
-    assert objects["Gadget__c"].custom
-    assert all(one.readable for one in objects.values())
 
 
 def test_every_wire_type_has_a_meaning(connector: SalesforceConnector, gadget: RemoteObject) -> None:
@@ -100,15 +92,3 @@ def test_a_hidden_field_changes_the_description(open_connector: Opener, sandbox:
     seen = open_connector().describe("Contact")
     assert seen.field("Birthdate") is None
     assert seen.fingerprint.partition("@")[0] != known.fingerprint.partition("@")[0]
-
-
-@pytest.mark.parametrize("name", ["Contract__c", "Con/tact", "../limits"])
-def test_an_unknown_object_is_named(connector: SalesforceConnector, name: str) -> None:
-    with pytest.raises(MappingError, match="no object"):
-        connector.describe(name)
-
-
-def test_a_hidden_object_is_named(connector: SalesforceConnector, sandbox: Sandbox) -> None:
-    sandbox.hide("Lead")
-    with pytest.raises(MappingError, match="no object “Lead”"):
-        connector.describe("Lead")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.contract.connector.conftest import read
-from tests.contract.connector.test_connector_reading import readable
+from tests.contract.salesforce_connector.conftest import read
+from tests.contract.salesforce_connector.test_connector_reading import readable
 from tests.sandboxes import Sandbox
 
 from crosstie.crm.connector import Comparison, Group, Operator, RemoteQuery, Road
