@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from crosstie.errors import DefinitionError, TaskError
+from crosstie.app.reconciling.subject import find_subject
+from crosstie.errors import ConfigError, DefinitionError, TaskError
 from crosstie.workflow import state
+from crosstie.workflow.definition import read_definition
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite, KindTables
 from tests.contract.every_connector.worlds import World
-from tests.contract.imports.world import ACCOUNT, Hooked, flow
+from tests.contract.imports.world import ACCOUNT, CATALOGUE, Hooked, flow
 
 TRACKED: dict[str, Any] = {"object": "contact", "index": {"by": "tracking"}, "fields": ["lastname"]}
 FILTERED = {
@@ -201,3 +203,9 @@ def test_what_cannot_be_tracked_is_refused_by_validation(running: Imports, world
     running.site = KindSite({"contact": world.open().describe("contact")}, "salesforce")
     with pytest.raises(DefinitionError, match="Salesforce has no change tracking"):
         read(running)
+
+
+def test_there_is_nothing_to_reconcile(running: Imports) -> None:
+    definition = read_definition("flow.yaml", flow(TRACKED), CATALOGUE, running.site)
+    with pytest.raises(ConfigError, match="contacts/read goes by change tracking"):
+        find_subject(definition, running.site, "read", "")

@@ -10,6 +10,7 @@ from tests.crash.paths.imports import contact_import, import_in_part, scripted_i
 from tests.crash.paths.names import DYNAMICS
 from tests.crash.paths.outside import reaching_outside
 from tests.crash.paths.path import ACCOUNT, BACKENDS, Path, Setting
+from tests.crash.paths.tracked import tracked_import
 
 __all__ = ["ACCOUNT", "BY_CHILD", "CANONICAL", "CONTACTS", "MATRIX", "Path", "Setting"]
 
@@ -53,6 +54,7 @@ MATRIX = (
         for backend in BACKENDS
         for kind in ("incremental", "first")
     )
+    + tuple(tracked_import(backend) for backend in BACKENDS)
     + tuple(chosen_keys(backend, road, refused=spoilt) for backend in BACKENDS for road, spoilt in WRITTEN_BY)
     + tuple(alternate_keys(backend) for backend in BACKENDS)
 )
