@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from crosstie.crm.dynamics.ids import complete_id
 from crosstie.errors import DefinitionError, TaskError
 from crosstie.workflow.runner import RunReport
 from tests.contract.every_connector.test_importing import Imports, KindSite
@@ -96,10 +97,12 @@ def test_a_table_without_a_stamp_is_refused_for_an_index_by_name(running: Import
 
 def test_fields_of_every_kind_become_what_they_are(running: Imports, world: World) -> None:
     connector = world.open()
-    objects = {name: connector.describe(name) for name in ("new_everything", "account")}
+    objects = {name: connector.describe(name) for name in ("new_everything", "account", "contact")}
     running.site = KindSite(objects, world.kind)
     fields = [
         {"field": "new_accountid.name", "as": "firm"},
+        {"field": "contact:new_aboutid.new_interests", "as": "interests"},
+        {"field": "contact:new_aboutid.parentcustomerid", "as": "firm_of"},
         "new_aboutid",
         "new_aboutidtype",
         "new_opens",
@@ -115,6 +118,8 @@ def test_fields_of_every_kind_become_what_they_are(running: Imports, world: Worl
     firms = {row["firm"] for row in rows} - {None}
     assert firms and all(isinstance(one, str) for one in firms)
     assert {row["new_aboutidtype"] for row in rows} - {None} <= {"account", "contact", "new_everything"}
+    assert any(";" in row["interests"] for row in rows if row["interests"])
+    assert any(complete_id(row["firm_of"]) for row in rows if row["firm_of"])
     opened = [row for row in rows if row["new_opens"] is not None]
     assert opened and all(row["new_opens"].tzinfo is None for row in opened)
     assert all(row["opens_on"] == row["new_opens"].date() for row in opened)

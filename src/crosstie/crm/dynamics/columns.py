@@ -27,19 +27,23 @@ _REASONS = {
     "Image": "holds a picture (base64)",
 }
 
-Navigation = Callable[[str, str], str]
-"""The navigation property of a lookup to a table; '' when there is none."""
+Navigation = Callable[[str, str, str], tuple[str, str]]
+"""The navigation property of a lookup to a table, '' when there is none, and the AttributeType of a column there."""
+
+_LOOKUPS = frozenset({"Lookup", "Owner", "Customer"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One selected column: the name that was asked, its member of the JSON record, and the field unless it is a
-    parent's. `expanded` is the column of the parent that the member, a navigation property, is expanded for."""
+    parent's. `expanded` is the column of the parent that the member, a navigation property, is expanded for; `listed`
+    says that it has choices of several values."""
 
     asked: str
     member: str
     field: RemoteField | None = None
     expanded: str = ""
+    listed: bool = False
 
     @property
     def selected(self) -> str:
@@ -95,12 +99,15 @@ def _expanded(remote: RemoteObject, name: str, navigation: Navigation) -> Column
             f"{remote.name}.{lookup.name} leads to {' or '.join(lookup.reference_to)}; “{name}” does not say to which.",
             hint=f"Write {(*lookup.reference_to, 'account')[0]}:{path}.",
         )
-    found = navigation(lookup.name, kind.lower() or lookup.reference_to[0])
+    parent, column = kind.lower() or lookup.reference_to[0], rest.removesuffix(LABEL).lower()
+    found, column_type = navigation(lookup.name, parent, column)
     if not found:
-        raise MappingError(f"{remote.name}.{lookup.name} does not lead to {kind or lookup.reference_to[0]}.")
+        raise MappingError(f"{remote.name}.{lookup.name} does not lead to {parent}.")
+    member = f"_{column}_value" if column_type in _LOOKUPS else column
     if rest.endswith(LABEL):
-        rest = f"{rest.removesuffix(LABEL)}@{LABEL_ANNOTATION}"
-    return Column(asked=name, member=found, expanded=rest)
+        return Column(asked=name, member=found, expanded=f"{member}@{LABEL_ANNOTATION}")
+    # Of the types that are called Virtual no other can be read.
+    return Column(asked=name, member=found, expanded=member, listed=column_type == "Virtual")
 
 
 def readable_field(remote: RemoteObject, name: str) -> RemoteField:

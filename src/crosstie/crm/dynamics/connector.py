@@ -25,7 +25,7 @@ from crosstie.crm.connector import (
 from crosstie.crm.dynamics import describe
 from crosstie.crm.dynamics.binding import Tables
 from crosstie.crm.dynamics.check import check_account
-from crosstie.crm.dynamics.columns import columns_of
+from crosstie.crm.dynamics.columns import Navigation, columns_of
 from crosstie.crm.dynamics.deletions import Deletions
 from crosstie.crm.dynamics.ids import new_id
 from crosstie.crm.dynamics.pages import PAGE_ROWS, PageReader, ids_per_page
@@ -203,8 +203,12 @@ class DynamicsConnector:
     def _set_name(self, remote: RemoteObject) -> str:
         return remote.collection or self._tables.parent(remote.name).entity_set
 
-    def _navigation(self, query: RemoteQuery) -> Callable[[str, str], str]:
-        return lambda lookup, parent: self._tables.table(query.object.name).bound_by(lookup, parent)
+    def _navigation(self, query: RemoteQuery) -> Navigation:
+        def to(lookup: str, parent: str, column: str) -> tuple[str, str]:
+            found = self._tables.table(query.object.name).bound_by(lookup, parent)
+            return found, self._tables.column_type(parent, column) if found else ""
+
+        return to
 
     @property
     def pauses(self) -> Pauses:

@@ -288,5 +288,5 @@ def _characters(text: str) -> int:
     return len(odata.encoded(json.dumps(text, ensure_ascii=False))) + 1
 
 
-def _no_navigation(lookup: str, target: str) -> str:
+def _no_navigation(lookup: str, target: str, column: str) -> tuple[str, str]:
     raise AssertionError(f"a read of keys leads nowhere, but {lookup} was to lead to {target}")

@@ -87,7 +87,8 @@ class RowReader:
 
         kind = column.field.type if column.field else None
         if column.expanded:
-            return pa.array(self._expanded(cells, column, nul_bytes=nul_bytes), pa.string())
+            texts = pa.array(self._expanded(cells, column, nul_bytes=nul_bytes), pa.string())
+            return pc.replace_substring(texts, ",", ";") if column.listed else texts
         if kind is FieldType.BOOLEAN:
             return pc.cast(pa.array(cells, pa.bool_()), pa.string())
         if kind in _WHOLE_TYPES:
