@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -104,6 +105,11 @@ class ConfigFile(BaseModel):
         description="the folder within which workflows read and write files, relative to this folder",
         min_length=1,
     )
+    schema_watch_hours: int = Field(
+        0,
+        ge=0,
+        description="compare what was collected with the CRMs every so many hours, in serve; 0: only when asked",
+    )
     smtp: SmtpKeys | None = Field(None, description="how mail leaves: host, from, port, security, user, ca_file")
     webhook: WebhookKeys = Field(
         default_factory=WebhookKeys, description="where messages may be posted: hosts, ca_file"
@@ -142,6 +148,7 @@ class Config:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     links: tuple[LinkKeys, ...] = ()
     files: str = "files"
+    schema_watch: timedelta = timedelta(0)
     smtp: SmtpKeys | None = None
     smtp_password: str = field(repr=False, default="")
     webhook: WebhookKeys = field(default_factory=WebhookKeys)
@@ -185,6 +192,7 @@ def read_config(project: Path | None, environment: Mapping[str, str], *, cwd: Pa
         zone=ZoneInfo(written.time_zone),
         links=tuple(written.link),
         files=written.files_folder,
+        schema_watch=timedelta(hours=written.schema_watch_hours),
         smtp=written.smtp,
         smtp_password=environment.get("CROSSTIE_SMTP_PASSWORD", ""),
         webhook=written.webhook,

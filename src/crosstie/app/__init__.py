@@ -24,6 +24,7 @@ from crosstie.app.plans import Plans
 from crosstie.app.project import Made, init_project
 from crosstie.app.queries import Queries
 from crosstie.app.rejects import InboxReject, Rejects
+from crosstie.app.schema_watch import SchemaWatch
 from crosstie.app.schemas import DatabaseSite, Schemas, declared_relations
 from crosstie.app.workflows import Runs, Workflows
 from crosstie.config import Config, read_config
@@ -59,6 +60,7 @@ class _Rooms:
     courier: Courier
     journal: Journal
     plans: Plans
+    schema_watch: SchemaWatch
 
 
 class App:
@@ -124,6 +126,7 @@ class App:
             courier=courier,
             journal=Journal(db, now, workflows.run, site.account_kind),
             plans=Plans(db),
+            schema_watch=SchemaWatch(db, schemas, workflows, self.config.schema_watch, now),
         )
 
     @property
@@ -140,6 +143,11 @@ class App:
     def enumerations(self) -> Enumerations:
         """Closed lists of values, and the picklists that they follow."""
         return self._rooms.enumerations
+
+    @property
+    def schema_watch(self) -> SchemaWatch:
+        """Whether the CRMs still describe what was collected."""
+        return self._rooms.schema_watch
 
     @property
     def workflows(self) -> Workflows:

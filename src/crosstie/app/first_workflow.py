@@ -37,6 +37,27 @@ _FIELDS = tuple(
 _PLAIN = re.compile(r"[A-Za-z]\w*(?:-\w+)*", re.ASCII)
 # Words that YAML takes for something else than text.
 _NOT_PLAIN = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+_WORDS_OF_SQL = frozenset(
+    {"all", "and", "as", "between", "by", "case", "cast", "check", "column", "date", "default", "desc", "distinct"}
+    | {
+        "else",
+        "end",
+        "exists",
+        "false",
+        "from",
+        "group",
+        "in",
+        "interval",
+        "is",
+        "join",
+        "key",
+        "left",
+        "like",
+        "limit",
+    }
+    | {"not", "null", "on", "or", "order", "right", "row", "select", "set", "table", "then", "time", "timestamp"}
+    | {"to", "true", "union", "unique", "user", "using", "values", "when", "where", "with", "year"}
+)
 
 
 def usual_objects(names: Iterable[str]) -> tuple[str, ...]:
@@ -88,6 +109,7 @@ def first_workflow(schema: Schema, name: str, crm: str, fields: Sequence[str]) -
     """The definition of a workflow that keeps the local table of an object in step with the CRM. It names the index
     field that the connector recommends."""
     remote = schema.object
+    columns = dict.fromkeys((remote.key, *([remote.safe_index] if remote.safe_index else []), *fields))
     lines = [
         f"# Keeps table {schema.table} in step with {remote.name} of {schema.account}. Written by crosstie setup:",
         "# change it as you like, crosstie workflow validate tells every mistake.",
@@ -107,8 +129,9 @@ def first_workflow(schema: Schema, name: str, crm: str, fields: Sequence[str]) -
         "    type: update_data",
         f"    into: {_text(schema.table)}",
         "    operation: insert or update",
-        f"    identify: {{{_text(remote.key)}: {_text(remote.key.lower())}}}",
-        "    set: same names",
+        f"    identify: {{{_expression(remote.key)}: {_expression(remote.key.lower())}}}",
+        "    set:",
+        *(f"      {_text(one.lower())}: {_expression(one)}" for one in columns),
     ]
     return "\n".join(lines) + "\n"
 
@@ -121,6 +144,13 @@ def _index(remote: RemoteObject) -> tuple[str, ...]:
         "    # Crosstie recommends it for this object.",
         f"    index: {{field: {_text(remote.safe_index)}}}",
     )
+
+
+def _expression(name: str) -> str:
+    """A column as an expression in YAML; one that is a word of SQL is quoted there."""
+    if _PLAIN.fullmatch(name) and "-" not in name and name.lower() not in _WORDS_OF_SQL:
+        return _text(name)
+    return _text('"' + name.replace('"', '""') + '"')
 
 
 def _text(text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosstie.app.backfill import Backfill, plan_backfill
 from crosstie.app.schema_effects import Comparison, Use, concerned, new_mistakes, uses
 from crosstie.app.versions import Version, newest_version, newest_versions
 from crosstie.config import LinkKeys, split_columns
@@ -143,6 +144,15 @@ class Schemas:
             if one.workflow in about and (told := new_mistakes(one, self._site, after))
         }
         return Comparison(schema=schema, described=described, difference=found, uses=named, mistakes=mistakes)
+
+    def backfill(
+        self, account: str, name: str, field: str, *, into: str = "", key: str = "", column: str = ""
+    ) -> Backfill:
+        """The workflow that fills one field of rows that are there already: of the object's local table, or of a table
+        `into` whose column `key` holds the remote ids. Raises ConfigError for what is not there."""
+        schema = self.get(account, name)
+        table = into or schema.table
+        return plan_backfill(schema, field, self._site.table(table), key, column, table)
 
     def names(self, account: str) -> tuple[str, ...]:
         """The names of an account's collected objects."""

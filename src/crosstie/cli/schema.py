@@ -194,6 +194,55 @@ def refresh(
     _report(found, as_json=as_json, done=True)
 
 
+@schema.command("backfill")
+@click.argument("account")
+@click.argument("name", metavar="OBJECT")
+@click.argument("field")
+@click.option("--into", default="", metavar="TABLE", help="The table to fill, by default the object's local one.")
+@click.option("--key", default="", metavar="COLUMN", help="Its column with the remote ids.")
+@click.option("--column", default="", metavar="COLUMN", help="Its column to fill, by default the field's name.")
+@click.option("--print", "shown", is_flag=True, help="Print the workflow that would do it, and do nothing.")
+@pass_session
+def backfill(
+    session: Session, account: str, name: str, field: str, into: str, key: str, column: str, shown: bool
+) -> None:
+    """Fills one field of rows that are there already, without moving an index.
+
+    Only records whose column is empty here are asked for, by their ids. It is a workflow as any other: it can be
+    interrupted and gone on with."""
+    with session.app() as app:
+        found = app.schemas.backfill(account, name, field, into=into, key=key, column=column)
+        if shown:
+            click.echo(found.definition(), nl=False)
+            return
+        app.workflows.save(found.definition(), "schema backfill")
+    from crosstie.cli.runs import run
+
+    click.get_current_context().invoke(run, target=found.name)
+
+
+@schema.command("watch")
+@json_option
+@pass_session
+def watch(session: Session, as_json: bool) -> None:
+    """Looks once whether the CRMs still describe what was collected, and tells supervisors what is new.
+
+    For cron; with schema_watch_hours in crosstie.toml, crosstie serve does so by itself. Exit code 3 when there is
+    something that nobody was told of yet."""
+    with session.app() as app:
+        told = app.schema_watch.look()
+        app.courier.send()
+    if as_json:
+        emit_json(list(told))
+    else:
+        for line in told:
+            click.echo(f"! {line}")
+        if not told:
+            click.echo("✓ nothing new since people were last told")
+    if told:
+        raise failures.Stopped(failures.DONE_WITH_REJECTS)
+
+
 def _collected_accounts(app: App) -> list[str]:
     return list(dict.fromkeys(one.account for one in app.schemas.list()))
 

@@ -58,7 +58,7 @@ def serve(
         return
     with session.app() as app, _asked_to_end() as ended, app.courier.at_work():
         say(f"serving {app.db.place}")
-        with _measured(app, metrics, metrics_address, say):
+        with _measured(app, metrics, metrics_address, say), app.schema_watch.at_work(say):
             app.serve(lambda name: _Process(app.config.project, name, log_format), ended.wait, workers=workers, say=say)
         say("ended; what was at work is gone on with by the next crosstie serve")
 

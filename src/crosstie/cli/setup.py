@@ -24,6 +24,7 @@ from crosstie.errors import ConfigError
 
 if TYPE_CHECKING:
     from crosstie.app import App
+    from crosstie.app.enumerations import Synced
     from crosstie.model import RemoteObject
     from crosstie.schema.store import Schema
 
@@ -114,7 +115,7 @@ def setup(
             name = account_step(app, wishes, draft, say)
             schemas = _tables(app, wishes, draft, name, say)
             for schema in schemas:
-                written.append(_workflow(app, wishes, schema, say))
+                written.append(_workflow(app, wishes, draft, schema, say))
             draft.forget()
             applied = {one.source for one in app.workflows.list()}
         if as_json:
@@ -228,7 +229,7 @@ def _choose_objects(app: App, wishes: Wishes, account: str) -> tuple[str, ...]:
     )
 
 
-def _workflow(app: App, wishes: Wishes, schema: Schema, say: Say) -> Path:
+def _workflow(app: App, wishes: Wishes, draft: Draft, schema: Schema, say: Say) -> Path:
     """Writes and validates the first workflow of an object, unless there is one that imports it."""
     from crosstie.app.first_workflow import first_workflow, workflow_name
     from crosstie.crm import kind_of
@@ -238,7 +239,7 @@ def _workflow(app: App, wishes: Wishes, schema: Schema, say: Say) -> Path:
     if there is not None:
         say(f"✓ {there.name} imports {schema.object.name} already")
         return there
-    chosen = _chosen_fields(wishes, schema.object)
+    chosen = _chosen_fields(wishes, draft, schema.object)
     _enumerations(app, wishes, schema, chosen, say)
     taken = {one.workflow for one in app.workflows.list()} | {one.stem for one in folder.glob("*.yaml")}
     name = workflow_name(schema, taken)
@@ -280,7 +281,7 @@ def _write(file: Path, text: str) -> None:
         raise ConfigError(f"{file} cannot be written: {error.strerror}", hint="Make the folder writable.") from error
 
 
-def _chosen_fields(wishes: Wishes, remote: RemoteObject) -> tuple[str, ...]:
+def _chosen_fields(wishes: Wishes, draft: Draft, remote: RemoteObject) -> tuple[str, ...]:
     from crosstie.app.first_workflow import importable, usual_fields
 
     given = wishes.fields.get(remote.name.lower())
@@ -296,6 +297,9 @@ def _chosen_fields(wishes: Wishes, remote: RemoteObject) -> tuple[str, ...]:
     usual = usual_fields(remote)
     if not wishes.choosing:
         return usual
+    kept = f"fields of {remote.name}"
+    if draft.texts(kept):
+        return draft.texts(kept)
     import questionary
 
     from crosstie.cli.asking import choose
@@ -306,7 +310,7 @@ def _chosen_fields(wishes: Wishes, remote: RemoteObject) -> tuple[str, ...]:
         f"\nWhich fields of {remote.label} are to be imported? {remote.key}"
         f"{f' and {remote.safe_index}' if remote.safe_index else ''} are imported by themselves."
     )
-    return choose(
+    chosen = choose(
         f"Fields of {remote.name}",
         [
             questionary.Choice(
@@ -318,13 +322,33 @@ def _chosen_fields(wishes: Wishes, remote: RemoteObject) -> tuple[str, ...]:
         ],
         "Choose at least one field: move with the arrows, mark with space.",
     )
+    draft.keep(kept, list(chosen))
+    return chosen
 
 
 def _enumerations(app: App, wishes: Wishes, schema: Schema, fields: Sequence[str], say: Say) -> None:
-    """Shows which of the fields have a closed list of values; they are in the schema with all their values."""
-    lists = [field for name in fields if (field := schema.object.field(name)) is not None and field.values]
-    for field in lists:
-        say(f"✓ enumeration {field.name} “{field.label}”: {len(field.values):,} values")
+    """Has enumerations follow those fields that have a closed list of values."""
+    name = schema.object.name
+    lists = [field.name for one in fields if (field := schema.object.field(one)) is not None and field.values]
+    if not lists:
+        return
+    wanted = wishes.enumerations
+    if wanted is None:
+        wanted = True
+        if wishes.choosing:
+            click.echo(
+                f"\n{', '.join(lists)} can only hold listed values. An enumeration keeps the list here, in step with"
+                " the CRM, so that unknown values are told."
+            )
+            wanted = click.confirm("Make enumerations of them?", default=True)
+    if not wanted:
+        return
+    for one in app.enumerations.follow(schema.account, [f"{name}.{field}" for field in lists]):
+        say(f"! {one.problem}" if one.problem else f"✓ enumeration {one.enumeration.name}: {_counted(one)}")
+
+
+def _counted(synced: Synced) -> str:
+    return f"{len(synced.enumeration.values):,} values"
 
 
 def _last_words(account: str, written: Sequence[Path]) -> None:

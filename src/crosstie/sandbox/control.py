@@ -79,6 +79,18 @@ class SetValues(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     controller: str = ""
 
 
+class SetField(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """set_field: what has become of a field that the CRM was made with, under its first name: it has another `name`,
+    `type` (the CRM's own word) and `length` now, or is `gone`. With none of these it is as it was made."""
+
+    object: str
+    field: str
+    name: str = ""
+    type: str = ""
+    length: int = 0
+    gone: bool = False
+
+
 class NoArguments(msgspec.Struct, forbid_unknown_fields=True):
     """Actions without arguments."""
 

@@ -11,7 +11,7 @@ from crosstie.notify.outbox import Draft, Trouble, put
 from crosstie.workflow.settings import WorkflowSettings
 from crosstie.workflow.watcher import add_message
 
-Event = Literal["suspended", "aborted", "paused for long", "stopped"]
+Event = Literal["suspended", "aborted", "paused for long", "stopped", "schema changed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

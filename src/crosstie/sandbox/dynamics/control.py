@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from crosstie.sandbox.control import Actions, ControlRefused, NoArguments, SetValues
+from crosstie.sandbox.control import Actions, ControlRefused, NoArguments, SetField, SetValues
 from crosstie.sandbox.dynamics.changes import Changes, table_named
 from crosstie.sandbox.dynamics.dispatch import Dynamics
 from crosstie.sandbox.dynamics.rules import DuplicateRule, Plugin
@@ -89,6 +89,7 @@ def dynamics_actions(dynamics: Dynamics) -> Actions:
         "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
         "hide": (Hide, lambda given: _hide(dynamics, given.names)),
         "set_values": (SetValues, dynamics.org.choices.change),
+        "set_field": (SetField, dynamics.org.choices.change_column),
         "duplicate_rules": (Duplicates, lambda given: dynamics.rules.set_duplicates(given.rules)),
         "plugins": (Plugins, lambda given: dynamics.rules.set_plugins(given.plugins)),
         "expire_sessions": (NoArguments, lambda given: dynamics.tokens.expire_all()),

@@ -102,13 +102,12 @@ def table_definition(table: Table) -> Definition:
 
 def attribute_definition(table: Table, logical_name: str) -> Definition:
     """AttributeMetadata with all that its own class adds, but without its choice."""
-    return dict(_attribute_definition(table.logical_name, logical_name))
+    return dict(_attribute_definition(table, table.attributes[logical_name]))
 
 
 @cache
-def _attribute_definition(table_name: str, logical_name: str) -> Definition:
-    table = TABLES[table_name]
-    one = table.attributes[logical_name]
+def _attribute_definition(table: Table, one: Attribute) -> Definition:
+    logical_name = one.logical_name
     kind = AttributeType.VIRTUAL if one.type in _VIRTUAL else one.type
     found: Definition = {}
     if one.type is not AttributeType.VIRTUAL:

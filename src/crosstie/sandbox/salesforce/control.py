@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from crosstie.sandbox.control import Actions, NoArguments, SetValues
+from crosstie.sandbox.control import Actions, NoArguments, SetField, SetValues
 from crosstie.sandbox.salesforce.changes import OTHER_USER_ID, Changes
 from crosstie.sandbox.salesforce.dispatch import Salesforce
 from crosstie.sandbox.salesforce.rules import AssignmentRule, DuplicateRule
@@ -92,6 +92,7 @@ def salesforce_actions(salesforce: Salesforce) -> Actions:
     return {
         "hide": (Hide, lambda given: org.hide(given.names)),
         "set_values": (SetValues, org.set_values),
+        "set_field": (SetField, org.set_field),
         **_record_actions(changes),
         "assignment_rules": (
             Assignment,

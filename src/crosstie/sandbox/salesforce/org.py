@@ -13,13 +13,14 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import SetValues
+from crosstie.sandbox.control import SetField, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.salesforce import generate, schema
 from crosstie.sandbox.salesforce.catalog import Catalog, SObject
+from crosstie.sandbox.salesforce.changed_fields import ChangedFields
 from crosstie.sandbox.salesforce.contention import Contention
 from crosstie.sandbox.salesforce.describes import Described, org_describes, visible
 from crosstie.sandbox.salesforce.errors import ApiError, not_found
@@ -80,7 +81,8 @@ class Org:
         self._picklists: dict[str, Described] = self.database.setting("picklists", {})
         """What was changed of the fields (`Contact.Interests__c`) whose values are others now."""
         self._made = made
-        self._describes = with_picklists(made, self._picklists)
+        self._changed_fields = ChangedFields(self.database)
+        self._describes = self._changed()
         self.counters = Counters()
         self.plan = FaultPlan()
         self.instance_url = ""
@@ -119,11 +121,19 @@ class Org:
         name, changed = changed_picklist(self._describes, given)
         self._picklists = {**self._picklists, name: changed}
         self.database.keep_setting("picklists", self._picklists)
-        self._describes = with_picklists(self._made, self._picklists)
-        self.full_catalog = self._catalog(self._describes)
         self._describe_anew()
 
+    def set_field(self, given: SetField) -> None:
+        """Renames, retypes or deletes a custom field, as an administrator does. Raises ControlRefused for others."""
+        self._changed_fields.change(self._made, given)
+        self._describe_anew()
+
+    def _changed(self) -> list[Described]:
+        return self._changed_fields.of(with_picklists(self._made, self._picklists))
+
     def _describe_anew(self) -> None:
+        self._describes = self._changed()
+        self.full_catalog = self._catalog(self._describes)
         self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
         self.described = visible(self._describes, self.hidden)
         self.catalog = self._catalog(self.described)
