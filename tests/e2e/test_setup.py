@@ -71,7 +71,7 @@ def test_a_newcomer_errs_leaves_comes_back_and_ends_with_rows(
     settings, secret = settings_of(served, sandbox_file)
     asked = {name: field for name, field in model.items() if wanted(name, field, model, settings) and name != secret}
     numbered = [name for name, field in model.items() if name in settings or wanted(name, field, model, settings)]
-    command = ["setup"]
+    command = ["setup", "--enumerations"]
     for name in numbered:
         if extra(model[name]).get("advanced"):  # nobody is asked for these
             command += [f"--{name.replace('_', '-')}", settings[name]]
@@ -119,6 +119,12 @@ def test_a_newcomer_errs_leaves_comes_back_and_ends_with_rows(
     (collected,) = project.crosstie("schema", "show", "--json").json
     assert collected["object"].lower() == contact.lower()
     assert project.count(collected["table"]) == RECORDS
+    described = project.crosstie("schema", "show", collected["object"], "--json").json["description"]
+    listed = {one["name"] for one in described["fields"] if one["values"]}
+    text = (project.folder / "contact-import.yaml").read_text(encoding="utf-8")
+    imported = {line[len("      - ") :].strip('"') for line in text.splitlines() if line.startswith("      - ")}
+    followed = {one["follows"][0]["field"] for one in project.crosstie("enumeration", "list", "--json").json}
+    assert followed == listed & imported
     assert not (project.folder / ".crosstie" / "setup.json").exists()
 
 

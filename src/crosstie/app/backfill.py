@@ -75,11 +75,7 @@ def plan_backfill(schema: Schema, field: str, table: Table | None, key: str, col
     for option, name in names.items():
         there = table.column(name) if name else None
         if there is None:
-            said = (
-                f"has no column {name}"
-                if name
-                else "is not Crosstie's own: its column with the remote ids is not known"
-            )
+            said = f"has no column {name}" if name else "is yours: which of its columns has the remote ids is not known"
             raise ConfigError(
                 f"Table {table.name} {said}.",
                 hint=f"Say which: --{option} COLUMN. It has {', '.join(one.name for one in table.columns)}.",
