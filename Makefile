@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# What was compiled once is used by every process that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test soak lint bench docs lock clean help
 
 help:
