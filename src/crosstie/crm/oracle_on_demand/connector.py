@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from crosstie.crm.connector import (
+    Changes,
     Check,
     Fetched,
     IdsRoad,
@@ -236,11 +237,11 @@ class OracleOnDemandConnector:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._deletions.deleted(object, start, end, road)
 
-    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
         """Refused: changes are not tracked by tokens."""
         raise RequestError(
             f"Oracle CRM On Demand tracks no changes of {object.name} by tokens.",
-            hint="Import deletions by their dates (leave “by” out), or compare key sets (by: compare).",
+            hint="Import what changed by a stamp (index: true), and what was deleted by its date (import deleted).",
         )
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:
