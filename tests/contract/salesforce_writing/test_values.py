@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, RemoteWrite, WriteRoad
+from tests.contract.salesforce_writing.test_roads import ROADS, soql
 from tests.contract.writing.shipping import Row, find, send
-from tests.contract.writing.test_roads import ROADS, soql
 from tests.sandboxes import Client, Sandbox
 from tests.scale import examples
 

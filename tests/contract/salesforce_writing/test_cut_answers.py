@@ -14,8 +14,8 @@ import pytest
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, Outcome, WriteRoad
 from crosstie.sandbox.http import Request, Response
+from tests.contract.salesforce_writing.test_lost_answers import Scene
 from tests.contract.writing.shipping import send
-from tests.contract.writing.test_lost_answers import Scene
 from tests.sandboxes import Client, Sandbox, running_sandbox
 from tests.scale import SOAK, examples
 
