@@ -181,7 +181,7 @@ def test_nothing_is_read_while_what_we_sent_has_no_answer(running: Imports, worl
     )
     running.execute(
         "insert into crosstie.shipment (plan, number, operation, road, row_count, status, recorded_at, deadline,"
-        " left_at) values (1, 1, 'update', 'collections', 1, 'leaving', '', '', '2026-11-23T08:00:00.000000Z')"
+        " left_at) values (1, 1, 'update', 'calls', 1, 'leaving', '', '', '2026-11-23T08:00:00.000000Z')"
     )
     report = read(running)
     assert names(running, report) == []

@@ -24,7 +24,7 @@ from tests.contract.writing.shipping import Answered, Row, find, send
 from tests.sandboxes import Client, Sandbox, running_sandbox
 from tests.scale import SOAK
 
-COLLECTIONS, BULK = WriteRoad.COLLECTIONS, WriteRoad.BULK
+COLLECTIONS, BULK = WriteRoad.CALLS, WriteRoad.BULK
 ROWS = 5
 FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "drop_before"},
