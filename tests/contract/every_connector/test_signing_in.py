@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -54,10 +56,9 @@ def test_a_check_signs_in_anew(world: World) -> None:
     world.open(on_token=kept.append).org_id()
     again = world.open(token=kept[-1])
     world.sandbox.counters(reset=True)
-    assert again.objects()
-    assert not any(world.sandbox.counters()["requests"].get(one) for one in world.roles.sign_in)
     assert again.check().passed
-    assert world.sandbox.counters()["requests"]["token"]
+    asked = world.sandbox.counters()["requests"]
+    assert any(asked.get(one) for one in world.roles.sign_in)
 
 
 def test_another_org_behind_the_account_is_refused_before_any_call(world: World) -> None:
@@ -91,21 +92,31 @@ def test_wrong_credentials_are_one_clear_error_that_shows_none(world: World) -> 
 
 
 def test_no_repr_and_no_error_shows_a_secret(world: World) -> None:
+    secrets: list[str] = []
     for flow in world.roles.flows:
         kept: list[str] = []
         connector = world.open(flow, on_token=kept.append)
         connector.org_id()
-        given = [value for name, value in world.given(flow).items() if name in SECRET]
-        kept_now = json.loads(kept[-1])
-        tokens = [str(value) for name, value in kept_now.items() if "token" in name and value]
-        assert tokens
+        secrets += [value for name, value in world.given(flow).items() if name in SECRET]
+        secrets += [one for text in kept if text for one in tokens(json.loads(text))]
         settings = world.settings(flow, {})
-        world.sandbox.faults([world.fault(world.roles.objects, {"type": "redirect"}, times=None)])
+        world.sandbox.faults([{"match": {}, "fault": {"type": "redirect"}, "times": None}])
         with pytest.raises(CrosstieError) as caught:
-            connector.objects()
+            connector.describe(world.roles.contact)
         world.sandbox.faults([])
         shown = " ".join((repr(settings), str(settings), repr(connector), repr(vars(connector)), str(caught.value)))
-        assert not [secret for secret in (*given, *tokens) if secret in shown]
+        assert not [secret for secret in secrets if secret in shown]
+    assert len(secrets) >= len(world.roles.flows)
+
+
+def tokens(kept: Any) -> list[str]:
+    """What may not be shown of a session that is kept."""
+    if isinstance(kept, list):
+        return [one for part in kept for one in tokens(part)]
+    if not isinstance(kept, dict):
+        return []
+    named = [value for name, value in kept.items() if re.search("token|cookie", name) and isinstance(value, str)]
+    return [one for one in named if one] + [one for value in kept.values() for one in tokens(value)]
 
 
 def test_a_host_that_is_not_trusted_or_not_there_says_so(world: World) -> None:
