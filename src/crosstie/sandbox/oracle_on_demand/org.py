@@ -12,7 +12,7 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused
+from crosstie.sandbox.control import ControlRefused, SetField
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
@@ -153,6 +153,24 @@ class Org:
             self.database.keep_setting("added_fields", [*known, msgspec.to_builtins(added)])
         self._describe()
 
+    def set_field(self, given: SetField) -> None:
+        """Renames, retypes or deletes a custom field that an object was made with, as an administrator does; its values
+        stay. Raises ControlRefused for another field, and for a type that there is not."""
+        name = f"{given.object}.{given.field}"
+        field = OBJECTS[given.object].fields.get(given.field) if given.object in OBJECTS else None
+        if field is None or not field.custom:
+            raise ControlRefused(f"{name} is no custom field.")
+        if given.type and given.type not in list(FieldType):
+            raise ControlRefused(f"{given.type} is no type of field.")
+        known = self.database.setting("changed_fields", {})
+        before = msgspec.convert(known[name], SetField) if name in known else None
+        with self.write() as connection:
+            old, new = (before.name if before else "") or given.field, given.name or given.field
+            if old != new:
+                schema.rename_column(connection, OBJECTS[given.object], old, new)
+            self.database.keep_setting("changed_fields", {**known, name: msgspec.to_builtins(given)})
+        self._describe()
+
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible, old deletions are purged."""
         now = self.clock.now()
@@ -171,8 +189,11 @@ class Org:
 
     def _describe(self) -> None:
         added = [msgspec.convert(one, AddedField) for one in self.database.setting("added_fields", [])]
+        changed = msgspec.convert(self.database.setting("changed_fields", {}), dict[str, SetField])
         self.all_objects = {
-            name: replace(one, fields=one.fields | {new.tag: _made(new, one) for new in added if new.object == name})
+            name: replace(
+                one, fields=_changed(one, changed) | {new.tag: _made(new, one) for new in added if new.object == name}
+            )
             for name, one in OBJECTS.items()
         }
         self.objects = {
@@ -182,6 +203,28 @@ class Org:
             for name, one in self.all_objects.items()
             if name not in self.hidden
         }
+
+
+def _changed(record: Object, changed: dict[str, SetField]) -> dict[str, Field]:
+    """The fields that the object was made with, as they are now."""
+    found = {}
+    for tag, field in record.fields.items():
+        given = changed.get(f"{record.name}.{tag}")
+        if given is None or not given.gone:
+            now = field if given is None else _as_given(field, given)
+            found[now.tag] = now
+    return found
+
+
+def _as_given(field: Field, given: SetField) -> Field:
+    name = given.name or field.tag
+    return replace(
+        field,
+        tag=name,
+        v1_tag=field.v1_tag and name,
+        type=FieldType(given.type) if given.type else field.type,
+        length=given.length or field.length,
+    )
 
 
 def _made(added: AddedField, record: Object) -> Field:
