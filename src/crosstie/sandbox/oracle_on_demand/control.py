@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from crosstie.sandbox.control import Actions, NoArguments, Reset
+from crosstie.sandbox.control import Actions, NoArguments, Reset, SetValues
 from crosstie.sandbox.oracle_on_demand.changes import Changes
 from crosstie.sandbox.oracle_on_demand.dispatch import OnDemand
 from crosstie.sandbox.oracle_on_demand.org import AddedField
@@ -92,6 +92,7 @@ def on_demand_actions(company: OnDemand) -> Actions:
         "set_stamp": (Stamps, lambda given: changes.set_stamp(given.object, given.ids, given.values)),
         "rows": (Rows, lambda given: {"rows": changes.rows(given.object, given.ids)}),
         "hide": (Hide, lambda given: company.org.hide(given.names)),
+        "set_values": (SetValues, company.org.set_values),
         "add_field": (AddedField, company.org.add_field),
         "rules": (Rules, lambda given: company.records.set_rules(given.rules)),
         "expire_sessions": (NoArguments, lambda given: company.sessions.end_all()),
