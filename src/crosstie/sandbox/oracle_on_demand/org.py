@@ -12,7 +12,7 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused
+from crosstie.sandbox.control import ControlRefused, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
@@ -153,6 +153,17 @@ class Org:
             self.database.keep_setting("added_fields", [*known, msgspec.to_builtins(added)])
         self._describe()
 
+    def set_values(self, given: SetValues) -> None:
+        """Sets the values of a picklist, as an administrator does: what is to go is disabled, or not in the list."""
+        record = self.all_objects.get(given.object)
+        field = record.fields.get(given.field) if record is not None else None
+        if field is None or field.type not in _PICKLISTS or given.controller:
+            raise ControlRefused(f"{given.object}.{given.field} is no picklist, or none that depends on another.")
+        kept = [[one.value, one.label or one.value, not one.active] for one in given.values]
+        known = self.database.setting("picklists", {})
+        self.database.keep_setting("picklists", {**known, f"{given.object}.{given.field}": kept})
+        self._describe()
+
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible, old deletions are purged."""
         now = self.clock.now()
@@ -175,6 +186,11 @@ class Org:
             name: replace(one, fields=one.fields | {new.tag: _made(new, one) for new in added if new.object == name})
             for name, one in OBJECTS.items()
         }
+        for place, kept in self.database.setting("picklists", {}).items():
+            name, _, tag = place.partition(".")
+            record = self.all_objects[name]
+            changed = replace(record.fields[tag], picklist=tuple(_value(*one) for one in kept))
+            self.all_objects[name] = replace(record, fields=record.fields | {tag: changed})
         self.objects = {
             name: replace(
                 one, fields={tag: made for tag, made in one.fields.items() if f"{name}.{tag}" not in self.hidden}
@@ -182,6 +198,13 @@ class Org:
             for name, one in self.all_objects.items()
             if name not in self.hidden
         }
+
+
+_PICKLISTS = (FieldType.PICKLIST, FieldType.MULTI_PICKLIST)
+
+
+def _value(code: str, label: str, disabled: bool) -> Value:
+    return Value(code=code, label=label, disabled=disabled)
 
 
 def _made(added: AddedField, record: Object) -> Field:
