@@ -12,14 +12,15 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused, SetField
+from crosstie.sandbox.control import ControlRefused, SetField, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.late_writes import settle_late_writes
 from crosstie.sandbox.oracle_on_demand import generate, schema
-from crosstie.sandbox.oracle_on_demand.objects import OBJECTS, Field, FieldType, Object, Value
+from crosstie.sandbox.oracle_on_demand.changed_fields import AddedField, ChangedFields
+from crosstie.sandbox.oracle_on_demand.definitions import Object
 from crosstie.sandbox.oracle_on_demand.rows import apply_columns, find_row, purge_deleted
 from crosstie.sandbox.oracle_on_demand.switches import Switches
 from crosstie.sandbox.oracle_on_demand.values import Wire, stamp
@@ -63,19 +64,6 @@ class Call:
         return ""
 
 
-class AddedField(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """A custom field that a test added to `object`."""
-
-    object: str
-    tag: str
-    label: str
-    generic: str
-    type: FieldType = FieldType.TEXT
-    length: int = 40
-    required: bool = False
-    picklist: list[str] = []
-
-
 class Org:
     """One company in a state directory, made with `records` contacts when it is new."""
 
@@ -91,8 +79,9 @@ class Org:
         """Objects (`Lead`) and fields (`Contact.JobTitle`) that the user may not see."""
         self.url = ""
         """`https://localhost:PORT`, where the company is reached."""
+        self._fields = ChangedFields(self.database)
         self.objects: dict[str, Object] = {}
-        """What the user sees, with the custom fields that were added. `all_objects` has what is hidden, too."""
+        """What the user sees, as administrators have made it. `all_objects` has what is hidden, too."""
         self.all_objects: dict[str, Object] = {}
         self._describe()
 
@@ -141,34 +130,18 @@ class Org:
         self._describe()
 
     def add_field(self, added: AddedField) -> None:
-        """Adds a custom field at the end of an object, as an administrator does; rows have no value in it."""
-        record = self.all_objects.get(added.object)
-        if record is None or added.tag in record.fields:
-            raise ControlRefused(
-                f"The field {added.object}.{added.tag} can't be added: no such object, or it is there."
-            )
-        with self.write() as connection:
-            schema.add_column(connection, record, added.tag)
-            known = self.database.setting("added_fields", [])
-            self.database.keep_setting("added_fields", [*known, msgspec.to_builtins(added)])
+        """Adds a custom field, as an administrator does; see `ChangedFields.add`."""
+        self._fields.add(added)
         self._describe()
 
     def set_field(self, given: SetField) -> None:
-        """Renames, retypes or deletes a custom field that an object was made with, as an administrator does; its values
-        stay. Raises ControlRefused for another field, and for a type that there is not."""
-        name = f"{given.object}.{given.field}"
-        field = OBJECTS[given.object].fields.get(given.field) if given.object in OBJECTS else None
-        if field is None or not field.custom:
-            raise ControlRefused(f"{name} is no custom field.")
-        if given.type and given.type not in list(FieldType):
-            raise ControlRefused(f"{given.type} is no type of field.")
-        known = self.database.setting("changed_fields", {})
-        before = msgspec.convert(known[name], SetField) if name in known else None
-        with self.write() as connection:
-            old, new = (before.name if before else "") or given.field, given.name or given.field
-            if old != new:
-                schema.rename_column(connection, OBJECTS[given.object], old, new)
-            self.database.keep_setting("changed_fields", {**known, name: msgspec.to_builtins(given)})
+        """Changes or removes a custom field, as an administrator does; see `ChangedFields.set_field`."""
+        self._fields.set_field(given)
+        self._describe()
+
+    def set_values(self, given: SetValues) -> None:
+        """Sets the values of a picklist, as an administrator does; see `ChangedFields.set_values`."""
+        self._fields.set_values(given)
         self._describe()
 
     def settle(self) -> None:
@@ -188,14 +161,7 @@ class Org:
             apply_columns(connection, record, record_id, columns)
 
     def _describe(self) -> None:
-        added = [msgspec.convert(one, AddedField) for one in self.database.setting("added_fields", [])]
-        changed = msgspec.convert(self.database.setting("changed_fields", {}), dict[str, SetField])
-        self.all_objects = {
-            name: replace(
-                one, fields=_changed(one, changed) | {new.tag: _made(new, one) for new in added if new.object == name}
-            )
-            for name, one in OBJECTS.items()
-        }
+        self.all_objects = self._fields.objects()
         self.objects = {
             name: replace(
                 one, fields={tag: made for tag, made in one.fields.items() if f"{name}.{tag}" not in self.hidden}
@@ -203,42 +169,6 @@ class Org:
             for name, one in self.all_objects.items()
             if name not in self.hidden
         }
-
-
-def _changed(record: Object, changed: dict[str, SetField]) -> dict[str, Field]:
-    """The fields that the object was made with, as they are now."""
-    found = {}
-    for tag, field in record.fields.items():
-        given = changed.get(f"{record.name}.{tag}")
-        if given is None or not given.gone:
-            now = field if given is None else _as_given(field, given)
-            found[now.tag] = now
-    return found
-
-
-def _as_given(field: Field, given: SetField) -> Field:
-    name = given.name or field.tag
-    return replace(
-        field,
-        tag=name,
-        v1_tag=field.v1_tag and name,
-        type=FieldType(given.type) if given.type else field.type,
-        length=given.length or field.length,
-    )
-
-
-def _made(added: AddedField, record: Object) -> Field:
-    return Field(
-        tag=added.tag,
-        v1_tag=added.tag if "v1" in record.versions else None,
-        label=added.label,
-        type=added.type,
-        length=added.length,
-        required=added.required,
-        picklist=tuple(Value(code=one, label=one) for one in added.picklist),
-        custom=True,
-        generic=added.generic,
-    )
 
 
 def _fill(connection: sqlite3.Connection, records: int) -> None:

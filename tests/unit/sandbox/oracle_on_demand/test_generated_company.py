@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from crosstie.sandbox.fragments import quoted
+from crosstie.sandbox.oracle_on_demand.changed_fields import AddedField
 from crosstie.sandbox.oracle_on_demand.objects import FieldType
-from crosstie.sandbox.oracle_on_demand.org import AddedField, Org
+from crosstie.sandbox.oracle_on_demand.org import Org
 from crosstie.sandbox.oracle_on_demand.sessions import Sessions
 from crosstie.sandbox.oracle_on_demand.sign_in import SignIn
 from crosstie.sandbox.oracle_on_demand.values import Wire
