@@ -87,6 +87,15 @@ def test_a_record_that_another_has_changed_keeps_only_its_own_row_back(org: Org)
     assert (found.where(Outcome.ACCEPTED), found.where(Outcome.RETRY)) == ([0, 1, 3], [2])
 
 
+def test_a_group_that_comes_too_soon_leaves_again_at_once(org: Org) -> None:
+    write = org.write(Operation.INSERT, "name")
+    rows = org.rows(write, [{"name": f"Soon {n}"} for n in range(3)])
+    fault = {"type": "status", "status": 500, "code": "SBL-ODU-01005", "message": "Please try again in 3 ms."}
+    org.sandbox.faults([{"match": {"kind": "insert"}, "times": 4, "fault": fault}])
+    sent = send(org.connector, write, rows)
+    assert (sent.outcomes(), sent.failure, len(org.people("Soon"))) == ({Outcome.ACCEPTED}, None, 3)
+
+
 @pytest.mark.parametrize("done", [True, False])
 def test_a_back_end_that_took_too_long_leaves_rows_in_doubt_and_they_are_looked_up(org: Org, done: bool) -> None:
     write = org.write(Operation.INSERT, "name")
