@@ -193,18 +193,21 @@ class Enumerations:
             lists, problem = _lists(one, remote)
             if problem:
                 yield Synced(enumeration=one, problem=problem)
-            elif dry_run:
-                with self._db.reading() as transaction:
-                    before = stored.find_enumeration(transaction, one.name)
-                    yield self._merge(transaction, before, one if follow else before or one, lists)
-            else:
-                with self._db.transaction(f"enumeration {one.name}") as transaction:
+                continue
+            looking = self._db.reading() if dry_run else self._db.transaction(f"enumeration {one.name}")
+            with looking as transaction:
+                if not dry_run:
                     stored.lock_enumeration(transaction, one.name)
-                    # Looked at anew: somebody may have edited it while the CRM was asked.
-                    before = stored.find_enumeration(transaction, one.name)
-                    synced = self._merge(transaction, before, one if follow else before or one, lists)
-                    stored.store_enumeration(transaction, synced.enumeration, before, "sync", self._now())
-                yield synced
+                # Looked at anew: somebody may have edited or removed it while the CRM was asked.
+                before = stored.find_enumeration(transaction, one.name)
+                wanted = one if follow else before
+                if wanted is None:
+                    synced = Synced(enumeration=one, problem="it was removed meanwhile")
+                else:
+                    synced = self._merge(transaction, before, wanted, lists)
+                    if not dry_run:
+                        stored.store_enumeration(transaction, synced.enumeration, before, "sync", self._now())
+            yield synced
 
     def _merge(
         self,

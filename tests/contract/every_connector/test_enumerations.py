@@ -31,7 +31,7 @@ class Lists:
     folder: Path
     world: World
     values: Sequence[EnumerationValue]
-    inserted: list[str] = field(default_factory=list)
+    imported: list[str] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -71,6 +71,7 @@ class Lists:
     def import_(self, ids: Sequence[str], **of_field: Any) -> RunReport:
         """Imports the interests of these contacts."""
         roles = self.world.roles
+        self.imported.extend(ids)
         self.sql("delete from wanted", *(f"insert into wanted values ('{one}')" for one in ids))
         field = {"field": roles.interests, "as": "interests", **of_field}
         read = {"type": "crm_import", "account": "crm", "object": roles.contact, "fields": [field]}
@@ -88,16 +89,10 @@ class Lists:
         """Makes contacts of all people."""
         roles = self.world.roles
         query = {"type": "query", "from": "person", "add": ["id", "interests"]}
-        needed = {name: f"'{value}'" for name, value in roles.required.items()}
-        fields = {roles.last_name: "id", roles.interests: "interests", **needed}
+        required = {name: f"'{value}'" for name, value in roles.required.items()}
+        fields = {roles.last_name: "id", roles.interests: "interests", **required}
         send = {"type": "crm_export", "account": "crm", "object": roles.contact, "insert": "always", "map": fields}
         return self.play("out", {"all": query, "send": send})
-
-    def insert(self, person: Mapping[str, Any]) -> list[str]:
-        """A contact that another has made."""
-        ids = self.world.sandbox.insert(self.world.roles.contact, [dict(person)])
-        self.inserted.extend(ids)
-        return ids
 
     def exported(self) -> dict[str, str]:
         """The contacts that exports have made, by the ids of their people."""
@@ -137,7 +132,7 @@ def lists(world: World, tmp_path: Path) -> Iterator[Lists]:
         )
         yield made
         made.change(*((one.name, one.label) for one in described.values))
-        world.delete(sorted({*made.inserted, *made.exported().values()}))
+        world.delete(sorted({*made.imported, *made.exported().values()}))
 
 
 def test_with_replace_the_values_are_those_of_the_crm_and_what_rows_hold_stays_inactive(lists: Lists) -> None:
@@ -191,8 +186,8 @@ def test_what_an_import_meets_beside_the_list_is_told_or_added(lists: Lists) -> 
     lists.change(*known, (lists.new, "New"))
     several = f"{known[0][0]};{lists.new}"
     wire = several.replace(";", ",") if known[0][0].isdecimal() else several
-    person = {**roles.required, roles.last_name: "Listed", roles.interests: wire}
-    ids = lists.insert(person)
+    listed = {roles.last_name: "Listed", roles.interests: wire, **roles.required}
+    ids = lists.world.sandbox.insert(roles.contact, [listed])
 
     assert lists.import_(ids, unknown="ignore").status == "done"
     (told,) = lists.warnings(lists.import_(ids))
