@@ -41,9 +41,9 @@ class Roles:
     object with every type of field, `custom` one that is the org's own; `required` is what a contact has to have
     beside its last name; `choices` are two values of the multi-select `interests`; `path` leads to the name of the
     firm; `refused` can't be read; `pages` and `more` are the requests of first and further pages; `small_pages` are
-    switches for pages of `page_rows`; `sign_in` are the requests of signing in, `proof` the one of them that takes
-    the secret, and `resumed` how many of them a kept session costs; `lasting` are faults that no read survives, with
-    what they say."""
+    switches for pages of `page_rows`; `sign_in` are the requests of signing in, and `proof` the one that proves the
+    credentials, `resumed` how many of them a kept session costs, `sessionless` the ways that keep none; `lasting`
+    are faults that no read survives, with what they say."""
 
     flows: tuple[str, ...]
     secret: str
@@ -71,6 +71,7 @@ class Roles:
     sign_in: frozenset[str] = frozenset({"token"})
     proof: str = "token"
     resumed: Mapping[str, int] = field(default_factory=dict)
+    sessionless: frozenset[str] = frozenset()
     lasting: tuple[tuple[Mapping[str, Any], str], ...] = (*LASTING, LINKED)
     small_pages: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -161,6 +162,7 @@ ROLES: Mapping[str, Roles] = {
         sign_in=frozenset({"login", "logoff", "current_user_query_page"}),
         proof="login",
         resumed={"login": 1, "current_user_query_page": 1},
+        sessionless=frozenset({"ws_security"}),
         lasting=LASTING,
         small_pages={"request_gap": 0},
         options={"between": timedelta(0)},
