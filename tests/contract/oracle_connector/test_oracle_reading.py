@@ -189,3 +189,14 @@ def test_a_full_last_page_costs_no_further_call(world: World) -> None:
     world.sandbox.counters(reset=True)
     assert len(read(connector, RemoteQuery(object=contact, fields=("Id",)))) == RECORDS
     assert world.sandbox.counters()["requests"]["query"] == RECORDS // 50
+
+
+def test_what_was_described_before_is_asked_for_by_one_call_until_it_changes(world: World) -> None:
+    connector, contact = small(world, {})
+    world.sandbox.counters(reset=True)
+    assert connector.describe("Contact", known=contact) is contact
+    assert world.sandbox.counters()["requests_total"] == 1
+    world.sandbox.hide("Contact.JobTitle")
+    changed = connector.describe("Contact", known=contact)
+    assert changed.field("JobTitle") is None
+    assert changed.fingerprint != contact.fingerprint

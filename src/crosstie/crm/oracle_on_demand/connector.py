@@ -23,7 +23,7 @@ from crosstie.crm.connector import (
 from crosstie.crm.http import Retries, Timeouts, Transport
 from crosstie.crm.oracle_on_demand.check import check_account, server_clock
 from crosstie.crm.oracle_on_demand.deletions import KEPT, Deletions
-from crosstie.crm.oracle_on_demand.describe import describe, object_names, service_of
+from crosstie.crm.oracle_on_demand.describe import Seen, describe, object_names, service_of
 from crosstie.crm.oracle_on_demand.fields import readable_field
 from crosstie.crm.oracle_on_demand.packing import LANES
 from crosstie.crm.oracle_on_demand.pages import PageReader, ids_per_page
@@ -78,6 +78,7 @@ class OracleOnDemandConnector:
             between=between,
         )
         self._page_rows = page_rows or settings.page_rows
+        self._seen: dict[str, Seen] = {}
         self._times = WireTimes(
             zone=settings.zone if settings.in_zone else None, is_text=settings.version is Version.V1
         )
@@ -113,7 +114,7 @@ class OracleOnDemandConnector:
 
     def describe(self, name: str, *, known: RemoteObject | None = None) -> RemoteObject:
         """The object's description; see `describe.describe`."""
-        return describe(self._session, name, known)
+        return describe(self._session, name, known, self._seen)
 
     def limits(self, name: str) -> Limits:
         """What the service can do for any object."""
