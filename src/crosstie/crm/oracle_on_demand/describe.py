@@ -12,6 +12,7 @@ import msgspec
 
 from crosstie.crm.connector import ObjectName
 from crosstie.crm.oracle_on_demand import metadata, wsdl
+from crosstie.crm.oracle_on_demand.faults import refuses_what_was_named
 from crosstie.crm.oracle_on_demand.metadata import Metadata, Told
 from crosstie.crm.oracle_on_demand.names import Service
 from crosstie.crm.oracle_on_demand.session import Session
@@ -150,13 +151,15 @@ def _mapped(session: Session, standard: Standard, declared: Wsdl | None) -> tupl
     try:
         return metadata.mapping(session, standard.asked_as)
     except (RequestError, AuthError) as error:
+        if not refuses_what_was_named(error):
+            raise
         if declared is None:
             raise _unknown(standard.name) from error
         return ()
 
 
 def _told(session: Session, standard: Standard, mapped: tuple[Told, ...]) -> Metadata:
-    managed = metadata.managed(session, standard.asked_as)
+    managed = metadata.managed(session, standard.asked_as) if session.settings.admin_services else None
     if managed is None:
         return Metadata(mapped=mapped)
     lists = metadata.picklists(session, standard.asked_as)

@@ -31,7 +31,7 @@ from crosstie.crm.oracle_on_demand.faults import (
 from crosstie.crm.oracle_on_demand.identity import CURRENT_USER, Identity, identity_of, who_asks
 from crosstie.crm.oracle_on_demand.kept import USES, Kept, OpenSession, is_left, opened_here
 from crosstie.crm.oracle_on_demand.settings import Flow, OracleOnDemandSettings
-from crosstie.errors import AuthError, ConnectorError, CrosstieError, UnavailableError
+from crosstie.errors import AuthError, ConnectorError, CrosstieError, RequestError, UnavailableError
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -50,6 +50,7 @@ _ABOUT_CREDENTIALS = re.compile(r"password|credential|user ?name|user id|log ?in
 _HEAD_BYTES = 2_000
 _LOGIN_LIMIT_BYTES = 1024 * 1024
 _FINAL_ATTEMPTS = 2
+_CLOSING = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,7 @@ class Session:
         self._identity: Identity | None = None
         self._open: OpenSession | None = None
         self._affinity = ""
+        self._closed = False
         self._looked_for_left = False
         self._lock = threading.RLock()
         self._between = between.total_seconds()
@@ -257,6 +259,7 @@ class Session:
         )
 
     def _sent(self, call: Call, send: Callable[[Call], Answer], operations: int, *, cookie: str = "") -> Answer:
+        self._refuse_closed(call.what)
         self._wait_turn(call.what)
         self.meter.count_calls(operations)
         headers = {**call.headers, "Cookie": f"JSESSIONID={cookie}"} if cookie else call.headers
@@ -275,6 +278,14 @@ class Session:
         except ConnectorError:
             return False
         return fault is not None and fault.kind is FaultKind.SESSION
+
+    def _refuse_closed(self, what: str) -> None:
+        if self._closed:
+            raise RequestError(
+                f"“{what}” was not sent: the connection of account {self.account} was closed meanwhile.",
+                hint="What was under way has ended. Run it again.",
+                code=NOT_SENT,
+            )
 
     def _wait_turn(self, what: str) -> None:
         """Waits until the next request may leave. Raises UnavailableError when that is too far away."""
@@ -474,12 +485,17 @@ class Session:
         self._on_token(self._kept.text())
 
     def close(self) -> None:
-        """Logs off, whoever forbids other requests, and closes every connection."""
-        with self._lock:
+        """Logs off, whoever forbids other requests, and closes every connection: calls that wait for an answer fail. A
+        thread that is signing in is waited for only a little."""
+        alone = self._lock.acquire(timeout=_CLOSING.total_seconds())
+        try:
             self.http.permit = lambda: None
-            try:
+            if alone and not self._closed:
                 self._log_off_own()
                 if self._affinity and self._logged_off(self._affinity):
                     self._affinity = ""
-            finally:
-                self.http.close()
+        finally:
+            self._closed = True
+            self.http.close()
+            if alone:
+                self._lock.release()
