@@ -364,7 +364,7 @@ class Session:
             if isinstance(reply, Reply):
                 return identity_of(reply.output, self.settings.user)
             self._hold(reply.fault)
-            if reply.fault.kind is FaultKind.CREDENTIALS:
+            if reply.fault.kind is FaultKind.CREDENTIALS or answer.status == 401:
                 raise self._refused_credentials(shown(reply.fault.message), code=reply.fault.code, answer=answer)
             if isinstance(reply.error, UnavailableError):
                 raise reply.error
