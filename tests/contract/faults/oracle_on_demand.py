@@ -97,7 +97,7 @@ def _lasting(kind: str, fault: str) -> str:
             return "broke off|was cut"
         case "cut-gzip" | "cut-plain" | "empty" | "html":
             return "was cut|ended after|is no XML|no SOAP envelope"
-        case "401":
+        case "401" if kind not in {"field_management_read", "picklist_read"}:
             return "straight after signing in"
         case _:
             return "cannot answer .* now"

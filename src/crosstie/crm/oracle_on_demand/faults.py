@@ -202,7 +202,7 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
         return UnavailableError(
             f"Oracle CRM On Demand takes no more requests of account {account} for now, “{what}” has to wait{said}.",
             hint="Nothing is wrong with the request. Run it again later, or let fewer things run at a time.",
-            retry_after=max(fault.wait or _LEAST_WAIT, _LEAST_WAIT),
+            retry_after=max(fault.wait or answer.retry_after() or _LEAST_WAIT, _LEAST_WAIT),
             code=code,
             request_id=request_id,
         )
@@ -220,6 +220,7 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
             f"have smaller pages: crosstie account edit {account} --page-rows 50.",
             code=code,
             request_id=request_id,
+            retry_after=answer.retry_after(),
         )
     if fault.kind in {FaultKind.NO_SERVICE, FaultKind.DENIED, FaultKind.CREDENTIALS}:
         return AuthError(

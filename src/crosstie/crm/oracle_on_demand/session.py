@@ -366,6 +366,9 @@ class Session:
             self._hold(reply.fault)
             if reply.fault.kind is FaultKind.CREDENTIALS or answer.status == 401:
                 raise self._refused_credentials(shown(reply.fault.message), code=reply.fault.code, answer=answer)
+            if reply.fault.kind is FaultKind.SESSION and self._open is not None:
+                self._forget(self._open)
+                self._log_in()
             if isinstance(reply.error, UnavailableError):
                 raise reply.error
             return identity_of(None, self.settings.user)
