@@ -86,7 +86,8 @@ class Lists:
         """Makes contacts of all people."""
         roles = self.world.roles
         query = {"type": "query", "from": "person", "add": ["id", "interests"]}
-        fields = {roles.last_name: "id", roles.interests: "interests"}
+        required = {name: f"'{value}'" for name, value in roles.required.items()}
+        fields = {roles.last_name: "id", roles.interests: "interests", **required}
         send = {"type": "crm_export", "account": "crm", "object": roles.contact, "insert": "always", "map": fields}
         return self.play("out", {"all": query, "send": send})
 
@@ -179,7 +180,8 @@ def test_what_an_import_meets_beside_the_list_is_told_or_added(lists: Lists) -> 
     lists.change(*known, (lists.new, "New"))
     several = f"{known[0][0]};{lists.new}"
     wire = several.replace(";", ",") if known[0][0].isdecimal() else several
-    ids = lists.world.sandbox.insert(roles.contact, [{roles.last_name: "Listed", roles.interests: wire}])
+    listed = {roles.last_name: "Listed", roles.interests: wire, **roles.required}
+    ids = lists.world.sandbox.insert(roles.contact, [listed])
 
     assert lists.import_(ids, unknown="ignore").status == "done"
     (told,) = lists.warnings(lists.import_(ids))

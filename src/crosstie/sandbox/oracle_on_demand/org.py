@@ -12,7 +12,7 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused
+from crosstie.sandbox.control import ControlRefused, ListedValue, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
@@ -153,6 +153,16 @@ class Org:
             self.database.keep_setting("added_fields", [*known, msgspec.to_builtins(added)])
         self._describe()
 
+    def set_values(self, given: SetValues) -> None:
+        """Sets all the values of a picklist, as an administrator does; what records hold stays as it is."""
+        record = self.all_objects.get(given.object)
+        if record is None or given.field not in record.fields or given.controller:
+            raise ControlRefused(f"{given.object}.{given.field} is no field whose values can be set so.")
+        values = [msgspec.to_builtins(one) for one in given.values]
+        lists = self.database.setting("picklists", {})
+        self.database.keep_setting("picklists", {**lists, f"{given.object}.{given.field}": values})
+        self._describe()
+
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible, old deletions are purged."""
         now = self.clock.now()
@@ -175,6 +185,11 @@ class Org:
             name: replace(one, fields=one.fields | {new.tag: _made(new, one) for new in added if new.object == name})
             for name, one in OBJECTS.items()
         }
+        for place, values in self.database.setting("picklists", {}).items():
+            name, _, tag = place.partition(".")
+            record = self.all_objects[name]
+            made = replace(record.fields[tag], picklist=_values(msgspec.convert(values, list[ListedValue])))
+            self.all_objects[name] = replace(record, fields=record.fields | {tag: made})
         self.objects = {
             name: replace(
                 one, fields={tag: made for tag, made in one.fields.items() if f"{name}.{tag}" not in self.hidden}
@@ -196,6 +211,10 @@ def _made(added: AddedField, record: Object) -> Field:
         custom=True,
         generic=added.generic,
     )
+
+
+def _values(listed: list[ListedValue]) -> tuple[Value, ...]:
+    return tuple(Value(code=one.value, label=one.label or one.value, disabled=not one.active) for one in listed)
 
 
 def _fill(connection: sqlite3.Connection, records: int) -> None:
