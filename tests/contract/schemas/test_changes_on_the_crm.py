@@ -38,6 +38,7 @@ class Words:
 WORDS = {
     "salesforce": Words(text="string", renamed="Rank__c", serves=True),
     "dynamics": Words(text="String", renamed="new_rank", serves=False),
+    "oracle_on_demand": Words(text="Text (Short)", renamed="nRank", serves=False),
 }
 
 

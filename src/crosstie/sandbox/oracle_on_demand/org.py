@@ -12,7 +12,7 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused, ListedValue, SetValues
+from crosstie.sandbox.control import ControlRefused, ListedValue, SetField, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
@@ -163,6 +163,17 @@ class Org:
         self.database.keep_setting("picklists", {**lists, f"{given.object}.{given.field}": values})
         self._describe()
 
+    def set_field(self, given: SetField) -> None:
+        """Changes what a field is described as, or takes it away; its values do not follow another name."""
+        record = OBJECTS.get(given.object)
+        if record is None or given.field not in record.fields or given.type not in {"", *FieldType}:
+            raise ControlRefused(f"{given.object}.{given.field} is no field that can be changed so.")
+        kept = self.database.setting("changed_fields", {})
+        self.database.keep_setting(
+            "changed_fields", {**kept, f"{given.object}.{given.field}": msgspec.to_builtins(given)}
+        )
+        self._describe()
+
     def settle(self) -> None:
         """Does what time does, before a request is served: late writes become visible, old deletions are purged."""
         now = self.clock.now()
@@ -190,6 +201,9 @@ class Org:
             record = self.all_objects[name]
             made = replace(record.fields[tag], picklist=_values(msgspec.convert(values, list[ListedValue])))
             self.all_objects[name] = replace(record, fields=record.fields | {tag: made})
+        for change in self.database.setting("changed_fields", {}).values():
+            given = msgspec.convert(change, SetField)
+            self.all_objects[given.object] = _changed(self.all_objects[given.object], given)
         self.objects = {
             name: replace(
                 one, fields={tag: made for tag, made in one.fields.items() if f"{name}.{tag}" not in self.hidden}
@@ -215,6 +229,18 @@ def _made(added: AddedField, record: Object) -> Field:
 
 def _values(listed: list[ListedValue]) -> tuple[Value, ...]:
     return tuple(Value(code=one.value, label=one.label or one.value, disabled=not one.active) for one in listed)
+
+
+def _changed(record: Object, given: SetField) -> Object:
+    fields: dict[str, Field] = {}
+    for tag, one in record.fields.items():
+        if tag != given.field:
+            fields[tag] = one
+        elif not given.gone:
+            name = given.name or tag
+            kind, length = FieldType(given.type or one.type), given.length or one.length
+            fields[name] = replace(one, tag=name, v1_tag=one.v1_tag and name, type=kind, length=length)
+    return replace(record, fields=fields)
 
 
 def _fill(connection: sqlite3.Connection, records: int) -> None:
