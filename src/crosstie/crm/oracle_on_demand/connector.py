@@ -25,9 +25,10 @@ from crosstie.crm.oracle_on_demand.check import check_account, server_clock
 from crosstie.crm.oracle_on_demand.deletions import KEPT, Deletions
 from crosstie.crm.oracle_on_demand.describe import Seen, describe, object_names, service_of
 from crosstie.crm.oracle_on_demand.fields import readable_field
+from crosstie.crm.oracle_on_demand.pace import BETWEEN_REQUESTS
 from crosstie.crm.oracle_on_demand.packing import LANES
 from crosstie.crm.oracle_on_demand.pages import PageReader, ids_per_page
-from crosstie.crm.oracle_on_demand.session import BETWEEN_REQUESTS, Session
+from crosstie.crm.oracle_on_demand.session import Session
 from crosstie.crm.oracle_on_demand.settings import OracleOnDemandSettings, Version
 from crosstie.crm.oracle_on_demand.times import WireTimes
 from crosstie.crm.oracle_on_demand.writer import OracleWriter, new_key
