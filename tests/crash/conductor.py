@@ -33,7 +33,7 @@ _PAGES = re.compile(r"/query(All)?(/|$)|/api/data/v[0-9.]+/[a-z]+$")
 
 _STATE = re.compile("/jobs/ingest/[^/]+$")
 _ACTIVE = re.compile(b'"state":"(UploadComplete|InProgress)"')
-_ROADS = r"(/composite/sobjects|/jobs/ingest|/\$batch|\.(Create|Update)Multiple)"
+_ROADS = r"(/composite/sobjects|/jobs/ingest|/\$batch|\.(Create|Update)Multiple| \w+(Insert|Update|Delete|Execute)$)"
 _WRITING = re.compile(_ROADS)
 _WRITE = re.compile(f"(POST|PATCH|PUT|DELETE) .*{_ROADS}")
 
@@ -120,6 +120,11 @@ class Passage:
         """Its requests that write, or make or start a job that does."""
         return [one for one in self.labels["request"] if _WRITE.match(one)]
 
+    def unread(self) -> str:
+        """The request whose answer the process was killed before it could read, '' for none."""
+        struck = self.strike if self.killed else None
+        return self.label(struck) if struck is not None and struck.what == "request" else ""
+
     def label(self, point: Point) -> str:
         """What happens at that point."""
         return self.labels[point.what][point.number - 1]
@@ -175,7 +180,7 @@ class Conductor:
             passage.serving += 1
             passage.job_awaited |= passage.jobs > 0
             labels = passage.labels["request"]
-            labels.append(f"{request.method} {request.path}")
+            labels.append(_label(request))
             number = len(labels)
             passage.order.append(("request", number))
         try:
@@ -278,7 +283,15 @@ def _is_page(request: Request) -> bool:
     """Whether it asks for records."""
     if "/jobs/" in request.path:
         return request.path.endswith("/results")
+    if request.method == "POST":
+        return _label(request).endswith("QueryPage")
     return request.method == "GET" and _PAGES.search(request.path) is not None
+
+
+def _label(request: Request) -> str:
+    """What a request is: its address, and the operation where all have the same."""
+    operation = request.headers.get("soapaction", "").strip('"').rpartition(":")[2] or request.query.get("command", "")
+    return f"{request.method} {request.path}{f' {operation}' if operation else ''}"
 
 
 def _ended(request: Request, answer: Callable[[Request], Response], labels: list[str]) -> Response:

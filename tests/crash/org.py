@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from tests.crash.paths.path import OURS, RECORD, Record
 from tests.sandboxes import Client, Sandbox, WebApi
 
-_ID = re.compile(r"\b(?:003[0-9A-Za-z]{15}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_ID = re.compile(r"\b(?:003[0-9A-Za-z]{15}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[A-Z]{4}-[0-9A-Z]{6,})\b")
+_CHOSEN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Org(ABC):
@@ -47,6 +48,11 @@ class Org(ABC):
     @abstractmethod
     def contacts(self) -> int:
         """How many contacts there are altogether."""
+
+    def left_open(self, lost: str) -> list[str]:
+        """What runs that are over have left open there; `lost` is the request whose answer a kill has kept from being
+        read, '' for none."""
+        return []
 
     @abstractmethod
     def close(self) -> None:
@@ -117,8 +123,54 @@ class Dynamics(Org):
         self._api.close()
 
 
-ORGS: Mapping[str, type[Org]] = {one.kind: one for one in (Salesforce, Dynamics)}
+class OracleOnDemand(Org):
+    """A company of Oracle CRM On Demand. Keys that the plan chose are another in every run."""
+
+    kind = "oracle_on_demand"
+    objects = ("Contact",)
+    _TAGS = ("ContactLastName", "JobTitle", "ExternalSystemId", "ContactEmail")
+
+    def settings(self) -> dict[str, str]:
+        """By a session."""
+        told = self.sandbox.told
+        known = {name: told[name] for name in ("user", "password", "time_zone")}
+        return {"host": told["url"], "flow": "session", "ca_file": str(self.sandbox.ca_file), **known}
+
+    def ours(self) -> dict[str, Record]:
+        """Those of the department."""
+        found = (one for one in self._rows() if one["Department"] == OURS)
+        return {one["Id"]: (*(_unless_chosen(one[tag]) for tag in self._TAGS), _number(one), False) for one in found}
+
+    def contacts(self) -> int:
+        """By reading them."""
+        return len(self._rows())
+
+    def left_open(self, lost: str) -> list[str]:
+        """Sessions. One whose cookie nobody has read can't be logged off by anybody."""
+        open_now = self.sandbox.counters()["sessions"]["open"]
+        self.sandbox.control("expire_sessions")
+        allowed = int(lost.endswith(" login"))
+        return [f"{open_now} sessions are open"] if open_now > allowed else []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _rows(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.sandbox.control("rows", object="Contact")["rows"]
+        return found
+
+
+ORGS: Mapping[str, type[Org]] = {one.kind: one for one in (Salesforce, Dynamics, OracleOnDemand)}
 """The kinds of org that a path may be about."""
+
+
+def _unless_chosen(text: str | None) -> str | None:
+    return None if text is not None and _CHOSEN.fullmatch(text) else text
+
+
+def _number(row: Mapping[str, str | None]) -> float | None:
+    score = row["nScore"]
+    return None if score is None else float(score)
 
 
 def _signing_in(sandbox: Sandbox, flow: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from crosstie.config import Config, read_config
 from crosstie.crm.connector import Connector
 from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.crm.http import Retries
+from crosstie.crm.oracle_on_demand.connector import OracleOnDemandConnector
 from crosstie.crm.salesforce.bulk import Patience
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.salesforce.packing import Lanes
@@ -67,7 +68,16 @@ def _dynamics(settings: Any, order: Order, **given: Any) -> Connector:
     return DynamicsConnector(settings, page_rows=order.page_rows, lanes=1, **given)
 
 
-CONNECT: Mapping[str, Callable[..., Connector]] = {"salesforce": _salesforce, "dynamics": _dynamics}
+def _oracle(settings: Any, order: Order, **given: Any) -> Connector:
+    rows = min(order.page_rows, settings.page_rows)
+    return OracleOnDemandConnector(settings, page_rows=rows, lanes=1, between=timedelta(0), **given)
+
+
+CONNECT: Mapping[str, Callable[..., Connector]] = {
+    "salesforce": _salesforce,
+    "dynamics": _dynamics,
+    "oracle_on_demand": _oracle,
+}
 """Connectors whose shipments go one after the other, by the kind of their account."""
 
 

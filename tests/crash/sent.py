@@ -29,9 +29,9 @@ def sent_rows(transaction: Transaction) -> list[tuple[Any, ...]]:
         (place, plan.activity, *row)
         for place, plan in enumerate(plans(transaction))
         for row in transaction.rows(
-            # What was chosen for a record that was refused leads to none, and is another in every run.
-            "select source_key, operation, case when operation <> 'insert' or outcome <> 'rejected' then remote_id end,"
-            " key, outcome, effect, answered_id, symbol, message, faults,"
+            # What was chosen for a record, and is not its id, is another in every run.
+            "select source_key, operation, case when operation <> 'insert' or remote_id = answered_id then remote_id"
+            " end, key, outcome, effect, answered_id, symbol, message, faults,"
             f" case when told is null then 0 else 1 end from crosstie.{plan.table} order by source_key"
         )
     ]
@@ -51,7 +51,7 @@ def unanswered(transaction: Transaction) -> list[str]:
         told += [
             f"shipment {one.number} of {plan.activity} is {one.status}"
             for one in shipments.shipments(transaction, plan)
-            if one.status not in (ShipmentStatus.ANSWERED, ShipmentStatus.DISSOLVED)
+            if one.status not in (ShipmentStatus.ANSWERED, ShipmentStatus.DISSOLVED, ShipmentStatus.SPLIT)
         ]
         told += [
             f"row {key} of {plan.activity} is {outcome or 'not sent'}"

@@ -116,6 +116,7 @@ class Stage:
             *(f"one more run: {one}" for one in self._failure(more)),
             *(f"one more run: {one}" for one in self._settled(database).differences(expected.again)),
             *(f"one more run: {one}" for one in more.writes()),
+            *self._org.left_open(killed.unread()),
         ]
 
     def _jobs(self, killed: Passage, resumed: Passage, stood: Standing) -> list[str]:

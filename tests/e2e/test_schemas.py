@@ -8,7 +8,8 @@ from tests.e2e.project import Project
 from tests.sandboxes import Sandbox
 
 
-def test_what_changed_is_shown_refused_accepted_and_told_once(project: Project, sandbox: Sandbox) -> None:
+def test_what_changed_is_shown_refused_accepted_and_told_once(project_on_both: Project, sandbox: Sandbox) -> None:
+    project = project_on_both
     project.crosstie("workflow", "apply", project.workflow())
     project.crosstie("schema", "diff")
     sandbox.hide("Contact.Birthdate")
@@ -49,7 +50,8 @@ def test_objects_are_shown_by_name_by_table_and_drawn(project: Project, sandbox:
     assert "Did you mean Contact?" in unknown.err
 
 
-def test_a_backfill_fills_a_table_of_peoples_own(project: Project, sandbox: Sandbox) -> None:
+def test_a_backfill_fills_a_table_of_peoples_own(project_on_both: Project, sandbox: Sandbox) -> None:
+    project = project_on_both
     project.crosstie("run", project.workflow())
     options = project.crosstie("option", "list", "--json").json
     project.sql("alter table recipient add column city varchar(80)", "update recipient set city = 'here' where id = 1")

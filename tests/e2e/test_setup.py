@@ -69,18 +69,19 @@ def test_a_newcomer_errs_leaves_comes_back_and_ends_with_rows(
 ) -> None:
     model = kind_of(served.kind).settings_model().model_fields
     settings, secret = settings_of(served, sandbox_file)
-    asked = {name: field for name, field in model.items() if wanted(name, field, model, settings) and name != secret}
+    asked = [name for name, field in model.items() if wanted(name, field, model, settings)]
+    earlier, later = asked[: asked.index(secret)], asked[asked.index(secret) + 1 :]
     numbered = [name for name, field in model.items() if name in settings or wanted(name, field, model, settings)]
     command = ["setup", "--enumerations"]
     for name in numbered:
         if extra(model[name]).get("advanced"):  # nobody is asked for these
             command += [f"--{name.replace('_', '-')}", settings[name]]
     answers = [("CRM: ", served.kind), ("Account name [", "")]
-    for name, field in asked.items():
+    for name in earlier:
         if name == "host":
-            answers += [(prompt(field), "ftp://nowhere"), ("ftp:// is refused", NOWHERE)]
+            answers += [(prompt(model[name]), "ftp://nowhere"), ("ftp:// is refused", NOWHERE)]
         else:
-            answers.append((prompt(field), str(settings.get(name, ""))))
+            answers.append((prompt(model[name]), settings.get(name, "")))
 
     left, shown = at_terminal(project, *command, answers=[*answers, (prompt(model[secret]), CTRL_C)])
 
@@ -95,6 +96,7 @@ def test_a_newcomer_errs_leaves_comes_back_and_ends_with_rows(
         *command,
         answers=[
             (prompt(model[secret]), "wrong"),
+            *((prompt(model[name]), settings.get(name, "")) for name in later),
             ("Answer [", f"{numbered.index('host') + 1}"),
             (prompt(model["host"]), settings["host"]),
             ("Answer [", f"{numbered.index(secret) + 1}"),

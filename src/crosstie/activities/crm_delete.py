@@ -45,7 +45,7 @@ class CrmDelete(Activity):
     @property
     def road(self) -> WriteRoad:
         """The road that “batches” asks for."""
-        return {"auto": WriteRoad.AUTO, "on": WriteRoad.BULK, "off": WriteRoad.COLLECTIONS}[self.batches]
+        return {"auto": WriteRoad.AUTO, "on": WriteRoad.BULK, "off": WriteRoad.CALLS}[self.batches]
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown account and object, an expression that is no text, rows that nothing tells apart."""

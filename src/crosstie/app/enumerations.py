@@ -118,7 +118,7 @@ class Enumerations:
                 replaces=one.replaces if replaces is None else replaces,
                 on_unknown=on_unknown or one.on_unknown,
             )
-        return tuple(self._synchronised(tuple(wanted.values()), dry_run=dry_run))
+        return tuple(self._synchronised(tuple(wanted.values()), dry_run=dry_run, follow=True))
 
     def sync(self, names: Sequence[str] = (), *, account: str = "", dry_run: bool = False) -> tuple[Synced, ...]:
         """Synchronises enumerations with what they follow: these, or all (of an account). One that cannot be, because
@@ -186,29 +186,37 @@ class Enumerations:
         for one in found:
             yield Source(account=account, object=remote.name, field=one.name), one
 
-    def _synchronised(self, chosen: Sequence[Enumeration], *, dry_run: bool) -> Iterator[Synced]:
+    def _synchronised(self, chosen: Sequence[Enumeration], *, dry_run: bool, follow: bool = False) -> Iterator[Synced]:
+        """With `follow` they are to become as given, but for their values."""
         remote = self._remote({source for one in chosen for source in one.sources})
         for one in chosen:
             lists, problem = _lists(one, remote)
             if problem:
                 yield Synced(enumeration=one, problem=problem)
-            elif dry_run:
-                with self._db.reading() as transaction:
-                    yield self._merge(transaction, one, lists)
-            else:
-                with self._db.transaction(f"enumeration {one.name}") as transaction:
+                continue
+            looking = self._db.reading() if dry_run else self._db.transaction(f"enumeration {one.name}")
+            with looking as transaction:
+                if not dry_run:
                     stored.lock_enumeration(transaction, one.name)
-                    synced = self._merge(transaction, one, lists)
-                    before = stored.find_enumeration(transaction, one.name)
-                    if not synced.problem:
+                # Looked at anew: somebody may have edited or removed it while the CRM was asked.
+                before = stored.find_enumeration(transaction, one.name)
+                wanted = one if follow else before
+                if wanted is None:
+                    synced = Synced(enumeration=one, problem="it was removed meanwhile")
+                else:
+                    synced = self._merge(transaction, before, wanted, lists)
+                    if not dry_run:
                         stored.store_enumeration(transaction, synced.enumeration, before, "sync", self._now())
-                yield synced
+            yield synced
 
     def _merge(
-        self, transaction: Transaction, wanted: Enumeration, lists: Sequence[Sequence[EnumerationValue]]
+        self,
+        transaction: Transaction,
+        before: Enumeration | None,
+        wanted: Enumeration,
+        lists: Sequence[Sequence[EnumerationValue]],
     ) -> Synced:
-        """What becomes of the enumeration, looked at anew: another process may have edited its values meanwhile."""
-        before = stored.find_enumeration(transaction, wanted.name)
+        """What becomes of the enumeration with the values of these lists."""
         values = before.values if before is not None else ()
         there = joined(lists)
         lost = gone(values, there) if wanted.replaces else ()

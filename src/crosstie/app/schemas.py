@@ -15,7 +15,7 @@ from crosstie.app.versions import Version, newest_version, newest_versions
 from crosstie.config import LinkKeys, split_columns
 from crosstie.db.database import Database
 from crosstie.db.foreign_keys import foreign_keys
-from crosstie.errors import BrakeError, ConfigError, ConnectorError, MappingError
+from crosstie.errors import BrakeError, ConfigError, CrosstieError, MappingError
 from crosstie.model import RemoteObject, Table
 from crosstie.schema.links import Relation, TableLink, links_of, of_foreign_keys, of_references
 from crosstie.schema.store import Collected, Schema, SchemaStore
@@ -69,7 +69,7 @@ class Schemas:
                 try:
                     road = connector.road_for_ids(RemoteQuery(object=remote, fields=("Id",)), _MANY_IDS)
                     found[name] = road.expected_rows
-                except ConnectorError:
+                except CrosstieError:  # it is only to know; what is wrong is said when the object is collected
                     found[name] = None
         return found
 

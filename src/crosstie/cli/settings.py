@@ -155,6 +155,9 @@ def from_environment(name: str) -> str:
 def prompt_setting(field: FieldInfo) -> str:
     """Asks a person for a setting, and explains it."""
     click.echo(f"\n{field.description}", err=True)
+    possible = choices(field)
+    if possible:
+        click.echo(f"It can be {', '.join(possible)}.", err=True)
     default = str(field.default)
     answer = click.prompt(field.title or "", default=default, show_default=bool(default), err=True)
     return str(answer)

@@ -184,6 +184,9 @@ def _tables(app: App, wishes: Wishes, draft: Draft, account: str, say: Say) -> t
         for one in app.schemas.collect(account, missing):
             say_collected(one, dry_run=False, say=say)
     wanted = [app.schemas.get(account, name) for name in (chosen or known)]
+    if not chosen:  # some may have been collected for other ends than an import of their own
+        imported = [one for one in wanted if _importing(app.config.project, one) is not None]
+        wanted = imported or wanted
     for schema in wanted:
         if schema.object.name.lower() in lowered:
             say(f"✓ {schema.object.name}: table {schema.table}")
@@ -237,7 +240,8 @@ def _workflow(app: App, wishes: Wishes, draft: Draft, schema: Schema, say: Say) 
     folder = app.config.project
     there = _importing(folder, schema)
     if there is not None:
-        say(f"✓ {there.name} imports {schema.object.name} already")
+        aside = "; its fields are changed in the file" if schema.object.name.lower() in wishes.fields else ""
+        say(f"✓ {there.name} imports {schema.object.name} already{aside}")
         return there
     chosen = _chosen_fields(wishes, draft, schema.object)
     _enumerations(app, wishes, schema, chosen, say)

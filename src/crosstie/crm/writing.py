@@ -40,7 +40,7 @@ class WriteRoad(StrEnum):
     """How to write: let the connector choose by the number of rows, or force one of its interfaces."""
 
     AUTO = "auto"
-    COLLECTIONS = "collections"
+    CALLS = "calls"
     BULK = "bulk"
 
 

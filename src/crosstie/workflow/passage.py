@@ -311,6 +311,7 @@ class Passage:
         kill."""
         if self.hold.is_lost():
             raise self.hold.lost(error) from error
+        over = self.over
         try:
             self._tell_retries(log)
             self._failed(ready, task, error)
@@ -321,6 +322,7 @@ class Passage:
                 raise
             if self.hold.is_lost():
                 raise self.hold.lost(error) from error
+            self.over = over  # that it ended was not committed, and must not hide why it has to
             raise TaskError(error, workflow=self.definition.name, run=self.run, activity=ready.activity) from unrecorded
 
     def skip(self, ready: Ready, reason: str) -> None:

@@ -3,7 +3,8 @@
 An example is the section “## Example” of a page, or another one. What stands in it is carried out from top to bottom:
 
 - a ```sql block: statements, which people ran on their database;
-- a table below “`OBJECT` in Salesforce:”: records of a sandbox, reached by the account `salesforce`;
+- a table below “`OBJECT` in Salesforce:”: records of a sandbox, reached by the account `salesforce`; so with the names
+  of the other kinds of CRM (`remotes`), one of them in an example;
 - a table below “`OBJECT` deleted in Salesforce:” or “`OBJECT` merged in Salesforce:”: records with such a value of its
   first column are deleted, or merged into the record with the value of its second;
 - a block below a line that ends with “the file `NAME`:”: a file of the project;
@@ -33,10 +34,10 @@ from crosstie.db import open_database
 from crosstie.db.statements import quote_identifier
 from crosstie.model import ColumnType, WorkTable
 from crosstie.workflow import state
-from tests.sandboxes import Sandbox, Witness
+from tests.contract.activities.remotes import SALESFORCE, Remote
+from tests.sandboxes import Sandbox
 
 DOCS = Path(__file__).parents[3] / "docs" / "activities"
-ACCOUNT = "salesforce"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 _TABLE = re.compile(r"^\|.*\|\n\|[ :|-]+\|\n(?:\|.*\|(?:\n|\Z))*", flags=re.MULTILINE)
@@ -103,11 +104,12 @@ class FastClock:
 @dataclass(slots=True, kw_only=True)
 class Stage:
     """A project on which an example is carried out. `asserted` counts the rows that were compared, `before` are the
-    records that were in Salesforce before, by object."""
+    records that were in the CRM before, by object; `remote` is which kind of CRM that is."""
 
     app: App
     folder: Path
     sandbox: Callable[[], Sandbox]
+    remote: Remote = SALESFORCE
     run: int = 0
     asserted: int = 0
     before: dict[str, set[str]] = field(default_factory=dict)
@@ -118,17 +120,18 @@ class Stage:
             self._step(block)
 
     def _step(self, block: Block) -> None:
+        crm = self.remote.word
         if block.language == "sql":
             self._sql(block.text)
         elif block.language == "yaml" and block.text.startswith("workflow:"):
             self._workflow(block)
         elif block.text.startswith("crosstie run "):
             self.again(block.text.split()[2])
-        elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce:$")):
+        elif block.language == "table" and (name := block.names(rf"`(\w+)` in {crm}:$")):
             self._remote(name, *block.rows())
-        elif block.language == "table" and (name := block.names(r"`(\w+)` (?:deleted|merged) in Salesforce:$")):
+        elif block.language == "table" and (name := block.names(rf"`(\w+)` (?:deleted|merged) in {crm}:$")):
             self._take_away(name, *block.rows())
-        elif block.language == "table" and (name := block.names(r"`(\w+)` in Salesforce holds:$")):
+        elif block.language == "table" and (name := block.names(rf"`(\w+)` in {crm} holds:$")):
             self._compare_records(block, name)
         elif block.language == "table" and (name := block.names(r"`([\w-]+\.[\w-]+)` put out:$")):
             self._compare(block, *self._work_table(*name.split(".")))
@@ -160,19 +163,10 @@ class Stage:
 
     def add_account(self) -> None:
         """The sandbox as an account, once."""
-        if ACCOUNT in self.app.accounts.names():
-            return
-        sandbox = self.sandbox()
-        flow = sandbox.sign_in("client_credentials")
-        settings = {
-            "flow": "client_credentials",
-            "host": sandbox.salesforce["login_url"],
-            "ca_file": str(sandbox.ca_file),
-            "client_id": flow["client_id"],
-            "client_secret": flow["client_secret"],
-        }
-        self.app.accounts.add(ACCOUNT, "salesforce", settings)
-        self.app.accounts.check(ACCOUNT)
+        account = self.remote.kind
+        if account not in self.app.accounts.names():
+            self.app.accounts.add(account, account, self.remote.settings(self.sandbox()))
+            self.app.accounts.check(account)
 
     def again(self, name: str) -> None:
         """Runs a workflow once more."""
@@ -182,16 +176,15 @@ class Stage:
         sandbox = self.sandbox()
         self.before.setdefault(name, {one["Id"] for one in self._records(name, ["Id"])})
         self.add_account()
-        list(self.app.schemas.collect(ACCOUNT, [name]))
+        list(self.app.schemas.collect(self.remote.kind, [name]))
         sandbox.insert(name, [dict(zip(header, line, strict=True)) for line in lines])
         sandbox.advance(timedelta(minutes=5))  # past the guard of an automatic index
 
     def _take_away(self, name: str, header: list[str], lines: list[list[str]]) -> None:
         sandbox = self.sandbox()
-        client = Witness(sandbox)
 
         def record(value: str) -> str:
-            (found,) = client.all(f"SELECT Id FROM {name} WHERE {header[0]} = '{value}'")
+            (found,) = (one for one in self._records(name, ["Id", header[0]]) if one[header[0]] == value)
             return str(found["Id"])
 
         for value, *into in lines:
@@ -199,16 +192,11 @@ class Stage:
                 sandbox.control("merge", object=name, master=record(into[0]), losers=[record(value)])
             else:
                 sandbox.control("delete", object=name, ids=[record(value)])
-        client.close()
         sandbox.advance(timedelta(minutes=5))
 
     def _records(self, name: str, fields: Sequence[str]) -> list[dict[str, Any]]:
         """The living records of an object, read by requests of its own."""
-        client = Witness(self.sandbox())
-        try:
-            return client.all(f"SELECT {', '.join(fields)} FROM {name}")
-        finally:
-            client.close()
+        return self.remote.records(self.sandbox(), name, fields)
 
     def made(self, name: str, *fields: str) -> list[dict[str, Any]]:
         """The records of an object that are new since it was first mentioned."""
@@ -292,11 +280,11 @@ def _plain_number(text: str) -> str:
 
 
 @contextmanager
-def staged(folder: Path, database: str, sandbox: Callable[[], Sandbox]) -> Iterator[Stage]:
+def staged(folder: Path, database: str, sandbox: Callable[[], Sandbox], remote: Remote = SALESFORCE) -> Iterator[Stage]:
     """A new project in that folder, on that database; `sandbox` is asked for by the first example that needs one."""
     (folder / ".crosstie").mkdir(parents=True)
     (folder / "crosstie.toml").write_text("", encoding="utf-8")
     create_key_file(folder / ".crosstie" / "key")
     open_database(database).close()
     with App.open(folder, database=database, clock=FastClock()) as app:
-        yield Stage(app=app, folder=folder, sandbox=sandbox)
+        yield Stage(app=app, folder=folder, sandbox=sandbox, remote=remote)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 import subprocess
@@ -161,3 +162,24 @@ def test_importing_db_loads_no_driver() -> None:
 def test_a_scheme_we_do_not_keep_data_in_is_refused() -> None:
     with pytest.raises(ConfigError, match="not in mysql"):
         open_database("mysql://root:secret@localhost/x")
+
+
+def test_what_was_on_its_way_by_calls_goes_on_under_their_new_name(database: Database) -> None:
+    calls = next(one for one in migrations() if one.name == "calls")
+    with database.transaction("an export before") as transaction:
+        transaction.execute(
+            "insert into crosstie.plan (id, account, org, object, workflow, activity, run, table_name, fields,"
+            " settings, made_at) values (1, 'crm', 'org', 'Contact', 'w', 'send', 7, '', '', :settings, '')",
+            {"settings": json.dumps({"road": "collections", "costs": {"insert": {"road": "collections"}}})},
+        )
+        transaction.execute(
+            "insert into crosstie.shipment (plan, number, operation, road, row_count, recorded_at, deadline)"
+            " values (1, 1, 'insert', 'collections', 1, '', ''), (1, 2, 'insert', 'bulk', 1, '', '')"
+        )
+        for statement in calls.statements(transaction.dialect):
+            transaction.execute(statement)
+    with database.reading() as transaction:
+        roads = transaction.rows("select road from crosstie.shipment order by number")
+        (settings,) = transaction.rows("select settings from crosstie.plan")
+    assert roads == [("calls",), ("bulk",)]
+    assert json.loads(settings[0]) == {"road": "calls", "costs": {"insert": {"road": "calls"}}}

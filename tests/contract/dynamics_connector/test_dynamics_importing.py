@@ -169,3 +169,14 @@ def _labels(running: Imports, table: str, field: str, *values: str) -> list[str]
     known = running.site.objects[table].field(field)
     assert known is not None
     return [one.label for value in values for one in known.values if one.name == value]
+
+
+def test_what_holds_no_value_of_its_own_is_refused_by_name(running: Imports, world: World) -> None:
+    everything = world.open().describe("new_everything")
+    running.site = KindSite({"new_everything": everything}, world.kind)
+    for name, message in (
+        ("new_guests", r"new_guests \(PartyList\) stands for several records"),
+        (next(one.name for one in everything.fields if one.wire_type == "Image"), "holds binary content"),
+    ):
+        with pytest.raises(DefinitionError, match=message):
+            running.run(flow({"object": "new_everything", "fields": [name]}))

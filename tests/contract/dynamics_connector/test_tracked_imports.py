@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from crosstie.app.reconciling.subject import find_subject
+from crosstie.crm.connector import Changes
+from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.errors import ConfigError, DefinitionError, TaskError
 from crosstie.workflow import state
 from crosstie.workflow.definition import read_definition
@@ -179,7 +181,7 @@ def test_nothing_is_read_while_what_we_sent_has_no_answer(running: Imports, worl
     )
     running.execute(
         "insert into crosstie.shipment (plan, number, operation, road, row_count, status, recorded_at, deadline,"
-        " left_at) values (1, 1, 'update', 'collections', 1, 'leaving', '', '', '2026-11-23T08:00:00.000000Z')"
+        " left_at) values (1, 1, 'update', 'calls', 1, 'leaving', '', '', '2026-11-23T08:00:00.000000Z')"
     )
     report = read(running)
     assert names(running, report) == []
@@ -209,3 +211,26 @@ def test_there_is_nothing_to_reconcile(running: Imports) -> None:
     definition = read_definition("flow.yaml", flow(TRACKED), CATALOGUE, running.site)
     with pytest.raises(ConfigError, match="contacts/read goes by change tracking"):
         find_subject(definition, running.site, "read", "")
+
+
+def test_changes_come_page_by_page_and_only_the_last_one_has_the_token(world: World) -> None:
+    connector = DynamicsConnector(world.settings("", {}), account="sandbox", page_rows=25)
+    world.opened.append(connector)
+    contact = connector.describe("contact")
+
+    def pages(token: str) -> list[Changes]:
+        found = connector.changes(contact, token)
+        assert found is not None
+        told = list(found)
+        assert [bool(one.token) for one in told] == [*[False] * (len(told) - 1), True]
+        return told
+
+    first = pages("")
+    assert len(first) >= 3 and not any(one.deleted for one in first)
+    ids = world.insert([f"Paged {number}" for number in range(30)])
+    world.delete(ids[:28])
+    second = pages(first[-1].token)
+    assert len(second) >= 2
+    assert {one for piece in second for one in piece.changed} == set(ids[28:])
+    assert {one for piece in second for one in piece.deleted} == set(ids[:28])
+    world.delete(ids[28:])

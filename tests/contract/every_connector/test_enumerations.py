@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from crosstie.app.enumerations import Edit, Synced, Unknown
 from crosstie.errors import ConfigError
 from crosstie.model import EnumerationValue
 from crosstie.workflow.runner import RunReport
-from tests.contract.every_connector.worlds import ROLES, World
-from tests.sandboxes import Sandbox, running_sandbox
+from tests.contract.every_connector.worlds import BELIEVED, World
+
+pytestmark = BELIEVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,10 @@ class Lists:
     folder: Path
     world: World
     values: Sequence[EnumerationValue]
+    imported: list[str] = field(default_factory=list)
 
     @property
-    def field(self) -> str:
+    def path(self) -> str:
         return f"{self.world.roles.contact}.{self.world.roles.interests}"
 
     @property
@@ -53,7 +55,7 @@ class Lists:
 
     def follow(self, **given: Any) -> Synced:
         """The enumeration follows the interests."""
-        (found,) = self.app.enumerations.follow("crm", [self.field], **given)
+        (found,) = self.app.enumerations.follow("crm", [self.path], **given)
         assert not found.problem
         return found
 
@@ -69,6 +71,7 @@ class Lists:
     def import_(self, ids: Sequence[str], **of_field: Any) -> RunReport:
         """Imports the interests of these contacts."""
         roles = self.world.roles
+        self.imported.extend(ids)
         self.sql("delete from wanted", *(f"insert into wanted values ('{one}')" for one in ids))
         field = {"field": roles.interests, "as": "interests", **of_field}
         read = {"type": "crm_import", "account": "crm", "object": roles.contact, "fields": [field]}
@@ -86,9 +89,19 @@ class Lists:
         """Makes contacts of all people."""
         roles = self.world.roles
         query = {"type": "query", "from": "person", "add": ["id", "interests"]}
-        fields = {roles.last_name: "id", roles.interests: "interests"}
+        required = {name: f"'{value}'" for name, value in roles.required.items()}
+        fields = {roles.last_name: "id", roles.interests: "interests", **required}
         send = {"type": "crm_export", "account": "crm", "object": roles.contact, "insert": "always", "map": fields}
         return self.play("out", {"all": query, "send": send})
+
+    def exported(self) -> dict[str, str]:
+        """The contacts that exports have made, by the ids of their people."""
+        found: dict[str, str] = {}
+        with self.app.db.reading() as transaction:
+            for (table,) in transaction.rows("select table_name from crosstie.tie"):
+                for remote_id, key in transaction.rows(f"select remote_id, local_key from crosstie.{table}"):
+                    found[str(key)] = str(remote_id)
+        return found
 
     def play(self, name: str, activities: Mapping[str, Any]) -> RunReport:
         file = self.folder / f"{name}.yaml"
@@ -102,13 +115,6 @@ class Lists:
 
     def warnings(self, run: RunReport) -> list[str]:
         return [one.text for one in self.app.runs.messages(run.run) if one.level == "warning"]
-
-
-@pytest.fixture(scope="module", params=list(ROLES))
-def served(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A sandbox of its own: exports leave contacts behind."""
-    with running_sandbox(records=10, kind=request.param) as running:
-        yield running
 
 
 @pytest.fixture
@@ -126,6 +132,7 @@ def lists(world: World, tmp_path: Path) -> Iterator[Lists]:
         )
         yield made
         made.change(*((one.name, one.label) for one in described.values))
+        world.delete(sorted({*made.imported, *made.exported().values()}))
 
 
 def test_with_replace_the_values_are_those_of_the_crm_and_what_rows_hold_stays_inactive(lists: Lists) -> None:
@@ -179,7 +186,8 @@ def test_what_an_import_meets_beside_the_list_is_told_or_added(lists: Lists) -> 
     lists.change(*known, (lists.new, "New"))
     several = f"{known[0][0]};{lists.new}"
     wire = several.replace(";", ",") if known[0][0].isdecimal() else several
-    ids = lists.world.sandbox.insert(roles.contact, [{roles.last_name: "Listed", roles.interests: wire}])
+    listed = {roles.last_name: "Listed", roles.interests: wire, **roles.required}
+    ids = lists.world.sandbox.insert(roles.contact, [listed])
 
     assert lists.import_(ids, unknown="ignore").status == "done"
     (told,) = lists.warnings(lists.import_(ids))
@@ -203,9 +211,7 @@ def test_a_set_makes_the_round_trip_and_what_its_list_does_not_have_is_not_sent(
     lists.change(*((value.name, value.label) for value in lists.values), (lists.new, "New"))
     lists.sql("update person set id = 'known' where id = 'strange'", "delete from person where id = 'there'")
     assert lists.export().counts["send"]["created"] == 1
-    with lists.app.db.reading() as transaction:
-        ties = transaction.rows("select table_name from crosstie.tie")
-        ids = {str(key): str(one) for (t,) in ties for one, key in _tied(transaction, str(t))}
+    ids = lists.exported()
     lists.sql("delete from person")
     lists.import_([ids["there"], ids["known"]])
     with lists.app.db.reading() as transaction:
@@ -217,11 +223,6 @@ def _restricted(lists: Lists) -> bool:
     found = lists.app.schemas.get("crm", lists.world.roles.contact).object.field(lists.world.roles.interests)
     assert found is not None
     return found.restricted
-
-
-def _tied(transaction: Any, table: str) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = transaction.rows(f"select remote_id, local_key from crosstie.{table}")
-    return rows
 
 
 def test_an_enumeration_of_ones_own_is_matched_by_its_label_and_keeps_what_rows_hold(lists: Lists) -> None:

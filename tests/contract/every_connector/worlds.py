@@ -36,13 +36,14 @@ LINKED: tuple[Mapping[str, Any], str] = ({"type": "foreign_next"}, "a host that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The names of one kind. `flows` are its ways to sign in, the first the usual one; `secret` is the setting of that
-    one that a wrong text spoils; `links` maps settings to what sandbox.json calls them; `everything` is the object with
-    every type of field, `custom` one that is the org's own; `required` is what a
-    contact has to have beside its last name; `choices` are two values of the multi-select `interests`;
-    `path` leads to the name of the firm; `refused` can't be read; `pages` and `more` are the requests of first and
-    further pages; `small_pages` are switches for pages of `page_rows`; `sign_in` are the requests of signing in, and
-    `resumed` how many of them a kept session costs; `lasting` are faults that no read survives, with what they say."""
+    """The names of one kind. `flows` are its ways to sign in, the first the usual one; `secret` is the setting of
+    that one that a wrong text spoils; `links` maps settings to what sandbox.json calls them; `everything` is the
+    object with every type of field, `custom` one that is the org's own; `required` is what a contact has to have
+    beside its last name; `choices` are two values of the multi-select `interests`; `path` leads to the name of the
+    firm; `refused` can't be read; `pages` and `more` are the requests of first and further pages; `small_pages` are
+    switches for pages of `page_rows`; `sign_in` are the requests of signing in, and `proof` the one that proves the
+    credentials, `resumed` how many of them a kept session costs, `sessionless` the ways that keep none; `lasting`
+    are faults that no read survives, with what they say."""
 
     flows: tuple[str, ...]
     secret: str
@@ -68,7 +69,9 @@ class Roles:
     more: str = "query_more"
     page_rows: int = PAGE_ROWS
     sign_in: frozenset[str] = frozenset({"token"})
+    proof: str = "token"
     resumed: Mapping[str, int] = field(default_factory=dict)
+    sessionless: frozenset[str] = frozenset()
     lasting: tuple[tuple[Mapping[str, Any], str], ...] = (*LASTING, LINKED)
     small_pages: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -157,7 +160,9 @@ ROLES: Mapping[str, Roles] = {
         more="query",
         page_rows=100,
         sign_in=frozenset({"login", "logoff", "current_user_query_page"}),
+        proof="login",
         resumed={"login": 1, "current_user_query_page": 1},
+        sessionless=frozenset({"ws_security"}),
         lasting=LASTING,
         small_pages={"request_gap": 0},
         options={"between": timedelta(0)},

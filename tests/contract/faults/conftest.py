@@ -12,6 +12,7 @@ import pytest
 from crosstie.db import open_database
 from crosstie.db.database import Database
 from tests.contract.faults.dynamics import DynamicsSite, DynamicsWorld, open_dynamics
+from tests.contract.faults.oracle_on_demand import OracleSite, OracleWorld, open_oracle
 from tests.contract.faults.outcomes import PAGE_ROWS, RECORDS
 from tests.contract.imports.world import DescribedSite, HandClock, World, describe, open_connector
 from tests.sandboxes import Sandbox, running_sandbox
@@ -91,3 +92,29 @@ def dynamics_cell(_one_database: Database, _dynamics: Sandbox, _dynamics_site: D
     clock = HandClock(_dynamics.now())
     yield DynamicsWorld(db=_one_database, sandbox=_dynamics, site=_dynamics_site, clock=clock)
     _dynamics.faults([])
+
+
+@pytest.fixture(scope="module")
+def _oracle() -> Iterator[Sandbox]:
+    with running_sandbox(records=RECORDS, kind="oracle_on_demand") as running:
+        running.control("clock", at=FIRST.isoformat(), frozen=True)
+        running.advance(timedelta(hours=3))
+        running.switches(request_gap=0)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _oracle_site(_oracle: Sandbox) -> OracleSite:
+    connector = open_oracle(_oracle)
+    try:
+        return OracleSite({"Contact": replace(connector.describe("Contact"), fingerprint="")})
+    finally:
+        connector.close()
+
+
+@pytest.fixture
+def oracle_cell(_one_database: Database, _oracle: Sandbox, _oracle_site: OracleSite) -> Iterator[OracleWorld]:
+    """A world of a company of Oracle CRM On Demand on the database of all cells."""
+    clock = HandClock(_oracle.now())
+    yield OracleWorld(db=_one_database, sandbox=_oracle, site=_oracle_site, clock=clock)
+    _oracle.faults([])

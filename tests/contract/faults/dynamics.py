@@ -132,6 +132,6 @@ EXPECTED = Expected(
     definition=_definition,
     several=frozenset({"query_more"}),
     writes=frozenset({"token"}),
-    flow="client_secret",
+    secret=lambda sandbox: sandbox.sign_in("client_secret")["client_secret"],
     token="eyJ",
 )

@@ -16,6 +16,7 @@ from crosstie.errors import CrosstieError, TaskError
 from crosstie.workflow.runner import RunReport
 from crosstie.workflow.state import RunStatus
 from tests.contract.imports.world import World, flow, indexed
+from tests.sandboxes import Sandbox
 
 RECORDS = 240
 PAGE_ROWS = 100
@@ -189,14 +190,14 @@ def lasting(kind: str, fault: str) -> str:
 class Expected:
     """What a matrix of faults is of one kind of CRM. `definition` makes an import that makes such requests, for the
     records with these ids where it asks for ids. `several`: the kinds of which a run makes more than one; `writes` are
-    not redirected anywhere. `flow` is the way to sign in, `token` what one looks like."""
+    not redirected anywhere. `secret` is what nobody may see, `token` what one looks like."""
 
     passing: Callable[[str, str], str]
     lasting: Callable[[str, str], str]
     definition: Callable[[str, Sequence[str]], str]
     several: frozenset[str]
     writes: frozenset[str]
-    flow: str
+    secret: Callable[[Sandbox], str]
     token: str
 
 
@@ -215,7 +216,7 @@ SALESFORCE = Expected(
     definition=_definition,
     several=frozenset({"query_more", "bulk_results"}),
     writes=frozenset(_WRITES),
-    flow="client_credentials",
+    secret=lambda sandbox: sandbox.sign_in("client_credentials")["client_secret"],
     token=r"00D\w{12,15}!",
 )
 
@@ -300,8 +301,7 @@ class Cell:
 
     def keeps_secrets(self, shown: str) -> None:
         """Nothing that a person sees holds a secret or a token."""
-        secret = self.world.sandbox.sign_in(self.expected.flow)["client_secret"]
-        assert secret not in shown
+        assert self.expected.secret(self.world.sandbox) not in shown
         assert not re.search(self.expected.token, shown)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from crosstie.workflow.state import RunStatus
-from tests.contract.faults import dynamics
+from tests.contract.faults import dynamics, oracle_on_demand
 from tests.contract.faults.outcomes import NEVER_LASTING, RECORDS, RETRIED, Cell, cells, lasting, passing, rows
 from tests.contract.imports.world import World
 
@@ -21,6 +21,12 @@ def right() -> list[tuple[Any, ...]]:
 @pytest.fixture(scope="module")
 def right_of_dynamics() -> list[tuple[Any, ...]]:
     """The same from Dynamics."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def right_of_oracle() -> list[tuple[Any, ...]]:
+    """The same from Oracle CRM On Demand."""
     return []
 
 
@@ -47,6 +53,17 @@ def test_a_fault_at_a_request_to_dynamics(
         right_of_dynamics += rows(dynamics_cell, whole.run())
         assert len(right_of_dynamics) == RECORDS
     befalls(Cell.of(dynamics_cell, kind, fault, expected=dynamics.EXPECTED), right_of_dynamics)
+
+
+@pytest.mark.parametrize(("kind", "fault"), oracle_on_demand.cells())
+def test_a_fault_at_a_request_to_oracle_on_demand(
+    oracle_cell: World, right_of_oracle: list[tuple[Any, ...]], kind: str, fault: str
+) -> None:
+    if not right_of_oracle:
+        whole = Cell.of(oracle_cell, "query", "503", expected=oracle_on_demand.EXPECTED)
+        right_of_oracle += rows(oracle_cell, whole.run())
+        assert len(right_of_oracle) == RECORDS
+    befalls(Cell.of(oracle_cell, kind, fault, expected=oracle_on_demand.EXPECTED), right_of_oracle)
 
 
 def befalls(one: Cell, expected: list[tuple[Any, ...]]) -> None:

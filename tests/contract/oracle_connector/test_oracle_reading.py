@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from crosstie.activities.crm_import import CrmImport
 from crosstie.crm.connector import Comparison, Connector, Group, Operator, Order, Partition, RemoteQuery
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import FieldType, IndexRange, RemoteObject
 from tests.contract.every_connector.worlds import World, read
+from tests.contract.imports.world import ACCOUNT, DescribedSite
 
 V1: Mapping[str, Any] = {"version": "v1.0"}
 RECORDS = 250
@@ -71,6 +73,12 @@ def test_v1_sorts_or_filters_and_sorts_here_when_asked(world: World) -> None:
     with pytest.raises(RequestError, match="sort or filter Contact, never both") as caught:
         connector.open(query, lambda token: None)
     assert "--sort-here" in caught.value.hint
+    site = DescribedSite({"Contact": contact})
+    filled = {"field": "DateofBirth", "is": "not empty"}
+    for more, refused in (({"index": True}, True), ({"filter": filled}, True), ({}, False)):
+        written = {"type": "crm_import", "account": ACCOUNT, "object": "Contact", "fields": ["ContactLastName"]}
+        activity = CrmImport.model_validate({**written, "order_by": ["DateofBirth"], **more})
+        assert any("sorted or filtered" in one.message for one in activity.problems((), site)) is refused
     connector, contact = small(world, {**V1, "sort_here": True})
     query = RemoteQuery(object=contact, fields=fields, order=order, condition=some)
     days = [str(row[1] or "") for row in read(connector, query)]
@@ -159,6 +167,15 @@ def test_fields_come_from_the_wsdls_of_a_folder(world: World, tmp_path: Path) ->
     assert len(read(first, RemoteQuery(object=old, fields=("ContactId", "CustomPickList9")))) == RECORDS
 
 
+def test_without_the_services_for_administrators_custom_fields_have_their_generic_names(world: World) -> None:
+    connector, contact = small(world, {"admin_services": False})
+    tier = contact.field("CustomPickList9")
+    assert tier is not None
+    assert [value.label for value in tier.values] == ["Gold", "Silver", "Bronze"]
+    assert "field_management_read" not in world.sandbox.counters()["requests"]
+    assert len(read(connector, RemoteQuery(object=contact, fields=("Id", "CustomPickList9")))) == RECORDS
+
+
 def test_custom_objects_are_read_where_the_version_serves_them(world: World) -> None:
     connector, _ = small(world, {})
     for name in ("CustomObject1", "CustomObject4"):
@@ -189,3 +206,14 @@ def test_a_full_last_page_costs_no_further_call(world: World) -> None:
     world.sandbox.counters(reset=True)
     assert len(read(connector, RemoteQuery(object=contact, fields=("Id",)))) == RECORDS
     assert world.sandbox.counters()["requests"]["query"] == RECORDS // 50
+
+
+def test_what_was_described_before_is_asked_for_by_one_call_until_it_changes(world: World) -> None:
+    connector, contact = small(world, {})
+    world.sandbox.counters(reset=True)
+    assert connector.describe("Contact", known=contact) is contact
+    assert world.sandbox.counters()["requests_total"] == 1
+    world.sandbox.hide("Contact.JobTitle")
+    changed = connector.describe("Contact", known=contact)
+    assert changed.field("JobTitle") is None
+    assert changed.fingerprint != contact.fingerprint

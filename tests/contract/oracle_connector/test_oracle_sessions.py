@@ -13,7 +13,7 @@ import pytest
 
 from crosstie.crm import kind_of
 from crosstie.crm.connector import Connector, RemoteQuery
-from crosstie.errors import AuthError, CrosstieError, UnavailableError
+from crosstie.errors import AuthError, CrosstieError, RequestError, UnavailableError
 from tests.contract.every_connector.worlds import World
 
 _OPENS_AND_DIES = """
@@ -56,6 +56,8 @@ def test_a_session_is_logged_off_even_when_nothing_may_be_sent_any_more(world: W
     connector.close()
     assert sessions(world)["open"] == 0
     assert kept[-1] == ""
+    with pytest.raises(RequestError, match="was closed meanwhile"):
+        connector.describe("Contact")
 
 
 def test_what_a_killed_process_left_is_logged_off_by_the_next_run(world: World) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 import requests
 from lxml import etree
 
-from tests.contract.oracle_sandbox.messages import credentials, fault
-from tests.sandboxes import Sandbox, SoapWire
+from tests.contract.oracle_sandbox.messages import contacts, credentials, fault, person, written
+from tests.sandboxes import ControlRefused, Sandbox, SoapWire
 
 WS = "urn:crmondemand/ws/"
 
@@ -51,6 +53,44 @@ def test_picklists_are_told_value_by_value_and_some_are_refused(soap: SoapWire) 
     assert len(_rows(ask("LeadSource"), "PicklistValue")) == 3 * len(english)
     for field in ("SalesStage", "OpportunityName", "Nothing"):
         assert fault(ask(field))[:2] == ("A", "SBL-ODS-50735")
+
+
+def test_values_that_administrators_change_show_and_bind_at_once(soap: SoapWire, oracle: Sandbox) -> None:
+    def told() -> list[dict[str, str]]:
+        inner = "<FieldName>plCustomer_Tier</FieldName><RecordType>Contact</RecordType><LanguageCode>ENU</LanguageCode>"
+        return _rows(_ask(soap, "picklist/", "GetPicklistValues", "PicklistWS_", inner), "PicklistValue")
+
+    def made(tier: str) -> requests.Response:
+        record = person(f"Tier {tier}", f"<plCustomer_Tier>{tier}</plCustomer_Tier>")
+        return soap.send("Contact", contacts(record), method="Insert")
+
+    before = told()
+    (kept,) = written(made("B"))
+    oracle.control(
+        "set_values",
+        object="Contact",
+        field="plCustomer_Tier",
+        values=[{"value": "D", "label": "Platinum"}, {"value": "A", "active": False}],
+    )
+    try:
+        assert told() == [
+            {"Code": "D", "DisplayValue": "Platinum", "Disabled": "N"},
+            {"Code": "A", "DisplayValue": "A", "Disabled": "Y"},
+        ]
+        assert [fault(made(tier))[1] for tier in ("A", "B")] == ["SBL-DAT-00225"] * 2
+        (new,) = written(made("D"))
+        (row,) = oracle.control("rows", ids=[kept["Id"]])["rows"]
+        assert row["plCustomer_Tier"] == "B"
+        oracle.control("delete", ids=[kept["Id"], new["Id"]])
+        oracle.control("set_values", object="Contact", field="plCustomer_Tier", values=[])
+        assert told() == []
+    finally:
+        values = [{"value": one["Code"], "label": one["DisplayValue"]} for one in before]
+        oracle.control("set_values", object="Contact", field="plCustomer_Tier", values=values)
+    refused: list[tuple[str, dict[str, Any]]] = [("JobTitle", {}), ("LeadSource", {"controller": "ContactType"})]
+    for name, more in refused:
+        with pytest.raises(ControlRefused):
+            oracle.control("set_values", object="Contact", field=name, values=[], **more)
 
 
 def test_the_time_is_that_of_the_users_zone(soap: SoapWire, oracle: Sandbox) -> None:

@@ -95,9 +95,9 @@ def test_picklists_come_by_code_or_by_label(soap: SoapWire) -> None:
 
 def test_a_personal_view_has_only_what_the_user_owns(soap: SoapWire) -> None:
     record = "<Id/><OwnerId/>"
-    everything = written(soap.send("Contact", _page('pagesize="60"', record), method="QueryPage"))
+    everything = written(soap.send("Contact", _page('pagesize="100"', record), method="QueryPage"))
     mine = written(
-        soap.send("Contact", _page('pagesize="60"', record) + "<ViewMode>Personal</ViewMode>", method="QueryPage")
+        soap.send("Contact", _page('pagesize="100"', record) + "<ViewMode>Personal</ViewMode>", method="QueryPage")
     )
     owners = {one["OwnerId"] for one in mine}
     assert len(owners) == 1 and len(everything) > len(mine) > 0

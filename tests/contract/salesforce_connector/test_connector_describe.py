@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Sandbox
@@ -92,3 +95,28 @@ def test_a_hidden_field_changes_the_description(open_connector: Opener, sandbox:
     seen = open_connector().describe("Contact")
     assert seen.field("Birthdate") is None
     assert seen.fingerprint.partition("@")[0] != known.fingerprint.partition("@")[0]
+
+
+def test_what_a_dependent_picklist_depends_on(open_connector: Opener, sandbox: Sandbox) -> None:
+    """The bits of a description are those of the sandbox, which packs them by code of its own."""
+    before = open_connector().describe("Gadget__c")
+    colour, tags = before.field("Colour__c"), before.field("Tags__c")
+    assert colour is not None
+    assert tags is not None
+    names = [one.name for one in colour.values]
+    asked: list[dict[str, Any]] = [{"value": name, "default": name == "red"} for name in ("red", "green", "blue")]
+    asked += [{"value": f"more {number}", "active": number != 3} for number in range(9)]
+    wanted = {"red": [names[0], names[2]], "green": [names[1]], "more 8": names}
+    asked = [{**one, "valid_for": wanted.get(str(one["value"]), [names[2]])} for one in asked]
+    sandbox.advance(timedelta(seconds=2))
+    sandbox.control("set_values", object="Gadget__c", field="Tags__c", controller="Colour__c", values=asked)
+    try:
+        found = open_connector().describe("Gadget__c", known=before).field("Tags__c")
+    finally:
+        kept = [{"value": one.name, "label": one.label} for one in tags.values]
+        sandbox.control("set_values", object="Gadget__c", field="Tags__c", values=kept)
+    assert found is not None
+    assert (found.controller, tags.controller) == ("Colour__c", "")
+    assert {one.name: list(one.valid_for) for one in found.values if one.name in wanted} == wanted
+    assert [one.name for one in found.values if one.default] == ["red"]
+    assert [one.name for one in found.values if not one.active] == ["more 3"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +39,7 @@ class Words:
 WORDS = {
     "salesforce": Words(text="string", renamed="Rank__c", serves=True),
     "dynamics": Words(text="String", renamed="new_rank", serves=False),
+    "oracle_on_demand": Words(text="Text (Short)", renamed="nRank", serves=True),
 }
 
 
@@ -259,3 +261,23 @@ def test_a_refresh_in_the_midst_of_a_run_loses_nothing(stage: Stage) -> None:
         stage.apply(roles.last_name, stage.words.renamed)
         stage.app.workflows.run(WORKFLOW, restart=True)
         assert len(stage.rows(roles.key.lower())) == RECORDS
+
+
+def test_serve_looks_by_itself_and_no_oftener_than_is_set(stage: Stage) -> None:
+    roles = stage.world.roles
+    list(stage.app.schemas.collect("crm", [roles.contact]))
+    stage.administer(gone=True)
+    project = stage.app.config.project
+    with (project / "crosstie.toml").open("a", encoding="utf-8") as file:
+        file.write("schema_watch_hours = 24\n")
+    told: queue.Queue[str] = queue.Queue()
+
+    with App.open(project) as serving:
+        with serving.schema_watch.at_work(told.put, every_seconds=0.01):
+            line = told.get(timeout=60)
+        stage.world.sandbox.counters(reset=True)
+        assert serving.schema_watch.look(due_only=True) == ()
+        assert stage.world.sandbox.counters()["requests_total"] == 0
+
+    assert stage.score in line
+    assert told.empty()

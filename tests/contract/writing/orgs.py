@@ -154,7 +154,7 @@ NAMES: Mapping[str, Names] = {
             Operation.UPSERT: "insert",
             Operation.DELETE: "delete",
         },
-        too_long="STRING_TOO_LONG",
+        too_long="TOO_LONG",
         not_there="SBL-EAI-04378",
         respelled=lambda key: f" {key} ",
         needed={"ContactFirstName": "Ann"},

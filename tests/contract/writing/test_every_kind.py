@@ -14,7 +14,7 @@ from crosstie.model import FieldType, RemoteField
 from tests.contract.writing.orgs import KINDS, OTHERWISE, Org
 from tests.contract.writing.shipping import Answered, Row, batches, find, send
 
-ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
+ROADS = (WriteRoad.CALLS, WriteRoad.BULK)
 LOST: tuple[dict[str, Any], ...] = (
     {"type": "drop_before"},
     {"type": "drop_after"},

@@ -82,3 +82,20 @@ DYNAMICS = Names(
     last={"contactid": "ffffffff-ffff-4fff-bfff-fffffffffffe"},
     after_last={"contactid": "ffffffff-ffff-4fff-bfff-ffffffffffff"},
 )
+ORACLE_ON_DEMAND = Names(
+    kind="oracle_on_demand",
+    contact="Contact",
+    key="Id",
+    stamp="ModifiedDate",
+    first_name="ContactFirstName",
+    last_name="ContactLastName",
+    email="ContactEmail",
+    birthday="DateofBirth",
+    last_activity="dLast_Visit",
+    created="CreatedDate",
+    modified="dtLast_Mailing",
+    interests="mspInterests",
+    score="nScore",
+    wire_stamp="%Y-%m-%dT%H:%M:%SZ",
+    steady={"request_gap": 0},
+)

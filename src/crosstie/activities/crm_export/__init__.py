@@ -88,7 +88,7 @@ class CrmExport(Activity):
     @property
     def road(self) -> WriteRoad:
         """The road that “batches” asks for."""
-        return {"auto": WriteRoad.AUTO, "on": WriteRoad.BULK, "off": WriteRoad.COLLECTIONS}[self.batches]
+        return {"auto": WriteRoad.AUTO, "on": WriteRoad.BULK, "off": WriteRoad.CALLS}[self.batches]
 
     def problems(self, inputs: tuple[Shape, ...], site: Site) -> Iterable[Problem]:
         """Unknown account, object and fields, fields that cannot be written, expressions of another type."""

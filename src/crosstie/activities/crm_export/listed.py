@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from crosstie.model import FieldType, RemoteField, RemoteObject
 
-NOT_LISTED = "VALUE_NOT_IN_LIST"
+NOT_LISTED = "NOT_IN_LIST"
 _SEPARATOR = ";"
 
 

@@ -82,7 +82,7 @@ class DynamicsConnector:
         self._page_rows = page_rows
         self._tables = Tables(self._session)
         self._writer = DynamicsWriter(self._session, self._rows, lanes=lanes)
-        self._tracking = Tracking(self._session, self._set_name)
+        self._tracking = Tracking(self._session, self._set_name, page_rows)
         self._deletions = Deletions(self._session, self._rows, self.server_time)
 
     @property

@@ -38,7 +38,7 @@ def packing(write: RemoteWrite, rows: int, lanes: int) -> Packing:
     counted = f"{requests:,} {'bulk message' if bulk else 'batch'}{'' if requests == 1 else 's' if bulk else 'es'}"
     told = f"asked for; {counted}" if write.road is not WriteRoad.AUTO else counted
     return Packing(
-        road=WriteRoad.BULK if bulk else WriteRoad.COLLECTIONS,
+        road=WriteRoad.BULK if bulk else WriteRoad.CALLS,
         certainty=Certainty.REPEATABLE,
         rows=size,
         content_bytes=BATCH_BYTES,

@@ -21,8 +21,6 @@ from crosstie.crm.http import NOT_DECODED, REPORT
 from crosstie.errors import ProtocolError, RequestError
 from crosstie.model import RemoteObject
 
-_PREFER = {"Prefer": f"odata.track-changes,odata.maxpagesize={PAGE_ROWS}"}
-
 
 class _Page(msgspec.Struct):
     value: msgspec.Raw
@@ -33,9 +31,10 @@ class _Page(msgspec.Struct):
 class Tracking:
     """The tracked changes of one environment. `set_name` names the set of a table's records."""
 
-    def __init__(self, session: Session, set_name: Callable[[RemoteObject], str]) -> None:
+    def __init__(self, session: Session, set_name: Callable[[RemoteObject], str], page_rows: int = PAGE_ROWS) -> None:
         self._session = session
         self._set_name = set_name
+        self._headers = {"Prefer": f"odata.track-changes,odata.maxpagesize={page_rows}"}
 
     def changes(self, remote: RemoteObject, token: str) -> Iterator[Changes] | None:
         """The changes since the token of an earlier read, '' for none yet; None when the service has them no longer. As
@@ -75,7 +74,7 @@ class Tracking:
             page = self._page(link, what)
 
     def _page(self, link: str, what: str) -> _Page:
-        answer = self._session.get(self._session.checked_link(link, what), what, headers=_PREFER)
+        answer = self._session.get(self._session.checked_link(link, what), what, headers=self._headers)
         page: _Page = answer.decoded(_Page, "is not a page of changes")
         return page
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from crosstie.crm.connector import (
+    Changes,
     Check,
     Fetched,
     IdsRoad,
@@ -22,11 +23,12 @@ from crosstie.crm.connector import (
 from crosstie.crm.http import Retries, Timeouts, Transport
 from crosstie.crm.oracle_on_demand.check import check_account, server_clock
 from crosstie.crm.oracle_on_demand.deletions import KEPT, Deletions
-from crosstie.crm.oracle_on_demand.describe import describe, object_names, service_of
+from crosstie.crm.oracle_on_demand.describe import Seen, describe, object_names, service_of
 from crosstie.crm.oracle_on_demand.fields import readable_field
+from crosstie.crm.oracle_on_demand.pace import BETWEEN_REQUESTS
 from crosstie.crm.oracle_on_demand.packing import LANES
 from crosstie.crm.oracle_on_demand.pages import PageReader, ids_per_page
-from crosstie.crm.oracle_on_demand.session import BETWEEN_REQUESTS, Session
+from crosstie.crm.oracle_on_demand.session import Session
 from crosstie.crm.oracle_on_demand.settings import OracleOnDemandSettings, Version
 from crosstie.crm.oracle_on_demand.times import WireTimes
 from crosstie.crm.oracle_on_demand.writer import OracleWriter, new_key
@@ -77,6 +79,7 @@ class OracleOnDemandConnector:
             between=between,
         )
         self._page_rows = page_rows or settings.page_rows
+        self._seen: dict[str, Seen] = {}
         self._times = WireTimes(
             zone=settings.zone if settings.in_zone else None, is_text=settings.version is Version.V1
         )
@@ -112,7 +115,7 @@ class OracleOnDemandConnector:
 
     def describe(self, name: str, *, known: RemoteObject | None = None) -> RemoteObject:
         """The object's description; see `describe.describe`."""
-        return describe(self._session, name, known)
+        return describe(self._session, name, known, self._seen)
 
     def limits(self, name: str) -> Limits:
         """What the service can do for any object."""
@@ -236,11 +239,11 @@ class OracleOnDemandConnector:
         """What was deleted from `start` to `end`; see `Deletions.deleted`."""
         return self._deletions.deleted(object, start, end, road)
 
-    def deleted_since(self, object: RemoteObject, token: str) -> DeletedRecords:
+    def changes(self, object: RemoteObject, token: str) -> Iterator[Changes] | None:
         """Refused: changes are not tracked by tokens."""
         raise RequestError(
             f"Oracle CRM On Demand tracks no changes of {object.name} by tokens.",
-            hint="Import deletions by their dates (leave “by” out), or compare key sets (by: compare).",
+            hint="Import what changed by a stamp (index: true), and what was deleted by its date (import deleted).",
         )
 
     def _rows(self, query: RemoteQuery) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,8 @@ import msgspec
 
 from crosstie.crm.connector import ObjectName
 from crosstie.crm.oracle_on_demand import metadata, wsdl
-from crosstie.crm.oracle_on_demand.metadata import Metadata
+from crosstie.crm.oracle_on_demand.faults import refuses_what_was_named
+from crosstie.crm.oracle_on_demand.metadata import Metadata, Told
 from crosstie.crm.oracle_on_demand.names import Service
 from crosstie.crm.oracle_on_demand.session import Session
 from crosstie.crm.oracle_on_demand.settings import Flavour, OracleOnDemandSettings, Version
@@ -96,9 +97,19 @@ def service_of(remote: RemoteObject, settings: OracleOnDemandSettings) -> Servic
     return Service(name=remote.name, version=settings.version, flavour=flavour)
 
 
-def describe(session: Session, name: str, known: RemoteObject | None) -> RemoteObject:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a description was made of: while that stays, so does the rest of it."""
+
+    mapped: tuple[Told, ...]
+    declared: Wsdl | None
+    fingerprint: str
+
+
+def describe(session: Session, name: str, known: RemoteObject | None, seen: dict[str, Seen]) -> RemoteObject:
     """The description of an object: a call for its fields, two that administrators may make, and where this user is
-    none, one for each picklist. Raises MappingError when there is none of that name."""
+    none, one for each picklist. `seen` has what this connector has described before: of those the call for the fields
+    is enough while they stay. Raises MappingError when there is none of that name."""
     settings = session.settings
     declared = next((one for one in _wsdls(settings) if one.name.lower() == name.lower()), None)
     standard = standard_of(name)
@@ -112,9 +123,13 @@ def describe(session: Session, name: str, known: RemoteObject | None) -> RemoteO
             hint=f"Change it: crosstie account edit {session.account} --version v2.0, and collect its objects again.",
         )
     session.identity()
-    told = _told(session, standard, declared)
+    mapped = _mapped(session, standard, declared)
+    if known is not None and seen.get(standard.name) == Seen(mapped, declared, known.fingerprint):
+        return known
+    told = _told(session, standard, mapped)
     flavour = declared.flavour if declared is not None else settings.flavour
     found = _Describer(standard, settings, told, flavour).remote_object(declared, session)
+    seen[standard.name] = Seen(mapped, declared, found.fingerprint)
     return known if known is not None and known.fingerprint == found.fingerprint else found
 
 
@@ -132,14 +147,19 @@ def _unknown(name: str) -> MappingError:
     )
 
 
-def _told(session: Session, standard: Standard, declared: Wsdl | None) -> Metadata:
+def _mapped(session: Session, standard: Standard, declared: Wsdl | None) -> tuple[Told, ...]:
     try:
-        mapped = metadata.mapping(session, standard.asked_as)
+        return metadata.mapping(session, standard.asked_as)
     except (RequestError, AuthError) as error:
+        if not refuses_what_was_named(error):
+            raise
         if declared is None:
             raise _unknown(standard.name) from error
-        mapped = ()
-    managed = metadata.managed(session, standard.asked_as)
+        return ()
+
+
+def _told(session: Session, standard: Standard, mapped: tuple[Told, ...]) -> Metadata:
+    managed = metadata.managed(session, standard.asked_as) if session.settings.admin_services else None
     if managed is None:
         return Metadata(mapped=mapped)
     lists = metadata.picklists(session, standard.asked_as)

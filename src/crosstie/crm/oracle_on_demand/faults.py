@@ -61,6 +61,7 @@ _QUOTA = re.compile(
 )
 _LOGON = re.compile(r"logon parameters|invalid (user ?name|credentials|password)|authentication failed", re.IGNORECASE)
 _TIMED_OUT = re.compile(r"RIP_WAIT_ERROR|time(?:d)?[ -]?out", re.IGNORECASE)
+_NOT_THERE = frozenset({"HTTP 403", "HTTP 404", "HTTP 405", "HTTP 410"})
 _MESSAGE_CHARACTERS = 2_000
 _SHOWN_CHARACTERS = 400
 _LEAST_WAIT = timedelta(milliseconds=50)
@@ -201,7 +202,7 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
         return UnavailableError(
             f"Oracle CRM On Demand takes no more requests of account {account} for now, “{what}” has to wait{said}.",
             hint="Nothing is wrong with the request. Run it again later, or let fewer things run at a time.",
-            retry_after=max(fault.wait or _LEAST_WAIT, _LEAST_WAIT),
+            retry_after=max(fault.wait or answer.retry_after() or _LEAST_WAIT, _LEAST_WAIT),
             code=code,
             request_id=request_id,
         )
@@ -219,6 +220,7 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
             f"have smaller pages: crosstie account edit {account} --page-rows 50.",
             code=code,
             request_id=request_id,
+            retry_after=answer.retry_after(),
         )
     if fault.kind in {FaultKind.NO_SERVICE, FaultKind.DENIED, FaultKind.CREDENTIALS}:
         return AuthError(
@@ -230,6 +232,11 @@ def error_of(fault: Fault, answer: Answer, account: str) -> ConnectorError:
     return RequestError(
         f"Oracle CRM On Demand refused “{what}”{said}.", hint=_hint(fault), code=code, request_id=request_id
     )
+
+
+def refuses_what_was_named(error: ConnectorError) -> bool:
+    """Whether a service itself has refused what was named in the request, not the session or the way to it."""
+    return (_CODE.fullmatch(error.code) is not None and error.code != WRONG_LOGON) or error.code in _NOT_THERE
 
 
 def error_of_status(answer: Answer, account: str) -> ConnectorError:

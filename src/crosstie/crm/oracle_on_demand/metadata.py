@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from crosstie.crm.oracle_on_demand.envelope import child, child_text, elements, local_name, text
+from crosstie.crm.oracle_on_demand.faults import refuses_what_was_named
 from crosstie.crm.oracle_on_demand.session import Message, Session
 from crosstie.errors import AuthError, RequestError
 from crosstie.model import EnumerationValue
@@ -110,7 +111,9 @@ def picklist(session: Session, asked_as: str, tag: str) -> tuple[EnumerationValu
     message = Message(action=f"document/{_WS}picklist/:GetPicklistValues", body=body, what=f"picklist {asked_as}.{tag}")
     try:
         output = session.ask(message).output
-    except (RequestError, AuthError):
+    except (RequestError, AuthError) as error:
+        if not refuses_what_was_named(error):
+            raise
         return ()
     found: dict[str, EnumerationValue] = {}
     for group in _deep(output, "ParentPicklistValue"):
@@ -140,7 +143,9 @@ def _administered(session: Session, service: str, asked: str, name: str) -> etre
     )
     try:
         return session.ask(message).output
-    except (RequestError, AuthError):
+    except (RequestError, AuthError) as error:
+        if not refuses_what_was_named(error):
+            raise
         return None
 
 

@@ -59,7 +59,7 @@ def packing(write: RemoteWrite, rows: int, key_name: str, lanes: int = LANES) ->
     why = f": {write.object.name} has no free key ({key_name}) by which a new record would be found" if alone else ""
     looked = ", and one before each to find the records" if write.operation is Operation.UPSERT else ""
     return Packing(
-        road=WriteRoad.COLLECTIONS,
+        road=WriteRoad.CALLS,
         certainty=_certainty(write, alone=alone),
         rows=size,
         content_bytes=GROUP_BYTES,

@@ -6,20 +6,16 @@ A session is opened when first used, again when it has ended, and always logged 
 from __future__ import annotations
 
 import logging
-import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from crosstie.crm.http import NOT_SENT, Answer, Call, HttpSession, Retries, Timeouts, Transport, Unwritten, http_date
 from crosstie.crm.meter import Meter
 from crosstie.crm.oracle_on_demand.envelope import ANSWER_LIMIT_BYTES, body_of, envelope
 from crosstie.crm.oracle_on_demand.faults import (
-    QUOTA_HINT,
     ROLE_HINT,
     Fault,
     FaultKind,
@@ -30,26 +26,19 @@ from crosstie.crm.oracle_on_demand.faults import (
 )
 from crosstie.crm.oracle_on_demand.identity import CURRENT_USER, Identity, identity_of, who_asks
 from crosstie.crm.oracle_on_demand.kept import USES, Kept, OpenSession, is_left, opened_here
+from crosstie.crm.oracle_on_demand.login import Login, cookie_in
+from crosstie.crm.oracle_on_demand.pace import BETWEEN_REQUESTS, Pace
 from crosstie.crm.oracle_on_demand.settings import Flow, OracleOnDemandSettings
-from crosstie.errors import AuthError, ConnectorError, CrosstieError, UnavailableError
+from crosstie.errors import AuthError, ConnectorError, RequestError, UnavailableError
 
 if TYPE_CHECKING:
     from lxml import etree
 
 log = logging.getLogger(__name__)
 
-BETWEEN_REQUESTS = timedelta(milliseconds=60)
-"""A little more than the 50 ms that the service asks for (Web Services guide, "Limiters")."""
-
 _MAX_RENEWALS = 2
-_PATIENCE = timedelta(seconds=10)
-_COOKIE = re.compile(r"JSESSIONID=([!#-+\--:<-\[\]-~]{1,1000})", re.ASCII)
-_TAGS = re.compile(r"<[^>]*>")
-_PLAIN = re.compile(r"[!-~](?:[ -~]*[!-~])?", re.ASCII)
-_ABOUT_CREDENTIALS = re.compile(r"password|credential|user ?name|user id|log ?in|sign ?in|authenti", re.IGNORECASE)
 _HEAD_BYTES = 2_000
-_LOGIN_LIMIT_BYTES = 1024 * 1024
-_FINAL_ATTEMPTS = 2
+_CLOSING = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +104,13 @@ class Session:
         self._identity: Identity | None = None
         self._open: OpenSession | None = None
         self._affinity = ""
+        self._closed = False
         self._looked_for_left = False
         self._lock = threading.RLock()
-        self._between = between.total_seconds()
-        self._turn = threading.Lock()
-        self._next_turn = 0.0
+        self._pace = Pace(between, account)
+        self._login = Login(
+            settings, account, lambda call, *, cookie="": self._sent(call, self.http.send, 0, cookie=cookie)
+        )
         self._server_time: datetime | None = None
 
     def permitted_by(self, permit: Callable[[], None]) -> None:
@@ -154,7 +145,7 @@ class Session:
         answer = self._signed(message, self.http.send)
         reply = self._judged(answer)
         if isinstance(reply, Refused):
-            self._hold(reply.fault)
+            self._pace.hold(reply.fault)
             raise reply.error
         return reply
 
@@ -169,7 +160,7 @@ class Session:
         except ConnectorError as error:
             return Unwritten(error=error, proved=False)
         if isinstance(reply, Refused):
-            self._hold(reply.fault)
+            self._pace.hold(reply.fault)
         return reply
 
     def _unwritten(self, answer: Answer) -> Unwritten:
@@ -178,7 +169,7 @@ class Session:
         except ConnectorError as error:
             return Unwritten(error=error, proved=False)
         if isinstance(reply, Refused):
-            self._hold(reply.fault)
+            self._pace.hold(reply.fault)
             return reply
         return Unwritten(error=error_of_status(answer, self.account), proved=False)
 
@@ -226,8 +217,7 @@ class Session:
         return answer
 
     def _read_affinity(self, answer: Answer) -> None:
-        found = _COOKIE.search(answer.headers.get("set-cookie", ""))
-        self._affinity = found[1] if found else self._affinity
+        self._affinity = cookie_in(answer) or self._affinity
 
     def leaves_sessions(self) -> bool:
         """Whether a request with user and password has opened a session: then its cookie is enough for another one.
@@ -257,7 +247,8 @@ class Session:
         )
 
     def _sent(self, call: Call, send: Callable[[Call], Answer], operations: int, *, cookie: str = "") -> Answer:
-        self._wait_turn(call.what)
+        self._refuse_closed(call.what)
+        self._pace.wait_turn(call.what)
         self.meter.count_calls(operations)
         headers = {**call.headers, "Cookie": f"JSESSIONID={cookie}"} if cookie else call.headers
         answer = send(replace(call, headers=headers))
@@ -276,28 +267,13 @@ class Session:
             return False
         return fault is not None and fault.kind is FaultKind.SESSION
 
-    def _wait_turn(self, what: str) -> None:
-        """Waits until the next request may leave. Raises UnavailableError when that is too far away."""
-        with self._turn:
-            now = time.monotonic()
-            turn = max(now, self._next_turn)
-            wait = turn - now
-            if wait > _PATIENCE.total_seconds():
-                raise UnavailableError(
-                    f"“{what}” was not sent: Oracle CRM On Demand asked account {self.account} to wait.",
-                    hint="Nothing is wrong with the request. Run it again later, or let fewer things run at a time.",
-                    code=NOT_SENT,
-                    retry_after=timedelta(seconds=wait),
-                )
-            self._next_turn = turn + self._between
-        if wait > 0:
-            time.sleep(wait)
-
-    def _hold(self, fault: Fault) -> None:
-        """After a throttled request nothing is sent for as long as it has to wait."""
-        if fault.kind is FaultKind.THROTTLED and fault.wait is not None:
-            with self._turn:
-                self._next_turn = max(self._next_turn, time.monotonic() + fault.wait.total_seconds())
+    def _refuse_closed(self, what: str) -> None:
+        if self._closed:
+            raise RequestError(
+                f"“{what}” was not sent: the connection of account {self.account} was closed meanwhile.",
+                hint="What was under way has ended. Run it again.",
+                code=NOT_SENT,
+            )
 
     def _session(self) -> OpenSession:
         with self._lock:
@@ -352,9 +328,12 @@ class Session:
             reply = self._judged(answer)
             if isinstance(reply, Reply):
                 return identity_of(reply.output, self.settings.user)
-            self._hold(reply.fault)
-            if reply.fault.kind is FaultKind.CREDENTIALS:
-                raise self._refused_credentials(shown(reply.fault.message), code=reply.fault.code, answer=answer)
+            self._pace.hold(reply.fault)
+            if reply.fault.kind is FaultKind.CREDENTIALS or answer.status == 401:
+                raise self._login.refused(shown(reply.fault.message), code=reply.fault.code, answer=answer)
+            if reply.fault.kind is FaultKind.SESSION and self._open is not None:
+                self._forget(self._open)
+                self._log_in()
             if isinstance(reply.error, UnavailableError):
                 raise reply.error
             return identity_of(None, self.settings.user)
@@ -362,64 +341,11 @@ class Session:
         return self.http.repeat(attempt)
 
     def _log_in(self) -> None:
-        cookie = self.http.repeat(self._cookie)
+        cookie = self.http.repeat(self._login.session)
         self._open = opened_here(cookie)
         USES.begin(cookie, self)
         self._kept = replace(self._kept, sessions=(*self._kept.sessions, self._open))
         self._keep()
-
-    def _cookie(self) -> str:
-        user, password = self.settings.user, self.settings.password.get_secret_value()
-        query = "command=login"
-        if not (_PLAIN.fullmatch(user) and _PLAIN.fullmatch(password)):
-            query, user, password = f"{query}&isEncoded=Y", quote(user), quote(password)
-        answer = self._command(query, "sign in", {"UserName": user, "Password": password})
-        found = _COOKIE.search(answer.headers.get("set-cookie", ""))
-        if answer.status < 400 and found and b"Fault" not in answer.body[:_HEAD_BYTES]:
-            return found[1]
-        raise self._refusal(answer)
-
-    def _command(self, query: str, what: str, headers: dict[str, str]) -> Answer:
-        url = f"{self.settings.host}/Services/Integration?{query}"
-        call = Call(method="GET", url=url, what=what, headers=headers, limit_bytes=_LOGIN_LIMIT_BYTES)
-        return self._sent(call, self.http.send, 0)
-
-    def _refusal(self, answer: Answer) -> CrosstieError:
-        """Why there is no session."""
-        said = shown(_TAGS.sub(" ", answer.body[:_HEAD_BYTES].decode(errors="replace")))
-        fault: Fault | None = None
-        if b"Fault" in answer.body[:_HEAD_BYTES]:
-            fault = fault_of(body_of(answer))
-        if fault is not None:
-            self._hold(fault)
-            error = error_of(fault, answer, self.account)
-            if isinstance(error, UnavailableError) and fault.kind is not FaultKind.SESSION:
-                return error
-            said = shown(fault.message)
-        if "session" in said.lower() and re.search("limit|quota|maximum", said, re.IGNORECASE):
-            return UnavailableError(
-                f"All sessions of the company are taken, account {self.account} can't sign in: {said}.",
-                hint=QUOTA_HINT,
-                code=f"HTTP {answer.status}",
-                request_id=answer.request_id,
-            )
-        if answer.status in {429, 502, 503, 504} or (answer.status >= 500 and not _ABOUT_CREDENTIALS.search(said)):
-            return error_of_status(answer, self.account)
-        if answer.status in {404, 405, 410}:
-            return error_of_status(answer, self.account)
-        return self._refused_credentials(said, code=fault.code if fault else "", answer=answer)
-
-    def _refused_credentials(self, said: str, *, code: str = "", answer: Answer | None = None) -> AuthError:
-        status = f"HTTP {answer.status}" if answer is not None else ""
-        form = "" if "/" in self.settings.user else " The user is given as COMPANY/user, with a slash."
-        return AuthError(
-            f"Oracle CRM On Demand refused to sign in account {self.account} ({self.settings.flow})"
-            f"{f': {said}' if said else ''}.",
-            hint=f"Check user, password and host.{form} A password expires, and several wrong ones lock the user: sign"
-            f" in by a browser to see. {ROLE_HINT}",
-            code=code or status or "SIGN_IN",
-            request_id=answer.request_id if answer is not None else "",
-        )
 
     def _log_off_left(self) -> None:
         """Logs off, once, the sessions that earlier runs have left: those whose process is gone."""
@@ -427,7 +353,7 @@ class Session:
             return
         self._looked_for_left = True
         for session in self._kept.sessions:
-            if is_left(session) and self._logged_off(session.cookie):
+            if is_left(session) and self._login.off(session.cookie):
                 log.info("A session that an earlier run had left was logged off (account %s).", self.account)
                 self._kept = replace(self._kept, sessions=tuple(one for one in self._kept.sessions if one != session))
 
@@ -435,33 +361,12 @@ class Session:
         session = self._open
         if session is None:
             return
-        if self._logged_off(session.cookie):
+        if self._login.off(session.cookie):
             self._forget(session)
             self._keep()
             return
         self._open = None
         USES.end(session.cookie)
-
-    def _logged_off(self, cookie: str) -> bool:
-        """Whether the service was told. It answers the same whether there was such a session or not."""
-        for _ in range(_FINAL_ATTEMPTS):
-            url = f"{self.settings.host}/Services/Integration?command=logoff"
-            call = Call(method="GET", url=url, what="log off", limit_bytes=_LOGIN_LIMIT_BYTES)
-            try:
-                answer = self._sent(call, self.http.send, 0, cookie=cookie)
-            except ConnectorError as error:
-                reason = error.message
-                continue
-            if answer.status < 500:
-                return True
-            reason = f"HTTP {answer.status}"
-        log.warning(
-            "A session of account %s could not be logged off: %s It takes one of the company's ten until the next run"
-            " logs it off, or it has been idle for ten minutes.",
-            self.account,
-            reason,
-        )
-        return False
 
     def _forget(self, session: OpenSession) -> None:
         self._open = None
@@ -474,12 +379,17 @@ class Session:
         self._on_token(self._kept.text())
 
     def close(self) -> None:
-        """Logs off, whoever forbids other requests, and closes every connection."""
-        with self._lock:
+        """Logs off, whoever forbids other requests, and closes every connection: calls that wait for an answer fail. A
+        thread that is signing in is waited for only a little."""
+        alone = self._lock.acquire(timeout=_CLOSING.total_seconds())
+        try:
             self.http.permit = lambda: None
-            try:
+            if alone and not self._closed:
                 self._log_off_own()
-                if self._affinity and self._logged_off(self._affinity):
+                if self._affinity and self._login.off(self._affinity):
                     self._affinity = ""
-            finally:
-                self.http.close()
+        finally:
+            self._closed = True
+            self.http.close()
+            if alone:
+                self._lock.release()

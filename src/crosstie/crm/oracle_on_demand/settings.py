@@ -112,6 +112,13 @@ class OracleOnDemandSettings(BaseModel):
         "object says goes before it.",
         json_schema_extra=_for(advanced=True),
     )
+    admin_services: bool = Field(
+        default=True,
+        title="Administrators' services",
+        description="Whether labels, own names and picklists are asked of the services for administrators. "
+        "Say false where the company has none that answer.",
+        json_schema_extra=_for(advanced=True),
+    )
     keys: tuple[str, ...] = Field(
         default=(),
         title="Key of ours",

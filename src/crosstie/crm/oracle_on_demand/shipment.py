@@ -1,8 +1,8 @@
 """The rows of a shipment as Oracle CRM On Demand takes them, looked through before anything is sent.
 
 One record that is refused takes its whole group with it, so that what can be known is refused here, row by row: values
-that are none of their type, texts that are too long, values that a list does not have, and required fields that are
-empty. Null leaves a field alone, the empty text clears it.
+that are none of their type, texts that are too long, and required fields that are empty. Null leaves a field alone, the
+empty text clears it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from crosstie.model import FieldType, RemoteField
 if TYPE_CHECKING:
     import pyarrow as pa
 
-WRONG_VALUE, TOO_LONG, NOT_LISTED = "INVALID_VALUE", "STRING_TOO_LONG", "NOT_IN_LIST"
-LACKING, WRONG_ID, UNSENDABLE = "REQUIRED_FIELD_MISSING", "MALFORMED_ID", "INVALID_CHARACTER"
+WRONG_VALUE, TOO_LONG, LACKING = "INVALID_VALUE", "TOO_LONG", "REQUIRED"
+NO_KEY, WRONG_ID, UNSENDABLE = "KEY_MISSING", "MALFORMED_ID", "INVALID_CHARACTER"
 
 MOD_ID = "ModId"
 """The number that goes up with every change of a record; one that is sent has to be the record's."""
@@ -59,7 +59,7 @@ class Shipment:
             self._given.refuse(nowhere, WRONG_ID, said, write.object.key)
         if self.key is not None:
             said = f"{self.key.name} is empty; the row was not sent."
-            self._given.refuse(self._given.lacking_keys(), LACKING, said, self.key.name)
+            self._given.refuse(self._given.lacking_keys(), NO_KEY, said, self.key.name)
             self._look_through(self.key, self.key.name, self._given.keys, may_be_empty=True)
         self._texts: list[list[str | None]] = [column.to_pylist() for column in self._given.columns]
         for target, column in zip(self.targets, self._given.columns, strict=True):
@@ -144,7 +144,6 @@ class Shipment:
         """Refuses the rows whose text the field can't hold."""
         self._given.check(texts, _FORMS.get(field.type), name, WRONG_VALUE)
         values: list[str | None] = texts.to_pylist()
-        listed = {one.name for one in field.values} if field.restricted else set()
         for place, text in enumerate(values):
             if text is None:
                 continue
@@ -160,9 +159,6 @@ class Shipment:
             elif field.length and field.type in _TEXTS and len(text.strip()) > field.length:
                 said = f"{name} is longer than the {field.length} characters of the field; the row was not sent."
                 self._given.refuse([place], TOO_LONG, said, name)
-            elif listed and not _parts(field, text) <= listed:
-                said = f"{name}: “{_shown(text)}” is none of the values of the list; the row was not sent."
-                self._given.refuse([place], NOT_LISTED, said, name)
 
 
 def _is_date(text: str) -> bool:
@@ -170,12 +166,3 @@ def _is_date(text: str) -> bool:
         return not text.strip() or bool(date.fromisoformat(text.strip()))
     except ValueError:
         return False
-
-
-def _parts(field: RemoteField, text: str) -> set[str]:
-    parts = text.split(";") if field.type is FieldType.SET else [text]
-    return {one.strip() for one in parts if one.strip()}
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crosstie.crm.comparing import same_value
-from crosstie.crm.writing import Operation, RemoteWrite
+from crosstie.crm.write_fields import targets_of, writable
+from crosstie.crm.writing import RemoteWrite
 from crosstie.errors import MappingError, RequestError
 from crosstie.model import FieldType, RemoteField, RemoteObject
 
@@ -36,20 +37,7 @@ class Target:
 def targets(write: RemoteWrite) -> tuple[Target, ...]:
     """The targets of a write, in the order of its fields. Raises MappingError for a field that the object does not
     have, RequestError for one that cannot be written this way or comes twice."""
-    if write.operation is Operation.DELETE:
-        if write.fields:
-            raise RequestError(f"A delete of {write.object.name} takes remote ids and no fields.")
-        return ()
-    if not write.fields and write.operation is not Operation.UPSERT:
-        raise RequestError(f"An {write.operation} of {write.object.name} without any field says nothing.")
-    found = tuple(_target(write, name) for name in write.fields)
-    names = [one.field.name for one in found]
-    if write.operation is Operation.UPSERT:
-        names.append(user_key(write).name)
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RequestError(f"{write.object.name}.{twice} is written twice by the same rows.", hint="Map it once.")
-    return found
+    return targets_of(write, _target, user_key)
 
 
 def user_key(write: RemoteWrite) -> RemoteField:
@@ -79,7 +67,7 @@ def _target(write: RemoteWrite, name: str) -> Target:
     path = name.rpartition(":")[2]
     base, _, key = path.partition(".")
     if not key:
-        return Target(name=name, field=_writable(write, _known(write.object, base)))
+        return Target(name=name, field=writable(write, _known(write.object, base)))
     lookup = next((one for one in write.object.fields if one.relationship and one.relationship == base), None)
     if lookup is None or lookup.type is not FieldType.REFERENCE:
         raise MappingError(f"{write.object.name} has no reference “{base}” (in “{name}”).")
@@ -91,19 +79,4 @@ def _target(write: RemoteWrite, name: str) -> Target:
             f" {parent}{key} there.",
             hint=f"Map {lookup.name} by the remote id of the {parent}, which an enrichment finds in what was imported.",
         )
-    return Target(name=name, field=_writable(write, lookup), by_key=by_key)
-
-
-def _writable(write: RemoteWrite, field: RemoteField) -> RemoteField:
-    can = {
-        Operation.INSERT: field.createable,
-        Operation.UPDATE: field.updateable,
-        Operation.UPSERT: field.createable or field.updateable,
-    }[write.operation]
-    if not can:
-        raise RequestError(
-            f"{write.object.name}.{field.name} cannot be written by an {write.operation}"
-            f"{': it is calculated' if field.calculated else ', or not by this user'}.",
-            hint="Leave the field out, or give the role of the user the right to edit it and collect the object again.",
-        )
-    return field
+    return Target(name=name, field=writable(write, lookup), by_key=by_key)

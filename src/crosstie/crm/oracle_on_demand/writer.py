@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from crosstie.crm.answers import RowAnswers
 from crosstie.crm.comparing import canonical_key, instant_of
 from crosstie.crm.connector import Comparison, Operator, RemoteQuery, Road
+from crosstie.crm.http import Unwritten
 from crosstie.crm.lookup import CLOCK_GUARD, Read, RecordLookup
 from crosstie.crm.oracle_on_demand.faults import ABOUT_A_RECORD, Fault, FaultKind
 from crosstie.crm.oracle_on_demand.groups import USER_KEYS, Group, halves, named_fields, suspect
@@ -18,7 +19,7 @@ from crosstie.crm.oracle_on_demand.ids import complete_id
 from crosstie.crm.oracle_on_demand.names import Service
 from crosstie.crm.oracle_on_demand.packing import LANES, free_key, mapped_key, packing
 from crosstie.crm.oracle_on_demand.rendering import Rendering
-from crosstie.crm.oracle_on_demand.session import Refused, Reply, Session
+from crosstie.crm.oracle_on_demand.session import Message, Refused, Reply, Session
 from crosstie.crm.oracle_on_demand.shipment import MOD_ID, Shipment
 from crosstie.crm.oracle_on_demand.targets import targets
 from crosstie.crm.writing import Effect, Operation, Outcome, Packing, RemoteWrite, Sent
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 _METHODS = {Operation.INSERT: "Insert", Operation.UPDATE: "Update", Operation.DELETE: "Delete"}
 _EFFECTS = {Operation.INSERT: Effect.CREATED, Operation.UPDATE: Effect.UPDATED, Operation.DELETE: Effect.DELETED}
 _LOOKED_AT_ANEW = frozenset({FaultKind.DUPLICATE, FaultKind.MISSING})
+_TOO_SOON = 20
+"""How often a request is sent again that comes too soon each time."""
+
 _SEVERAL = "SBL-EAI-04390"
 """The service's own code for several records that match one key."""
 
@@ -257,7 +261,7 @@ class OracleWriter:
         """Sends a group, and answers its rows."""
         service = self._service(shipment.write.object)
         try:
-            reply = self._session.write(group.message(service))
+            reply = self._written(group.message(service))
         except ConnectorError as error:  # a request that is too large, say: it never left
             answers.whole(group.places, Outcome.RETRY, error)
             return _Judged(failure=error)
@@ -278,6 +282,17 @@ class OracleWriter:
         if shipment.clears_values(group.places):
             self._clearing.known = True
         return _Judged()
+
+    def _written(self, message: Message) -> Reply | Unwritten:
+        """Sends a request. One that came too soon was not executed, and is sent again when it may: a group that leaves
+        its lane for that would be taken apart anew."""
+        reply = self._session.write(message)
+        for _ in range(_TOO_SOON):
+            if not (isinstance(reply, Refused) and reply.fault.kind is FaultKind.THROTTLED):
+                break
+            self._session.meter.count_retry(f"“{message.what}” came too soon.")
+            reply = self._session.write(message)
+        return reply
 
     def _refused(self, shipment: Shipment, group: Group, refused: Refused, answers: RowAnswers) -> _Judged:
         """A group of which nothing was executed. Which rows are at fault is asked of the records, or taken from the

@@ -57,7 +57,7 @@ def packing(write: RemoteWrite, rows: int, lanes: Lanes) -> Packing:
     elif write.operation is Operation.INSERT:
         road, why = WriteRoad.BULK, "an insert without a key, whose lost answer only a job can give again"
     else:
-        road = WriteRoad.BULK if by_bulk < by_collections else WriteRoad.COLLECTIONS
+        road = WriteRoad.BULK if by_bulk < by_collections else WriteRoad.CALLS
         counted = "1 row is" if rows == 1 else f"{rows:,} rows are"
         calls = "1 call" if by_collections == 1 else f"{by_collections:,} calls"
         why = f"{counted} {calls} by collections, about {by_bulk:,} by Bulk"
@@ -87,7 +87,7 @@ def _only_road(write: RemoteWrite) -> tuple[WriteRoad, str]:
         return WriteRoad.BULK, "only Bulk deletes past the recycle bin"
     if write.duplicates == "allow" and not deletes:
         opaque = "; an insert whose answer is lost is then in doubt" if write.operation is Operation.INSERT else ""
-        return WriteRoad.COLLECTIONS, f"Bulk does not let duplicate rules be told to allow a row{opaque}"
+        return WriteRoad.CALLS, f"Bulk does not let duplicate rules be told to allow a row{opaque}"
     if write.assignment == "active" and not deletes and write.object.name.lower() in ASSIGNED:
         if write.operation is Operation.INSERT and write.road is WriteRoad.AUTO:
             raise RequestError(
@@ -95,7 +95,7 @@ def _only_road(write: RemoteWrite) -> tuple[WriteRoad, str]:
                 "collections a lost answer leaves it in doubt.",
                 hint=_BY_COLLECTIONS,
             )
-        return WriteRoad.COLLECTIONS, "Bulk can run a named assignment rule, but not the active one"
+        return WriteRoad.CALLS, "Bulk can run a named assignment rule, but not the active one"
     return WriteRoad.AUTO, ""
 
 

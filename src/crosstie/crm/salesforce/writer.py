@@ -64,7 +64,7 @@ class SalesforceWriter:
                 return self._proved(shipment, answers, failure)
             log.info("%s Its rows go by collections.", failure.message)
             keep(BY_COLLECTIONS)
-            shipment = Shipment(write, rows, WriteRoad.COLLECTIONS)
+            shipment = Shipment(write, rows, WriteRoad.CALLS)
         answers, failure = self._collections.send(shipment)
         return self._proved(shipment, answers, failure)
 
@@ -73,7 +73,7 @@ class SalesforceWriter:
         not executed: the job's id is kept before the job gets its data."""
         road = self._road(write, rows)
         if token == BY_COLLECTIONS:
-            road, token = WriteRoad.COLLECTIONS, ""
+            road, token = WriteRoad.CALLS, ""
         shipment = Shipment(write, rows, road)
         if token:
             found = self._ingest.take_up(shipment, token)
@@ -92,7 +92,7 @@ class SalesforceWriter:
 
     def current(self, write: RemoteWrite, rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
         """See `Writer.current`."""
-        return self._lookup.current(Shipment(write, rows, WriteRoad.COLLECTIONS))
+        return self._lookup.current(Shipment(write, rows, WriteRoad.CALLS))
 
     def comparer(self, write: RemoteWrite) -> Callable[[int, str, str], bool]:
         """See `Writer.comparer`."""

@@ -113,7 +113,7 @@ def _picklists(root: str, records: Iterable[Object], everything: bool) -> etree.
                 *(
                     _picklist(one)
                     for one in record.fields.values()
-                    if one.picklist and not one.read_only and (everything or one.custom)
+                    if one.is_picklist and not one.read_only and (everything or one.custom)
                 ),
             ),
         )

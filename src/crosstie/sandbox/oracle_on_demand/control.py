@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from crosstie.sandbox.control import Actions, NoArguments, Reset
+from crosstie.sandbox.control import Actions, NoArguments, Reset, SetField, SetValues
+from crosstie.sandbox.oracle_on_demand.changed_fields import AddedField
 from crosstie.sandbox.oracle_on_demand.changes import Changes
 from crosstie.sandbox.oracle_on_demand.dispatch import OnDemand
-from crosstie.sandbox.oracle_on_demand.org import AddedField
 from crosstie.sandbox.oracle_on_demand.records import Rule
 
 Values = dict[str, str | int | float | None]
@@ -93,6 +93,8 @@ def on_demand_actions(company: OnDemand) -> Actions:
         "rows": (Rows, lambda given: {"rows": changes.rows(given.object, given.ids)}),
         "hide": (Hide, lambda given: company.org.hide(given.names)),
         "add_field": (AddedField, company.org.add_field),
+        "set_field": (SetField, company.org.set_field),
+        "set_values": (SetValues, company.org.set_values),
         "rules": (Rules, lambda given: company.records.set_rules(given.rules)),
         "expire_sessions": (NoArguments, lambda given: company.sessions.end_all()),
     }

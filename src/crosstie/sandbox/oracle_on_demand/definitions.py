@@ -64,6 +64,11 @@ class Field:
     resolves: str | None = None
     filterable: bool = True
 
+    @property
+    def is_picklist(self) -> bool:
+        """Whether it has a closed list of values, be it an empty one."""
+        return self.type in (FieldType.PICKLIST, FieldType.MULTI_PICKLIST)
+
     def tag_in(self, version: str, flavour: str) -> str | None:
         """The tag in a version ("v1", "v2") and a flavour of WSDL ("custom", "generic"); None where it is not there."""
         if version == "v1" and self.v1_tag is None:

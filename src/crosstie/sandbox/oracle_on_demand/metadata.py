@@ -65,7 +65,7 @@ def get_picklist_values(org: Org, call: Call) -> etree._Element:
     record = record_type(org, call.argument("RecordType"))
     name = call.argument("FieldName")
     field = _named(record, name)
-    if field is None or not field.picklist or field.read_only or field.tag in _UNREADABLE:
+    if field is None or not field.is_picklist or field.read_only or field.tag in _UNREADABLE:
         raise no_picklist(name, service_name(record))
     language = call.argument("LanguageCode")
     groups = [_group(field, one) for one in ((language,) if language else LANGUAGES)]

@@ -12,14 +12,15 @@ import msgspec
 from lxml import etree
 
 from crosstie.sandbox.clock import SandboxClock
-from crosstie.sandbox.control import ControlRefused
+from crosstie.sandbox.control import ControlRefused, SetField, SetValues
 from crosstie.sandbox.counters import Counters
 from crosstie.sandbox.database import Database, make_once
 from crosstie.sandbox.faults import FaultPlan
 from crosstie.sandbox.http import Request
 from crosstie.sandbox.late_writes import settle_late_writes
 from crosstie.sandbox.oracle_on_demand import generate, schema
-from crosstie.sandbox.oracle_on_demand.objects import OBJECTS, Field, FieldType, Object, Value
+from crosstie.sandbox.oracle_on_demand.changed_fields import AddedField, ChangedFields
+from crosstie.sandbox.oracle_on_demand.definitions import Object
 from crosstie.sandbox.oracle_on_demand.rows import apply_columns, find_row, purge_deleted
 from crosstie.sandbox.oracle_on_demand.switches import Switches
 from crosstie.sandbox.oracle_on_demand.values import Wire, stamp
@@ -63,19 +64,6 @@ class Call:
         return ""
 
 
-class AddedField(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """A custom field that a test added to `object`."""
-
-    object: str
-    tag: str
-    label: str
-    generic: str
-    type: FieldType = FieldType.TEXT
-    length: int = 40
-    required: bool = False
-    picklist: list[str] = []
-
-
 class Org:
     """One company in a state directory, made with `records` contacts when it is new."""
 
@@ -91,8 +79,9 @@ class Org:
         """Objects (`Lead`) and fields (`Contact.JobTitle`) that the user may not see."""
         self.url = ""
         """`https://localhost:PORT`, where the company is reached."""
+        self._fields = ChangedFields(self.database)
         self.objects: dict[str, Object] = {}
-        """What the user sees, with the custom fields that were added. `all_objects` has what is hidden, too."""
+        """What the user sees, as administrators have made it. `all_objects` has what is hidden, too."""
         self.all_objects: dict[str, Object] = {}
         self._describe()
 
@@ -141,16 +130,18 @@ class Org:
         self._describe()
 
     def add_field(self, added: AddedField) -> None:
-        """Adds a custom field at the end of an object, as an administrator does; rows have no value in it."""
-        record = self.all_objects.get(added.object)
-        if record is None or added.tag in record.fields:
-            raise ControlRefused(
-                f"The field {added.object}.{added.tag} can't be added: no such object, or it is there."
-            )
-        with self.write() as connection:
-            schema.add_column(connection, record, added.tag)
-            known = self.database.setting("added_fields", [])
-            self.database.keep_setting("added_fields", [*known, msgspec.to_builtins(added)])
+        """Adds a custom field, as an administrator does; see `ChangedFields.add`."""
+        self._fields.add(added)
+        self._describe()
+
+    def set_field(self, given: SetField) -> None:
+        """Changes or removes a custom field, as an administrator does; see `ChangedFields.set_field`."""
+        self._fields.set_field(given)
+        self._describe()
+
+    def set_values(self, given: SetValues) -> None:
+        """Sets the values of a picklist, as an administrator does; see `ChangedFields.set_values`."""
+        self._fields.set_values(given)
         self._describe()
 
     def settle(self) -> None:
@@ -170,11 +161,7 @@ class Org:
             apply_columns(connection, record, record_id, columns)
 
     def _describe(self) -> None:
-        added = [msgspec.convert(one, AddedField) for one in self.database.setting("added_fields", [])]
-        self.all_objects = {
-            name: replace(one, fields=one.fields | {new.tag: _made(new, one) for new in added if new.object == name})
-            for name, one in OBJECTS.items()
-        }
+        self.all_objects = self._fields.objects()
         self.objects = {
             name: replace(
                 one, fields={tag: made for tag, made in one.fields.items() if f"{name}.{tag}" not in self.hidden}
@@ -182,20 +169,6 @@ class Org:
             for name, one in self.all_objects.items()
             if name not in self.hidden
         }
-
-
-def _made(added: AddedField, record: Object) -> Field:
-    return Field(
-        tag=added.tag,
-        v1_tag=added.tag if "v1" in record.versions else None,
-        label=added.label,
-        type=added.type,
-        length=added.length,
-        required=added.required,
-        picklist=tuple(Value(code=one, label=one) for one in added.picklist),
-        custom=True,
-        generic=added.generic,
-    )
 
 
 def _fill(connection: sqlite3.Connection, records: int) -> None:

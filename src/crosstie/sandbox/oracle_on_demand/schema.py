@@ -56,6 +56,11 @@ def add_column(connection: sqlite3.Connection, record: Object, tag: str) -> None
     connection.execute(f"ALTER TABLE {quoted(record.table)} ADD COLUMN {quoted(tag)} TEXT")
 
 
+def rename_column(connection: sqlite3.Connection, record: Object, old: str, new: str) -> None:
+    """Renames the column of a custom field."""
+    connection.execute(f"ALTER TABLE {quoted(record.table)} RENAME COLUMN {quoted(old)} TO {quoted(new)}")
+
+
 def _create(connection: sqlite3.Connection, table: str, fields: dict[str, Field], more: str = "") -> None:
     listed = ", ".join(f"{quoted(tag)} {_kind(tag, field)}" for tag, field in fields.items())
     connection.execute(f"CREATE TABLE {quoted(table)} ({listed}{more})")

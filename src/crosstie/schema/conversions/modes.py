@@ -33,8 +33,13 @@ _LIMITED = (FieldType.ID, FieldType.REFERENCE, FieldType.TEXT, FieldType.ENUMERA
 def local_type(field: RemoteField, mode: str) -> ColumnType:
     """The type a remote field gets locally. Raises MappingError for a mode that the field cannot have."""
     if field.type is FieldType.COMPOUND:
-        parts = f" Import its parts: {', '.join(field.parts)}." if field.parts else ""
-        raise MappingError(f"{field.name} is a compound field, which has no value of its own.", hint=parts.strip())
+        if field.parts:
+            hint = f"Import its parts: {', '.join(field.parts)}."
+            raise MappingError(f"{field.name} is a compound field, which has no value of its own.", hint=hint)
+        raise MappingError(
+            f"{field.name} ({field.wire_type}) stands for several records and has no value of its own.",
+            hint="Leave it out; where those records can be collected, import them.",
+        )
     if field.type is FieldType.BINARY:
         raise MappingError(
             f"{field.name} holds binary content, which does not travel with rows.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from crosstie.crm.connector import Comparison, Group, Operator, Order, RemoteQue
 from crosstie.crm.dynamics import odata
 from crosstie.crm.dynamics.connector import DynamicsConnector
 from crosstie.crm.dynamics.settings import DynamicsSettings
-from crosstie.errors import MappingError, ProtocolError, RequestError, UnavailableError
+from crosstie.errors import CrosstieError, MappingError, ProtocolError, RequestError, UnavailableError
 from crosstie.model import EnumerationValue, FieldType, IndexRange, RemoteField, RemoteObject
 
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -321,3 +322,25 @@ def test_a_count_that_is_capped_is_made_by_reading_keys() -> None:
     capped = Tables(always(200, b"5000"), page([{"contactid": ONE}], link), page([{"contactid": TWO}]))
     assert connect(capped).count(query) == 2
     assert "$select=contactid&" in capped.asked[1][0]
+
+
+def test_changes_that_end_without_a_way_on_are_no_changes() -> None:
+    tracked = replace(CONTACT, tracks_changes=True)
+    link = f"{HOST}/api/data/v9.2/contacts?$deltatoken=1"
+    for said, why in (
+        ({"value": []}, "ended without saying"),
+        ({"value": [], "@odata.nextLink": link}, "ended without saying"),
+        ({"value": [{"contactid": "x"}], "@odata.deltaLink": link}, "is not an id"),
+        ({"value": [{"contactid": 7}], "@odata.deltaLink": link}, "not the changes"),
+        ({"value": [], "@odata.deltaLink": "https://elsewhere.example/x"}, "does not allow"),
+    ):
+        found = connect(Tables(*[always(200, said)] * 3)).changes(tracked, link)
+        assert found is not None
+        with pytest.raises(CrosstieError, match=why):
+            list(found)
+    gone = always(400, {"error": {"code": "0x80044352", "message": "Version stamp has expired."}})
+    assert connect(Tables(gone)).changes(tracked, link) is None
+    with pytest.raises(RequestError, match="Version stamp"):
+        connect(Tables(gone)).changes(tracked, "")
+    with pytest.raises(RequestError, match="tracks no changes"):
+        connect(Tables()).changes(CONTACT, "")

@@ -314,7 +314,7 @@ def test_everything_is_repeatable_and_goes_by_batches_unless_bulk_messages_are_a
     writer = Service().writer
     for write in (INSERT, UPDATE, UPSERT, DELETE):
         packing = writer.packing(write, 450)
-        assert (packing.road, packing.certainty, packing.calls) == (WriteRoad.COLLECTIONS, Certainty.REPEATABLE, 450)
+        assert (packing.road, packing.certainty, packing.calls) == (WriteRoad.CALLS, Certainty.REPEATABLE, 450)
     bulk = writer.packing(replace(INSERT, road=WriteRoad.BULK), 1_001)
     assert (bulk.road, bulk.certainty, bulk.calls) == (WriteRoad.BULK, Certainty.REPEATABLE, 3)
     with pytest.raises(RequestError, match="can't go by bulk messages"):

@@ -111,15 +111,13 @@ def test_a_field_is_left_alone_by_null_and_cleared_by_nothing_and_a_parent_by_it
 @pytest.mark.parametrize(
     ("place", "text", "symbol"),
     [
-        (0, "x" * 11, "STRING_TOO_LONG"),
-        (0, "", "REQUIRED_FIELD_MISSING"),
+        (0, "x" * 11, "TOO_LONG"),
+        (0, "", "REQUIRED"),
         (0, "a\x01b", "INVALID_CHARACTER"),
         (2, "2024-02-30", "INVALID_VALUE"),
         (3, "2024-02-29", "INVALID_VALUE"),
         (4, "perhaps", "INVALID_VALUE"),
         (5, "1,5", "INVALID_VALUE"),
-        (6, "C", "NOT_IN_LIST"),
-        (7, "A;C", "NOT_IN_LIST"),
     ],
 )
 def test_what_can_be_known_is_refused_before_it_takes_its_group_with_it(place: int, text: str, symbol: str) -> None:
@@ -133,7 +131,7 @@ def test_what_can_be_known_is_refused_before_it_takes_its_group_with_it(place: i
 
 def test_a_new_record_needs_its_required_fields_and_a_known_one_does_not() -> None:
     insert = replace(WRITE, operation=Operation.INSERT, fields=("Score",))
-    assert [one.symbol for one in shipment(insert, ("1",), ids=["t"]).refused.values()] == ["REQUIRED_FIELD_MISSING"]
+    assert [one.symbol for one in shipment(insert, ("1",), ids=["t"]).refused.values()] == ["REQUIRED"]
     upsert = replace(insert, operation=Operation.UPSERT, key="ExternalSystemId")
     known = shipment(upsert, ("1",), ("2",), ("3",), keys=["a", "b", None])
     assert known.open == [0, 1]

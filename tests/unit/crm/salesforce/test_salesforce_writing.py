@@ -46,7 +46,7 @@ LEAD = RemoteObject(
     ),
 )
 ALL = ("LastName", "Score__c", "Active__c", "Count__c", "Account.ERP_Id__c", "User:Owner.Username")
-INSERT = RemoteWrite(object=LEAD, operation=Operation.INSERT, fields=ALL, road=WriteRoad.COLLECTIONS)
+INSERT = RemoteWrite(object=LEAD, operation=Operation.INSERT, fields=ALL, road=WriteRoad.CALLS)
 UPDATE = replace(INSERT, operation=Operation.UPDATE, fields=("LastName",))
 IDS = ["00Q000000000001EAA", "00Q000000000002EAA", "00Q000000000003EAA"]
 COLLECTION = "composite/sobjects"

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from crosstie.sandbox.control import ListedValue, SetField, SetValues
 from crosstie.sandbox.fragments import quoted
+from crosstie.sandbox.oracle_on_demand.changed_fields import AddedField
 from crosstie.sandbox.oracle_on_demand.objects import FieldType
-from crosstie.sandbox.oracle_on_demand.org import AddedField, Org
+from crosstie.sandbox.oracle_on_demand.org import Org
 from crosstie.sandbox.oracle_on_demand.sessions import Sessions
 from crosstie.sandbox.oracle_on_demand.sign_in import SignIn
 from crosstie.sandbox.oracle_on_demand.values import Wire
@@ -67,6 +69,8 @@ def test_the_same_size_gives_the_same_data_and_a_restart_finds_it(tmp_path: Path
     first.add_field(
         AddedField(object="Lead", tag="iTries", label="Tries", generic="CustomInteger7", type=FieldType.INTEGER)
     )
+    first.set_field(SetField(object="Contact", field="mspInterests", name="mspHobbies"))
+    first.set_values(SetValues(object="Contact", field="mspInterests", values=[ListedValue(value="Chess")]))
     first.switch({"time_zone": "Asia/Tokyo"})
     first.close()
     again = Org(tmp_path, records=1)
@@ -75,3 +79,8 @@ def test_the_same_size_gives_the_same_data_and_a_restart_finds_it(tmp_path: Path
     found = again.objects["Lead"].field_of("CustomInteger7", "v1", "generic")
     assert found is not None and found.type is FieldType.INTEGER
     assert "iTries" in rows(again, "lead")[0]
+    assert any(row["mspHobbies"] for row in rows(again, "contact"))
+    assert [one.code for one in again.objects["Contact"].fields["mspHobbies"].picklist] == ["Chess"]
+    again.set_field(SetField(object="Contact", field="mspInterests"))
+    assert again.objects["Contact"].fields["mspInterests"].picklist[0].label == "Chess"
+    assert any(row["mspInterests"] for row in rows(again, "contact"))

@@ -12,7 +12,7 @@ from crosstie.crm.writing import Operation, Outcome, RemoteWrite, WriteRoad
 from tests.contract.writing.shipping import Row, batches, send
 from tests.sandboxes import Client, Sandbox
 
-ROADS = (WriteRoad.COLLECTIONS, WriteRoad.BULK)
+ROADS = (WriteRoad.CALLS, WriteRoad.BULK)
 CONTACT = ("LastName", "Email", "ERP_Id__c", "Account.ERP_Id__c", "Score__c", "Interests__c")
 
 

@@ -11,16 +11,19 @@ import pytest
 
 from crosstie.workflow import state
 from tests.contract.activities.documented import DOCS, Stage, example, staged
+from tests.contract.activities.remotes import ORACLE_ON_DEMAND
 from tests.sandboxes import Sandbox, running_sandbox
 from tests.scale import SOAK
 
 PAGE = DOCS.parent / "recipes.md"
-NIGHTLY, UNION, RETRY, PARENTS, DELETIONS = (
+NIGHTLY, UNION, RETRY, PARENTS, DELETIONS, FROM_ORACLE, TO_ORACLE = (
     "A nightly export, with what was refused in a table",
     "Two populations, one export",
     "Trying again until it is there",
     "Parents before their children",
     "Deleted on both sides",
+    "Contacts from Oracle CRM On Demand, one row each",
+    "Two queries, one export to Oracle CRM On Demand",
 )
 LATER: dict[str, Any] = {"status": 503, "retry_after": 900}  # longer than an export waits by itself
 QUOTA: dict[str, Any] = {"status": 403, "code": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests Limit exceeded."}
@@ -112,9 +115,23 @@ def test_what_the_page_shows_comes_out(stage: Stage, heading: str) -> None:
     assert stage.asserted >= sum(len(one.rows()[1]) for one in blocks if one.lead.endswith("holds:"))
 
 
+@pytest.mark.parametrize(
+    ("database_url", "heading"), [("postgresql", FROM_ORACLE), ("sqlite", TO_ORACLE)], indirect=["database_url"]
+)
+def test_what_the_page_shows_of_oracle_comes_out(tmp_path: Path, database_url: str, heading: str) -> None:
+    with (
+        running_sandbox(records=20, kind="oracle_on_demand") as sandbox,
+        staged(tmp_path / "project", database_url, lambda: sandbox, ORACLE_ON_DEMAND) as stage,
+    ):
+        blocks = example(PAGE, heading)
+        stage.play(blocks)
+        assert stage.asserted >= sum(len(one.rows()[1]) for one in blocks if one.lead.endswith("holds:"))
+        assert sandbox.counters()["sessions"]["open"] == 0
+
+
 def test_every_recipe_is_played() -> None:
     headings = [line[3:] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("## ")]
-    assert headings == [NIGHTLY, UNION, RETRY, PARENTS, DELETIONS]
+    assert headings == [NIGHTLY, UNION, RETRY, PARENTS, DELETIONS, FROM_ORACLE, TO_ORACLE]
 
 
 @pytest.mark.parametrize(("database_url", "batches", "errors", "faults"), CASES, indirect=["database_url"])

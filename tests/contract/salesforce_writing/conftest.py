@@ -1,4 +1,4 @@
-"""A sandbox for the tests of one module, and connectors that write to it."""
+"""A Salesforce sandbox for the tests of one module, and connectors that write to it."""
 
 from __future__ import annotations
 

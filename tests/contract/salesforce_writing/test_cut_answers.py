@@ -14,8 +14,8 @@ import pytest
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, Outcome, WriteRoad
 from crosstie.sandbox.http import Request, Response
+from tests.contract.salesforce_writing.test_lost_answers import Scene
 from tests.contract.writing.shipping import send
-from tests.contract.writing.test_lost_answers import Scene
 from tests.sandboxes import Client, Sandbox, running_sandbox
 from tests.scale import SOAK, examples
 
@@ -117,7 +117,7 @@ KINDS = (
             operation=one,
             method=method,
             path="/composite/sobjects",
-            road=WriteRoad.COLLECTIONS,
+            road=WriteRoad.CALLS,
         )
         for one, method in _CALLS.items()
     ),
@@ -171,7 +171,7 @@ class Cutting:
         """Writes them until all is answered: the first words. Each is there once, or nobody can say."""
         first = send(self.connector, scene.write, scene.rows)
         last = scene.settled(first)
-        opaque = (self.kind.operation, self.kind.road) == (Operation.INSERT, WriteRoad.COLLECTIONS)
+        opaque = (self.kind.operation, self.kind.road) == (Operation.INSERT, WriteRoad.CALLS)
         if not (opaque and first.outcomes() == {Outcome.DOUBT}):
             assert last.outcomes() == {Outcome.ACCEPTED}
         assert scene.executed() == list(range(self.rows)), "each once"
@@ -183,7 +183,7 @@ class Cutting:
         for place in places:
             self.scissors.cut = lambda response, body, place=place: self.framing(response, body, place)
             words = self.written(self.scene())
-            if self.kind.road is WriteRoad.COLLECTIONS:
+            if self.kind.road is WriteRoad.CALLS:
                 assert words == {Outcome.DOUBT}, place
         assert self.scissors.cuts == len(places)
 

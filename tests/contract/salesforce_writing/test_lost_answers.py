@@ -19,12 +19,12 @@ from crosstie.crm.writing import Operation, Outcome, RemoteWrite, WriteRoad
 from crosstie.model import RemoteObject
 from tests.contract.positions import POSITIONS
 from tests.contract.salesforce_connector.conftest import Opener
+from tests.contract.salesforce_writing.test_roads import soql
 from tests.contract.writing.shipping import Answered, Row, find, send
-from tests.contract.writing.test_roads import soql
 from tests.sandboxes import Client, Sandbox, running_sandbox
 from tests.scale import SOAK
 
-COLLECTIONS, BULK = WriteRoad.COLLECTIONS, WriteRoad.BULK
+COLLECTIONS, BULK = WriteRoad.CALLS, WriteRoad.BULK
 ROWS = 5
 FAULTS: tuple[dict[str, Any], ...] = (
     {"type": "drop_before"},

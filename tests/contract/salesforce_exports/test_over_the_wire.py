@@ -11,7 +11,7 @@ import pytest
 from crosstie.activities.crm_export.listed import NOT_LISTED
 from crosstie.errors import ConnectorError, DefinitionError, TaskError
 from tests.contract.activities.documented import staged
-from tests.contract.exports.desk import Desk
+from tests.contract.salesforce_exports.desk import Desk
 from tests.sandboxes import Sandbox, running_sandbox
 
 ROADS = pytest.mark.parametrize("batches", ["off", "on"])

@@ -1,4 +1,4 @@
-"""A project beside a sandbox: tables of people's are exported, and a third party's client reads what came of it."""
+"""A project beside a Salesforce sandbox: tables of people's are exported, and a third party's client reads that."""
 
 from __future__ import annotations
 

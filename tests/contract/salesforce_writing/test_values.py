@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from crosstie.crm.salesforce.connector import SalesforceConnector
 from crosstie.crm.writing import Operation, RemoteWrite, WriteRoad
+from tests.contract.salesforce_writing.test_roads import ROADS, soql
 from tests.contract.writing.shipping import Row, find, send
-from tests.contract.writing.test_roads import ROADS, soql
 from tests.sandboxes import Client, Sandbox
 from tests.scale import examples
 
@@ -65,7 +65,7 @@ def test_a_value_of_every_type_is_written_left_alone_and_cleared(
     update = replace(write, operation=Operation.UPDATE)
     assert soql(client, ", ".join(FIELDS), "Gadget__c", f"Id = '{made.remote_id}'") == [expected]
     found = find(connector, update, [{**EVERYTHING, "remote_id": made.remote_id}], "", sandbox.now())
-    assert found.rows[0].outcome == ("accepted" if road is WriteRoad.COLLECTIONS else "retry")
+    assert found.rows[0].outcome == ("accepted" if road is WriteRoad.CALLS else "retry")
 
     alone: Row = {"remote_id": made.remote_id, "Name": "Alone"}
     assert send(connector, update, [alone]).rows[0].effect == "updated"
@@ -98,7 +98,7 @@ def test_what_a_bulk_job_cannot_carry_is_refused_by_name_and_goes_by_collections
     ]
     found = send(connector, write, rows)
     assert [found.rows[row].symbol for row in range(4)] == ["NOT_IN_BULK", "NOT_IN_BULK", "INVALID_CHARACTER", None]
-    found = send(connector, replace(write, road=WriteRoad.COLLECTIONS), rows[:2])
+    found = send(connector, replace(write, road=WriteRoad.CALLS), rows[:2])
     for row in range(2):
         place = f"Id = '{found.rows[row].remote_id}'"
         read = soql(client, "Name, Story__c", "Gadget__c", place)
@@ -145,6 +145,6 @@ def test_any_rows_are_read_back_as_they_were_sent(
     read = soql(client, f"Id, {', '.join(names)}", "Contact", f"Id IN ({listed})")
     assert {one["Id"]: tuple(form(name, one[name]) for name in names) for one in read} == sent
     sandbox.advance(timedelta(minutes=5))
-    update = replace(write, operation=Operation.UPDATE, road=WriteRoad.COLLECTIONS)
+    update = replace(write, operation=Operation.UPDATE, road=WriteRoad.CALLS)
     ids: list[Row] = [{**row, "remote_id": found.rows[number].remote_id} for number, row in enumerate(rows)]
     assert find(connector, update, ids, "", sandbox.now()).outcomes() == {"accepted"}

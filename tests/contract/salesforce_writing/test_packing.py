@@ -14,7 +14,7 @@ from tests.contract.salesforce_connector.conftest import Opener
 from tests.sandboxes import Sandbox, running_sandbox
 
 INSERT, UPDATE, UPSERT, DELETE = Operation.INSERT, Operation.UPDATE, Operation.UPSERT, Operation.DELETE
-COLLECTIONS, BULK = WriteRoad.COLLECTIONS, WriteRoad.BULK
+COLLECTIONS, BULK = WriteRoad.CALLS, WriteRoad.BULK
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +38,12 @@ def connector(sandbox: Sandbox) -> Iterator[SalesforceConnector]:
         (
             {"operation": UPDATE},
             2000,
-            "collections",
+            "calls",
             "repeatable",
             10,
             "2,000 rows are 10 calls by collections",
         ),
-        ({"operation": UPDATE}, 1, "collections", "repeatable", 1, "1 row is 1 call by collections"),
+        ({"operation": UPDATE}, 1, "calls", "repeatable", 1, "1 row is 1 call by collections"),
         ({"operation": UPDATE}, 2001, "bulk", "repeatable", 10, "about 10 by Bulk"),
         (
             {"operation": UPSERT, "key": "ERP_Id__c"},
@@ -54,12 +54,12 @@ def connector(sandbox: Sandbox) -> Iterator[SalesforceConnector]:
             "300 calls by collections",
         ),
         ({"operation": INSERT}, 1, "bulk", "findable", 10, "without a key"),
-        ({"operation": INSERT, "road": COLLECTIONS}, 250, "collections", "opaque", 2, "asked for"),
-        ({"operation": INSERT, "duplicates": "allow"}, 250, "collections", "opaque", 2, "in doubt"),
+        ({"operation": INSERT, "road": COLLECTIONS}, 250, "calls", "opaque", 2, "asked for"),
+        ({"operation": INSERT, "duplicates": "allow"}, 250, "calls", "opaque", 2, "in doubt"),
         (
             {"operation": UPDATE, "duplicates": "allow"},
             5000,
-            "collections",
+            "calls",
             "repeatable",
             25,
             "duplicate rules",
