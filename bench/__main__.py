@@ -1,7 +1,8 @@
 """`make bench`: imports by Bulk beside the floor, the reference workflow step by step, a run without change, activities
-beside SQL by hand, exports beside the floor, both ways with Dynamics.
+beside SQL by hand, exports beside the floor, both ways with Dynamics and with Oracle CRM On Demand.
 
-python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0] [--only import|workflow|idle|activities|exports|dynamics]
+python -m bench [--rows 1000000] [--runs 5] [--latency-ms 0]
+                [--only import|workflow|idle|activities|exports|dynamics|oracle_on_demand]
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from bench.dynamics import dynamics, dynamics_project
 from bench.exports import exports
 from bench.floor import FinishedJob, finished_job, postgres_floor, sqlite_floor
 from bench.measured import Measured, measure
+from bench.oracle_on_demand import CONTACTS, oracle_on_demand, oracle_project
 from bench.stage import Project, SandboxProcess, project, sandbox
 
 STATE = Path(__file__).parent / ".state"
 BACKENDS = ("postgresql", "sqlite")
 DYNAMICS_ROWS = 200_000
+PARTS = ("import", "workflow", "idle", "activities", "exports", "dynamics", "oracle_on_demand")
 
 
 def main() -> None:
@@ -33,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--latency-ms", type=int, default=0)
-    parser.add_argument("--only", choices=("import", "workflow", "idle", "activities", "exports", "dynamics"))
+    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--backend", choices=BACKENDS)
     asked = parser.parse_args()
     if asked.only in (None, "activities"):
@@ -44,7 +47,9 @@ def main() -> None:
     backends = [asked.backend] if asked.backend else list(BACKENDS)
     if asked.only in (None, "dynamics"):
         both_ways(backends, min(asked.rows, DYNAMICS_ROWS), asked.runs)
-    if asked.only == "dynamics":
+    if asked.only in (None, "oracle_on_demand"):
+        in_groups(backends, asked.runs)
+    if asked.only in ("dynamics", "oracle_on_demand"):
         return
     with sandbox(STATE / f"sandbox-{asked.rows}", asked.rows) as served, postgres_server() as postgres:
         projects = {
@@ -82,6 +87,18 @@ def both_ways(backends: Sequence[str], rows: int, runs: int) -> None:
             for backend in backends
         }
         dynamics(projects, served, rows, runs)
+
+
+def in_groups(backends: Sequence[str], runs: int) -> None:
+    """Imports and exports of Oracle CRM On Demand, with a sandbox of its own, at the pace that it allows."""
+    with sandbox(STATE / "oracle-on-demand", CONTACTS, "oracle_on_demand") as served, postgres_server() as postgres:
+        projects = {
+            backend: oracle_project(
+                STATE / f"oracle-{backend}", backend, served, postgres if backend == "postgresql" else None
+            )
+            for backend in backends
+        }
+        oracle_on_demand(projects, served, runs)
 
 
 def warm(made: Project) -> None:

@@ -337,6 +337,8 @@ class OracleWriter:
         found: dict[int, str | None] = {}
         for field, keys in self._insert_keys(shipment, places):
             ours = field == self._free_key(shipment.write)
+            if ours and len(places) > 1:
+                continue  # an earlier try has made few of many; that is asked when a row is alone
             taken = self._by_key(shipment.write.object, field, keys.values())
             for place, text in keys.items():
                 records = taken.get(canonical_key(field, text, complete_id), [])
