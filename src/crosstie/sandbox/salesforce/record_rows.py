@@ -167,7 +167,8 @@ def _alone(connection: sqlite3.Connection, work: Callable[[int], Outcome], row: 
         outcome = work(row)
     except ApiError as error:
         connection.execute("ROLLBACK TO one_row")
-        record_id = None if error.code == "MALFORMED_ID" else _id_or_none(given_id)
+        spoilt = error.code == "MALFORMED_ID" and error.fields in ([], ["Id"])
+        record_id = None if spoilt else _id_or_none(given_id)
         outcome = Outcome(record_id, error=row_refusal(error))
     connection.execute("RELEASE one_row")
     return outcome

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.scale import examples
 
@@ -139,6 +139,7 @@ def test_updates(org: Org, rows: list[dict[str, str]]) -> None:
 
 @settings(deadline=None, max_examples=examples(40, 2000))
 @given(rows=tables("Id", "ERP_Id__c"))
+@example(rows=[{"Id": "0035g0000000001AAA", "ERP_Id__c": "", "AccountId": "bad"}])
 def test_updates_of_a_unique_field(org: Org, rows: list[dict[str, str]]) -> None:
     both(org, "update", None, rows)
 
