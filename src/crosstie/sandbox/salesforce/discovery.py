@@ -119,7 +119,7 @@ class Discovery:
         since = call.request.headers.get("if-modified-since")
         if since is not None and changed <= _http_date(since):
             return Response(status=304)
-        cached = (*key, call.version, self._org.instance_url, self._org.metadata_changed)
+        cached = (*key, call.version, self._org.instance_url, self._org.edition)
         if cached not in self._rendered:
             text = json.dumps(build(), ensure_ascii=False, separators=(",", ":"))
             self._rendered[cached] = with_version(text, call.version, self._org.instance_url).encode()

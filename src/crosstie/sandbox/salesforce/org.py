@@ -83,6 +83,8 @@ class Org:
         self._made = made
         self._changed_fields = ChangedFields(self.database)
         self._describes = self._changed()
+        self.edition = 0
+        """How often what describes show was changed; its instant may be that of the change before."""
         self.counters = Counters()
         self.plan = FaultPlan()
         self.instance_url = ""
@@ -132,6 +134,7 @@ class Org:
         return self._changed_fields.of(with_picklists(self._made, self._picklists))
 
     def _describe_anew(self) -> None:
+        self.edition += 1
         self._describes = self._changed()
         self.full_catalog = self._catalog(self._describes)
         self.database.keep_setting("metadata_changed", self.clock.now().isoformat())
