@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 from crosstie.db import open_database
@@ -86,6 +87,9 @@ activities:
 ITS_OWN = ("PYTHON", "LD_")
 """Settings of a process that it reads as it starts."""
 
+_one_at_a_time = Lock()
+"""Held while a fork is at work; what runs beside it is started by itself."""
+
 
 @cache
 def forks() -> Forks:
@@ -138,10 +142,13 @@ class Project:
         """Runs a command to its end; fails when its exit code is not the expected one. With `most_file_bytes` the
         system lets no file of it grow larger."""
         environment = {**self.env(), **env}
-        if any(name.startswith(ITS_OWN) for name in env):
+        if any(name.startswith(ITS_OWN) for name in env) or not _one_at_a_time.acquire(blocking=False):
             result = self._by_itself(arguments, environment, given)
         else:
-            result = self._forked(arguments, environment, given, most_file_bytes)
+            try:
+                result = self._forked(arguments, environment, given, most_file_bytes)
+            finally:
+                _one_at_a_time.release()
         assert result.code == expect, f"crosstie {' '.join(arguments)}: {result}"
         assert "Traceback" not in result.err
         return result
